@@ -1,0 +1,41 @@
+"""Functions of one row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import log
+from typing import final
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from heliograph import kernels
+from heliograph.graph import Feature, Indexed
+
+
+def on_rows(f: Callable[[Tensor], Tensor], feature: Feature) -> Tensor:
+    """f of every row of a feature [n, ...]; on the distinct rows where it is held as a small table."""
+    if isinstance(feature, Indexed) and len(feature.table) <= len(feature):
+        return kernels.gather(f(feature.table), feature.index)
+    return f(feature.dense() if isinstance(feature, Indexed) else feature)
+
+
+@final
+class ShiftedSoftplus(nn.Module):
+    """ln(exp(x) / 2 + 1 / 2), zero at zero (Schuett et al. 2018, doi:10.1063/1.5019779, sec. II B)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.softplus(x) - log(2.0)
+
+
+def MLP(*widths: int, act: Callable[[], nn.Module] = nn.ReLU, dropout: float = 0.0) -> nn.Sequential:
+    """linear, activation, ..., linear through the given widths."""
+    modules: list[nn.Module] = []
+    for a, b in zip(widths[:-2], widths[1:-1], strict=True):
+        modules += [nn.Linear(a, b), act()] + ([nn.Dropout(dropout)] if dropout else [])
+    return nn.Sequential(*modules, nn.Linear(widths[-2], widths[-1]))
+
+
+def Head(d: int, out: int, hidden: int = 0, dropout: float = 0.0) -> nn.Sequential:
+    """The usual end of a graph-level model: one hidden layer, then `out` values."""
+    return MLP(d, hidden or d, out, dropout=dropout)

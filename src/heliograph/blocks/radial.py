@@ -1,0 +1,34 @@
+"""Functions of a distance."""
+
+from __future__ import annotations
+
+from math import pi
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+
+@final
+class Gaussians(nn.Module):
+    """exp(-(r - mu_k)^2 / (2 delta^2)), K centres evenly on [0, cutoff], delta their distance: [..., 1] -> [..., K]."""
+
+    def __init__(self, K: int, cutoff: float):
+        super().__init__()
+        self.register_buffer("mu", torch.linspace(0.0, cutoff, K))
+        self.gamma = 0.5 * ((K - 1) / cutoff) ** 2
+
+    def forward(self, r: Tensor) -> Tensor:
+        return (-self.gamma * (r - self.mu).square()).exp()
+
+
+@final
+class CosineCutoff(nn.Module):
+    """(cos(pi r / cutoff) + 1) / 2 within the cutoff, zero beyond: [..., 1] -> [..., 1] (Behler 2011, doi:10.1063/1.3553717, eq. 4)."""
+
+    def __init__(self, cutoff: float):
+        super().__init__()
+        self.cutoff = cutoff
+
+    def forward(self, r: Tensor) -> Tensor:
+        return 0.5 * ((pi / self.cutoff * r.clamp(max=self.cutoff)).cos() + 1.0)

@@ -1,0 +1,47 @@
+"""From node states to graph-level vectors and predictions."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from heliograph import kernels, segment
+from heliograph.graph import Graph, Segments, dense
+from heliograph.segment import Aggregate
+
+
+@final
+class Pool(nn.Module):
+    """y_g = head(aggregate of node states h_i over graph g), [G, out]."""
+
+    def __init__(self, head: nn.Module, aggregate: Aggregate = segment.sum, scale: float = 1.0, of: str = "h"):
+        super().__init__()
+        self.head, self.aggregate, self.scale, self.of = head, aggregate, scale, of
+
+    def forward(self, graph: Graph) -> dict[str, Tensor]:
+        pooled = self.aggregate(dense(graph.nodes[self.of]), graph.topology.members) * self.scale  # [G, d]
+        return {"y": self.head(pooled)}
+
+
+@final
+class Set2Set(nn.Module):
+    """q*_M of an LSTM that reads a set by attention, [N, d] -> [G, 2 d] (Vinyals et al. 2016, arXiv:1511.06391, eqs. 3 to 7).
+
+    q_t = LSTM(q*_{t-1});  a_it = softmax_i(x_i . q_t);  r_t = sum_i a_it x_i;  q*_t = [q_t, r_t]
+    """
+
+    def __init__(self, d: int, steps: int):
+        super().__init__()
+        self.lstm, self.steps = nn.LSTMCell(2 * d, d), steps
+
+    def forward(self, x: Tensor, segments: Segments) -> Tensor:
+        q = c = x.new_zeros(segments.n, x.shape[1])  # [G, d]
+        q_star = torch.cat([q, q], -1)  # [G, 2 d]
+        for _ in range(self.steps):
+            q, c = self.lstm(q_star, (q, c))
+            score = (x * kernels.gather(q, segments.index)).sum(-1, keepdim=True)  # [N, 1]
+            r = segment.sum(segment.softmax(score, segments) * x, segments)  # [G, d]
+            q_star = torch.cat([q, r], -1)
+        return q_star

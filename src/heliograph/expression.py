@@ -1,0 +1,301 @@
+"""What an edge tensor knows about itself: expressions over tables, and the identities that keep them on the tables.
+
+Every expression stands for E rows. `dense()` computes them; `linear`, `map`, `rowwise` and `total` (the sum over each
+segment) do better where an identity allows it. Each rule says its identity in its docstring and has a test of its own
+against `dense()`; all are exact up to the order of floating-point sums. A table with more rows than there are edges is never used.
+
+    T[idx]   gather of a table T [R, ...] by idx [E]; idx = None means the edges themselves (R = E)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from math import prod
+from typing import final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from heliograph import kernels
+from heliograph.graph import Segments
+
+TensorFunction = Callable[[Tensor], Tensor]
+Shape = tuple[int, ...]
+
+
+class Expression(ABC):
+    """E rows of trailing shape `shape`, not computed yet."""
+
+    E: int
+    shape: Shape
+
+    @abstractmethod
+    def compute(self) -> Tensor:
+        """The E rows, computed now."""
+
+    @cached_property
+    def value(self) -> Tensor:
+        """The E rows, computed once."""
+        return self.compute()
+
+    def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
+        """x -> weight x + bias, kept open: what follows decides on how many rows it runs."""
+        return Linear(self, weight, bias)
+
+    def map(self, f: TensorFunction) -> Expression:
+        """An elementwise f, kept open."""
+        return Map(f, self)
+
+    def rowwise(self, f: TensorFunction) -> Expression:
+        """An f of whole rows (a norm, a slice, a reshape), never of several rows at once."""
+        return Gather(f(self.value), None)
+
+    def total(self, segments: Segments) -> Tensor:
+        """Sum over each segment, [n, ...]."""
+        return kernels.segment_sum(self.value, segments)
+
+    @property
+    def rows(self) -> int:
+        """On how many rows a function of this expression would run."""
+        return self.E
+
+
+@final
+class Gather(Expression):
+    """T[idx]: `table` [R, ...] seen through `index` [E]."""
+
+    def __init__(self, table: Tensor, index: Tensor | None):
+        self.table, self.index = table, index
+        self.E, self.shape = len(table if index is None else index), tuple(table.shape[1:])
+
+    @property
+    def small(self) -> bool:
+        return self.index is not None and len(self.table) <= self.E
+
+    @property
+    def rows(self) -> int:
+        return len(self.table) if self.small else self.E
+
+    def compute(self) -> Tensor:
+        return self.table if self.index is None else kernels.gather(self.table, self.index)
+
+    def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
+        """linear(T[idx]) = linear(T)[idx]."""
+        return Gather(F.linear(self.table, weight, bias), self.index) if self.small else Linear(self, weight, bias)
+
+    def map(self, f: TensorFunction) -> Expression:
+        """f(T[idx]) = f(T)[idx] for an f that acts on each row alone."""
+        return self.rowwise(f) if self.small else Map(f, self)
+
+    def rowwise(self, f: TensorFunction) -> Expression:
+        """The same identity; what is not on a small table runs on the edges."""
+        return Gather(f(self.table), self.index) if self.small else Gather(f(self.value), None)
+
+    def total(self, segments: Segments) -> Tensor:
+        """sum_j T[i] = degree_i T[i] where the table is the receivers'; else gather and sum."""
+        if self.index is segments.index and len(self.table) == segments.n:
+            return self.table * _column(segments.count, self.table)
+        return kernels.segment_sum(self.value, segments)
+
+
+@final
+class Sum(Expression):
+    """T1[idx1] + T2[idx2] + ...: gathers of one shape, at most one per index."""
+
+    def __init__(self, terms: Sequence[Gather]):
+        self.terms, self.E, self.shape = tuple(terms), terms[0].E, terms[0].shape
+
+    @property
+    def rows(self) -> int:
+        return sum(t.rows for t in self.terms)
+
+    def compute(self) -> Tensor:
+        total = self.terms[0].value
+        for term in self.terms[1:]:
+            total = total + term.value
+        return total
+
+    def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
+        """linear(a + b) = W a + W b + bias, on the tables, where they have fewer rows than the edges together."""
+        if self.rows >= self.E:
+            return Linear(self, weight, bias)
+        return add([Gather(F.linear(t.table, weight, bias if k == 0 else None), t.index) for k, t in enumerate(self.terms)])
+
+    def total(self, segments: Segments) -> Tensor:
+        """sum_j (a + b) = sum_j a + sum_j b: a receiver's own term needs no edges."""
+        mine = [t for t in self.terms if t.index is segments.index]
+        rest = [t for t in self.terms if t.index is not segments.index]
+        total = kernels.segment_sum(add(rest).value, segments) if rest else self.terms[0].table.new_zeros(segments.n, *self.shape)
+        for term in mine:
+            total = total + term.total(segments)
+        return total
+
+
+@final
+class Cat(Expression):
+    """Concatenation along the last axis."""
+
+    def __init__(self, parts: Sequence[Expression]):
+        self.parts, self.E = tuple(parts), parts[0].E
+        self.shape = (*parts[0].shape[:-1], sum(p.shape[-1] for p in parts))
+
+    def compute(self) -> Tensor:
+        return torch.cat([p.value for p in self.parts], -1)
+
+    def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
+        """linear(cat(a, b, c)) = A a + B b + C c + bias with W = [A B C]; what lives on edges anyway stays one matmul."""
+        blocks = weight.split([p.shape[-1] for p in self.parts], -1)
+        small = [(p, w) for p, w in zip(self.parts, blocks, strict=True) if p.rows < self.E]
+        large = [(p, w) for p, w in zip(self.parts, blocks, strict=True) if p.rows >= self.E]
+        if not small:
+            return Linear(self, weight, bias)
+        done = [p.linear(w, None) for p, w in small]
+        if large:
+            joined = torch.cat([p.value for p, _ in large], -1) if len(large) > 1 else large[0][0].value
+            done.append(Gather(F.linear(joined, torch.cat([w for _, w in large], -1), bias), None))
+        elif bias is not None:
+            done[0] = add([*terms(done[0])[:-1], Gather(terms(done[0])[-1].table + bias, terms(done[0])[-1].index)])
+        return add([t for d in done for t in terms(d)])
+
+    def map(self, f: TensorFunction) -> Expression:
+        """f(cat(a, b)) = cat(f(a), f(b)) for an elementwise f."""
+        return Cat([p.map(f) for p in self.parts])
+
+
+@final
+class Product(Expression):
+    """a * b * ...: expressions from different tables, multiplied with broadcasting."""
+
+    def __init__(self, factors: Sequence[Expression]):
+        self.factors, self.E = tuple(factors), factors[0].E
+        self.shape = tuple(torch.broadcast_shapes(*(f.shape for f in factors)))
+
+    def compute(self) -> Tensor:
+        total = self.factors[0].value
+        for factor in self.factors[1:]:
+            total = total * factor.value
+        return total
+
+    def total(self, segments: Segments) -> Tensor:
+        """sum_j w[i] a_ij = w[i] sum_j a_ij: a receiver's factor leaves the sum."""
+        mine = [f for f in self.factors if isinstance(f, Gather) and f.index is segments.index and len(f.table) == segments.n]
+        rest = [f for f in self.factors if f not in mine]
+        if not mine or not rest:
+            return kernels.segment_sum(self.value.expand(self.E, *self.shape), segments)
+        total = (rest[0] if len(rest) == 1 else Product(rest)).total(segments)
+        for factor in mine:
+            assert isinstance(factor, Gather)
+            total = total * factor.table
+        return total
+
+
+@final
+class Map(Expression):
+    """f(a), elementwise, not computed yet (a sum over it may be fused)."""
+
+    def __init__(self, f: TensorFunction, inner: Expression):
+        self.f, self.inner, self.E, self.shape = f, inner, inner.E, inner.shape
+
+    def compute(self) -> Tensor:
+        return self.f(self.inner.value)
+
+
+@final
+class Linear(Expression):
+    """W a + bias on E rows, not computed yet; `view` is the trailing shape it is seen in (a matrix per edge, say)."""
+
+    def __init__(self, inner: Expression, weight: Tensor, bias: Tensor | None, view: Shape | None = None):
+        self.inner, self.weight, self.bias, self.E = inner, weight, bias, inner.E
+        self.shape = view or (*inner.shape[:-1], len(weight))
+
+    def compute(self) -> Tensor:
+        return F.linear(self.inner.value, self.weight, self.bias).view(self.E, *self.shape)
+
+    def total(self, segments: Segments) -> Tensor:
+        """sum_j (W a_j + bias) = W sum_j a_j + degree bias: the matmul runs on the segments, where they are fewer."""
+        if segments.n >= self.E:
+            return kernels.segment_sum(self.value, segments)
+        total = F.linear(self.inner.total(segments), self.weight)
+        if self.bias is not None:
+            total = total + _column(segments.count, total) * self.bias
+        return total.view(segments.n, *self.shape)
+
+
+@final
+class MatVec(Expression):
+    """A_ij x_ij: a matrix [a, b] per edge times a vector [b] per edge; `trailing` is 1 where the result is seen as a column."""
+
+    def __init__(self, matrix: Expression, vector: Expression, column: bool):
+        self.matrix, self.vector, self.column, self.E = matrix, vector, column, matrix.E
+        self.shape = (matrix.shape[0], 1) if column else (matrix.shape[0],)
+
+    def compute(self) -> Tensor:
+        """With a table of matrices, rows of one matrix go through one matmul: no [E, a, b]."""
+        if isinstance(self.matrix, Gather) and self.matrix.small and len(self.matrix.table) <= 64:
+            table, index, x = self.matrix.table, self.matrix.index, self.vector.value
+            rows = [(index == k).nonzero().squeeze(1) for k in range(len(table))]
+            y = torch.cat([F.linear(x[r], table[k]) for k, r in enumerate(rows)])
+            y = y.new_zeros(y.shape).index_copy(0, torch.cat(rows), y)
+        else:
+            y = (self.matrix.value @ self.vector.value[..., None]).squeeze(-1)
+        return y[..., None] if self.column else y
+
+    def total(self, segments: Segments) -> Tensor:
+        """sum_j (W phi_j + B) x_j = W : sum_j (phi_j (x) x_j) + B sum_j x_j: outer products [K, b], then one matmul; no [E, a, b]."""
+        A = self.matrix
+        if not isinstance(A, Linear) or len(A.inner.shape) != 1 or segments.n * segments.longest > 4 * self.E or segments.n >= self.E:
+            return kernels.segment_sum(self.value, segments)
+        (a, b), x = A.shape, self.vector.value
+        outer = kernels.outer_sum(A.inner.value, x, segments)  # [n, K, b]
+        weight = A.weight.view(a, b, -1).permute(0, 2, 1).reshape(a, -1)  # [a, K * b]
+        y = F.linear(outer.flatten(1), weight)  # [n, a]
+        if A.bias is not None:
+            y = y + F.linear(self.vector.total(segments), A.bias.view(a, b))
+        return y[..., None] if self.column else y
+
+
+def terms(x: Expression) -> list[Gather]:
+    """An expression as a list of gathers that add up to it."""
+    if isinstance(x, Sum):
+        return list(x.terms)
+    return [x if isinstance(x, Gather) else Gather(x.value, None)]
+
+
+def add(gathers: Sequence[Gather]) -> Expression:
+    """Sum of gathers of one shape; those through one index are added on the table: T[idx] + U[idx] = (T + U)[idx]."""
+    merged: list[Gather] = []
+    for term in gathers:
+        for k, other in enumerate(merged):
+            if term.index is other.index and len(term.table) == len(other.table):
+                merged[k] = Gather(other.table + term.table, other.index)
+                break
+        else:
+            merged.append(term)
+    return merged[0] if len(merged) == 1 else Sum(merged)
+
+
+def multiply(a: Expression, b: Expression) -> Expression:
+    """Elementwise product; gathers through one index are multiplied on the table."""
+    factors: list[Expression] = []
+    for factor in [*(a.factors if isinstance(a, Product) else [a]), *(b.factors if isinstance(b, Product) else [b])]:
+        for k, other in enumerate(factors):
+            if isinstance(factor, Gather) and isinstance(other, Gather) and factor.index is other.index and factor.table.dim() == other.table.dim():
+                factors[k] = Gather(other.table * factor.table, other.index)
+                break
+        else:
+            factors.append(factor)
+    return factors[0] if len(factors) == 1 else Product(factors)
+
+
+def reshape(x: Expression, f: TensorFunction, shape: Shape) -> Expression:
+    """A change of trailing shape; an open linear stays open."""
+    if isinstance(x, Linear) and prod(shape) == prod(x.shape):
+        return Linear(x.inner, x.weight, x.bias, shape) if len(x.inner.shape) == 1 else x.rowwise(f)
+    return x.rowwise(f)
+
+
+def _column(x: Tensor, like: Tensor) -> Tensor:
+    return x.to(like.dtype).view(-1, *[1] * (like.dim() - 1))

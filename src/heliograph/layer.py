@@ -1,0 +1,44 @@
+"""One message passing step, the same for every architecture.
+
+    e_ij' = edge(h_j, h_i, e_ij)                              (some architectures)
+    m_i   = aggregate_{j in N(i)} message(h_j, h_i, e_ij)
+    h_i'  = update(h_i, m_i)
+
+Gilmer et al. 2017, arXiv:1704.01212, eqs. 1 and 2; Battaglia et al. 2016 for the edge update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import final
+
+from torch import Tensor, nn
+
+from heliograph import segment
+from heliograph.edge import Edge, EdgeTensor
+from heliograph.graph import Feature, Graph
+from heliograph.segment import Aggregate
+
+
+@final
+class Layer(nn.Module):
+    """Graph -> Graph. Compose it from its slots; it is not made for subclassing.
+
+    `message(edge) -> {name: [E, ...]}`, `update(nodes, messages) -> {name: [N, ...]}` and `edge(edge) -> {name: [E, ...]}` return
+    named features, which replace those of the same name; `aggregate` is a function or module (values [E, ...], segments) -> [N, ...].
+    """
+
+    def __init__(self, message: nn.Module, update: nn.Module, aggregate: Aggregate = segment.sum, edge: nn.Module | None = None):
+        super().__init__()
+        self.message, self.update, self.aggregate, self.edge = message, update, aggregate, edge
+
+    def forward(self, graph: Graph) -> Graph:
+        if self.edge is not None:
+            graph = graph.with_edges(**plain(self.edge(Edge(graph))))
+        messages = {name: self.aggregate(m, graph.topology.incoming) for name, m in self.message(Edge(graph)).items()}  # [N, ...]
+        return graph.with_nodes(**self.update(graph.nodes, messages))
+
+
+def plain(features: Mapping[str, Tensor | EdgeTensor]) -> dict[str, Feature]:
+    """Edge features as a graph can hold them."""
+    return {name: f.dense() if isinstance(f, EdgeTensor) else f for name, f in features.items()}

@@ -1,0 +1,46 @@
+"""A whole network: Graph -> Graph, step after step, then a readout that ends in named tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import final
+
+from torch import Tensor, nn
+
+from heliograph.graph import Graph
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the data offers to an architecture: widths of `x` and `edge_attr`, and whether nodes have positions `pos` [N, 3]."""
+
+    nodes: int
+    edges: int
+    geometry: bool = False
+
+
+@final
+class MPNN(nn.Module):
+    """readout(layers(embed(view(graph)))). The same `Layer` object twice in `layers` is weight tying.
+
+    `view` changes what the graph is (complete graph, radius graph), `embed` sets the first states, `readout` returns named tensors:
+    "y" is the prediction, [G, out] for graph-level targets.
+    """
+
+    def __init__(self, embed: nn.Module, layers: Iterable[nn.Module], readout: nn.Module, view: Callable[[Graph], Graph] | None = None):
+        super().__init__()
+        self.view, self.embed, self.layers, self.readout = view, embed, nn.ModuleList(layers), readout
+
+    def states(self, graph: Graph) -> Graph:
+        """The graph as the readout sees it: final node states in `nodes["h"]` [N, d]."""
+        parameter = next(self.parameters())
+        graph = graph.to(parameter.device, parameter.dtype)  # weights in float64 or bf16 take their input along
+        graph = self.embed(graph if self.view is None else self.view(graph))
+        for layer in self.layers:
+            graph = layer(graph)
+        return graph
+
+    def forward(self, graph: Graph) -> dict[str, Tensor]:
+        result: dict[str, Tensor] = self.readout(self.states(graph))
+        return result

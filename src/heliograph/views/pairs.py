@@ -1,0 +1,72 @@
+"""Graphs of all pairs, or of all pairs near in space."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from heliograph.graph import Feature, Graph, Indexed, Topology, dense
+
+
+@final
+class CompleteGraph(nn.Module):
+    """Every ordered pair i != j of a graph becomes an edge; pairs that were edges keep their features, the others get zeros."""
+
+    def forward(self, graph: Graph) -> Graph:
+        return _pairs(graph, None)
+
+
+@final
+class RadiusGraph(nn.Module):
+    """Every ordered pair of a graph nearer than `cutoff` [angstrom] becomes an edge, with its `distance` [E, 1]; old edges are dropped.
+
+    All pairs are formed first: meant for molecules, not for thousands of atoms.
+    """
+
+    def __init__(self, cutoff: float):
+        super().__init__()
+        self.cutoff = cutoff
+
+    def forward(self, graph: Graph) -> Graph:
+        return with_distances(_pairs(Graph(graph.topology, graph.nodes, None, graph.globals), self.cutoff))
+
+
+def _pairs(graph: Graph, cutoff: float | None) -> Graph:
+    t = graph.topology
+    n, device = t.n_node, t.n_node.device
+    first = n.cumsum(0) - n  # [G] first node of each graph
+    cell = (n * n).cumsum(0) - n * n  # [G] where each graph's n x n block starts
+    block = torch.repeat_interleave(torch.arange(t.G, device=device), n * n)
+    k = torch.arange(len(block), device=device) - cell[block]
+    width = n[block]
+    receivers, senders = first[block] + k // width, first[block] + k % width
+    keep = senders != receivers
+    if cutoff is not None:
+        pos = dense(graph.nodes["pos"]).detach()
+        keep &= (pos[receivers] - pos[senders]).square().sum(-1) < cutoff * cutoff
+    n_edge = torch.zeros_like(n).index_add_(0, block, keep.long())
+    topology = Topology(senders[keep], receivers[keep], n, n_edge, N=t.N)
+    place = keep.long().cumsum(0) - 1  # [sum n^2] the kept pair's number
+    own = t.members.index[t.receivers]
+    back = cell[block] + k % width * width + k // width
+    topology.__dict__["reverse"] = place[back[keep]]  # known without a search
+    mine = cell[own] + (t.receivers - first[own]) * n[own] + t.senders - first[own]  # [E_old] an old edge's place among n x n
+    edges = {name: _spread(feature, place[mine], topology.E) for name, feature in graph.edges.items()}
+    return Graph(topology, graph.nodes, edges, graph.globals)
+
+
+def _spread(feature: Feature, rows: Tensor, E: int) -> Feature:
+    """A feature of old edges as one of new edges: new edge `rows[k]` was old edge k; row zero of the table is for the others."""
+    table, index = (feature.table, feature.index) if isinstance(feature, Indexed) else (feature, torch.arange(len(feature), device=feature.device))
+    table = torch.cat([table.new_zeros(1, *table.shape[1:]), table])
+    return Indexed(table, torch.zeros(E, dtype=torch.long, device=table.device).index_copy(0, rows, index + 1))
+
+
+def with_distances(graph: Graph) -> Graph:
+    """The graph with `distance` [E, 1] in angstrom, one row of a table per undirected pair."""
+    t, pos = graph.topology, dense(graph.nodes["pos"])
+    edges = t.pairs.edges
+    apart = pos.index_select(0, t.receivers[edges]) - pos.index_select(0, t.senders[edges])  # [P, 3]
+    return graph.with_edges(distance=Indexed(apart.square().sum(-1, keepdim=True).sqrt(), t.pairs.index))

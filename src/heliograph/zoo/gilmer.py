@@ -1,0 +1,80 @@
+"""MPNN with edge network, GRU and set2set: enn-s2s (Gilmer et al. 2017, arXiv:1704.01212, secs. 5.1, 5.2).
+
+    m_i  = sum_j A(e_ij) h_j,        A(e) = reshape(W2 relu(W1 e + b1) + b2)          "edge network", [d, d] per edge
+    h_i' = GRU(h_i, m_i)                                                              one layer, weights tied over T steps
+    y    = head(set2set({W [h_i^T, x_i]}))                                            M steps of set2set
+
+With positions, edges are all pairs and e_ij = [bond features, distance] (the paper's "raw distance feature"; pairs without
+a bond have zero bond features); hydrogens are then nodes. Without, edges are the bonds.
+Departures: h_i^0 = W x_i instead of x_i padded with zeros (of which padding is a special case).
+Expressivity: at most 1-WL on the graph that it is given; on complete graphs with distances, above 1-WL of the bond graph.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from heliograph.blocks import GRU, Head, Set2Set, on_rows
+from heliograph.edge import Edge
+from heliograph.graph import Graph, dense
+from heliograph.layer import Layer, plain
+from heliograph.model import MPNN, Inputs
+from heliograph.views import CompleteGraph, with_distances
+
+FEATURIZER, GEOMETRY = "table10_1", "optional"
+
+
+class AllPairs(nn.Module):
+    """The complete graph with distances."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.complete = CompleteGraph()
+
+    def forward(self, graph: Graph) -> Graph:
+        return with_distances(self.complete(graph))
+
+
+class Embed(nn.Module):
+    """h_i^0 = W x_i, and phi_ij = relu(W1 e_ij + b1): the part of the edge network that is the same at every step."""
+
+    def __init__(self, d_node: int, d_edge: int, d: int, hidden: int):
+        super().__init__()
+        self.W, self.W1 = nn.Linear(d_node, d), nn.Linear(d_edge, hidden)
+
+    def forward(self, graph: Graph) -> Graph:
+        e = Edge(graph).e
+        attr = torch.cat([e["edge_attr"], e["distance"]], -1) if "distance" in e else e["edge_attr"]  # [E, d_edge]
+        return graph.with_nodes(h=on_rows(self.W, graph.nodes["x"])).with_edges(**plain({"phi": torch.relu(self.W1(attr))}))
+
+
+class EdgeNetwork(nn.Module):
+    """A(e_ij) h_j."""
+
+    def __init__(self, d: int, hidden: int):
+        super().__init__()
+        self.W2, self.d = nn.Linear(hidden, d * d), d
+
+    def forward(self, e: Edge) -> dict[str, Tensor]:
+        A = self.W2(e.e["phi"]).unflatten(-1, (self.d, self.d))  # [E, d, d]
+        return {"m": (A @ e.j["h"].unsqueeze(-1)).squeeze(-1)}  # [E, d]
+
+
+class Readout(nn.Module):
+    """head(set2set({W [h_i^T, x_i]}))."""
+
+    def __init__(self, d_node: int, d: int, out: int, steps: int):
+        super().__init__()
+        self.W, self.set2set, self.head = nn.Linear(d + d_node, d), Set2Set(d, steps), Head(2 * d, out, hidden=d)
+
+    def forward(self, graph: Graph) -> dict[str, Tensor]:
+        x = self.W(torch.cat([dense(graph.nodes["h"]), dense(graph.nodes["x"])], -1))  # [N, d]
+        return {"y": self.head(self.set2set(x, graph.topology.members))}
+
+
+def build(inputs: Inputs, out: int, d: int = 64, hidden: int = 128, steps: int = 6, readout_steps: int = 6) -> MPNN:
+    """`d` node width, `hidden` width of the edge network, `steps` T, `readout_steps` M (the paper searches T in 3..8, M in 1..12)."""
+    layer = Layer(EdgeNetwork(d, hidden), GRU(d))
+    embed = Embed(inputs.nodes, inputs.edges + int(inputs.geometry), d, hidden)
+    return MPNN(embed, [layer] * steps, Readout(inputs.nodes, d, out, readout_steps), view=AllPairs() if inputs.geometry else None)
