@@ -1,0 +1,52 @@
+# Each target sets up what it needs in .venv. `make demo` installs the run-time dependencies only.
+# Linux without a GPU: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make demo
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test test-slow bench lint docs clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo        train on the shipped molecules, predict, leave a report (minutes)"
+	@echo "make test        lint, types, import layers, all quick tests"
+	@echo "make test-slow   tests that train for minutes or need data sets that are not shipped"
+	@echo "make bench       the benchmarks, as JSON lines"
+	@echo "make lint        ruff, mypy, import-linter"
+	@echo "make docs        run every example of README and docs"
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run-time: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.development: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.run-time
+
+demo: $(VENV)/.run-time
+	$(BIN)/heliograph train smallmol --target-columns gap --arch schnet --budget 2m -o demo-run --overwrite
+	$(BIN)/heliograph predict demo-run examples/molecules.csv -o demo-run/predictions.csv
+
+lint: $(VENV)/.development
+	$(BIN)/ruff check src tests bench scripts examples
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest --shapes -n auto -m "not slow" -q
+
+test-slow: $(VENV)/.development
+	$(BIN)/pytest --shapes -m slow
+
+bench: $(VENV)/.development
+	@for script in bench/*.py; do [ -e "$$script" ] || continue; $(BIN)/python "$$script" || exit 1; done
+
+docs: $(VENV)/.development
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/test_docs.py
+
+clean:
+	rm -rf $(VENV) demo-run

@@ -1,0 +1,65 @@
+"""Message passing neural networks: from a table of molecules (or a graph of any kind) to a calibrated predictor.
+
+The whole theory stands in five files, to be read in this order: `graph`, `segment`, `edge`, `layer`, `model`.
+The names below are loaded when they are first used, so `import heliograph` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from heliograph.errors import DataError, HeliographError, ModelFileError, StructureError, UsageError
+    from heliograph.estimators import MoleculeClassifier, MoleculeRegressor
+    from heliograph.graph import Graph, Indexed, Topology
+    from heliograph.layer import Layer
+    from heliograph.model import MPNN
+    from heliograph.predictor import Predictor
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "DataError": "errors",
+    "Graph": "graph",
+    "HeliographError": "errors",
+    "Indexed": "graph",
+    "Layer": "layer",
+    "MPNN": "model",
+    "ModelFileError": "errors",
+    "MoleculeClassifier": "estimators",
+    "MoleculeRegressor": "estimators",
+    "Predictor": "predictor",
+    "StructureError": "errors",
+    "Topology": "graph",
+    "UsageError": "errors",
+}
+
+__all__ = [
+    "MPNN",
+    "DataError",
+    "Graph",
+    "HeliographError",
+    "Indexed",
+    "Layer",
+    "ModelFileError",
+    "MoleculeClassifier",
+    "MoleculeRegressor",
+    "Predictor",
+    "StructureError",
+    "Topology",
+    "UsageError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'heliograph' has no attribute {name!r}")
+    value = getattr(import_module(f"heliograph.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(_HOMES))
