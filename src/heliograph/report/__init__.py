@@ -1,0 +1,19 @@
+"""A finished training as one HTML file for people: the answer first, then what it rests on.
+
+The only room that writes HTML. It reads a typed result and computes nothing that the run did not (but intervals and curves).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from heliograph.train.result import TrainResult
+
+
+def write(result: TrainResult, path: str | Path) -> Path:
+    """Write the report of a training to `path`: one file, no request to anywhere. Raises HeliographError where it can't be written."""
+    from heliograph.report.page import write as write_page  # Jinja2 is loaded only now
+
+    return write_page(result, path)

@@ -162,10 +162,14 @@ class PartFigures:
 
 @dataclass(frozen=True)
 class SplitFigures:
-    """`edges[t]` are the bin edges of target t (classes: k - 0.5 .. k + 0.5); `parts` has train, val, test."""
+    """`edges[t]` are the bin edges of target t (classes: k - 0.5 .. k + 0.5); `parts` has train, val, test.
+
+    `shared_scaffolds`: those of validation and test that the training part has too.
+    """
 
     edges: list[list[float]]
     parts: dict[str, PartFigures]
+    shared_scaffolds: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -254,7 +258,8 @@ def describe(y: Mapping[str, np.ndarray], scaffolds: Mapping[str, tuple[str, ...
             scaffolds=len(set(mine)),
             shared_scaffolds=sum(s in known for s in mine),
         )
-    return SplitFigures(edges, parts)
+    others = {s for part, of_part in scaffolds.items() if part != "train" for s in of_part}
+    return SplitFigures(edges, parts, sorted(known & others))
 
 
 def _spread(values: np.ndarray) -> float:
@@ -327,7 +332,7 @@ def _from_document(d: dict[str, Any], folder: Path) -> TrainResult:
     targets, classes = tuple(d["targets"]), tuple(tuple(c) for c in d["classes"])
     summary = d["data"] | {"columns": tuple(d["data"]["columns"]), "bad_rows": tuple(BadRow(*r) for r in d["data"]["bad_rows"])}
     cost: dict[str, Any] = {k: v if k in ("parameters", "epochs", "threads", "device") else _number(v) for k, v in d["cost"].items()}
-    edges = [[float(v) for v in e] for e in d["split"]["edges"]]
+    edges, shared = [[float(v) for v in e] for e in d["split"]["edges"]], d["split"]["shared_scaffolds"]
     rest: dict[str, Any] = {k: tuple(d[k]) for k in ("units", "best_epochs", "notes", "model_files")}
     rest |= {k: d[k] for k in ("config", "kind", "main_metric", "versions", "command", "finished")}
     return TrainResult(
@@ -339,7 +344,7 @@ def _from_document(d: dict[str, Any], folder: Path) -> TrainResult:
         },
         metrics=_numbers(d["metrics"]),
         data=DataSummary(**summary),
-        split=SplitFigures(edges, {part: _part_figures(v) for part, v in d["split"]["parts"].items()}),
+        split=SplitFigures(edges, {part: _part_figures(v) for part, v in d["split"]["parts"].items()}, shared),
         rows={part: np.array(rows, dtype=np.int64) for part, rows in d["rows"].items()},
         history=tuple(_epoch(row) for row in d["history"]),
         baselines=_baselines(d["baselines"]),
