@@ -1,0 +1,40 @@
+"""The command line. It is thin: a verb parses its options into what the Python function takes, calls it, prints.
+
+A verb lives in `heliograph.cli.VERB`, imported when it is called: `heliograph --help` needs none of the heavy libraries.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from heliograph.errors import HeliographError
+
+VERBS = {
+    "train": "Train on a table of molecules: leaves a run folder with the model, its test errors and a report.",
+    "predict": "Predict for a table of any length: every row and column kept, a reason where a row can't be used.",
+    "models": "The architectures: list them, or show one with its equations and arguments.",
+    "data": "The data sets: list them, show one, or fetch a public one.",
+    "label": "No labels yet? Compute GFN2-xTB energies, orbitals, dipoles for your molecules (extra: xtb).",
+    "report": "Write the report of a finished run again.",
+    "doctor": "What this machine offers: cores, threads, GPU, versions.",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command line; always ends in SystemExit (0 fine, 1 data or run-time, 2 usage, 130 interrupted)."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if args and args[0] in VERBS:
+            module = import_module(f"heliograph.cli.{args[0]}")
+            arguments = getattr(module, "arguments", list)  # a verb may read its arguments before typer does
+            module.app(args=arguments(args[1:]), prog_name=f"heliograph {args[0]}")
+        else:
+            import_module("heliograph.cli.top").app(args=args or ["--help"], prog_name="heliograph")
+    except HeliographError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        raise SystemExit(130) from None

@@ -1,0 +1,92 @@
+"""`heliograph doctor`: what this machine offers, and what is missing, in plain lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from heliograph.cli.common import Verbose, guarded, new_app
+
+NEEDED = ("torch", "numpy", "lightning-fabric", "rdkit", "ase", "pyarrow", "pydantic", "safetensors", "scikit-learn", "scipy")
+OPTIONAL = {"tblite": "heliograph label (pip install 'heliograph[xtb]')", "torch_geometric": "to and from PyTorch Geometric ([pyg])"}
+
+app = new_app()
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object, for a bug report or a script")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """What this machine offers: cores, threads, GPU, versions."""
+    with guarded(verbose):
+        found = examine()
+        if as_json:
+            print(json.dumps(found, indent=1))
+            return
+        for group, lines in found.items():
+            print(group)
+            for name, value in lines.items():
+                print(f"  {name:<18} {value}")
+
+
+def examine() -> dict[str, dict[str, Any]]:
+    """All that is reported, as plain values."""
+    import torch
+
+    import heliograph
+
+    cache = Path(os.environ.get("HELIOGRAPH_CACHE", Path.home() / ".cache" / "heliograph"))
+    machine = {
+        "system": platform.platform(),
+        "cores": f"{_usable_cores()} usable of {os.cpu_count()}",
+        "memory": _memory(),
+        "cache folder": f"{cache} ({_free(cache)} free)",
+    }
+    compute: dict[str, Any] = {
+        "torch threads": torch.get_num_threads(),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "not set"),
+        "CUDA": "not available: training runs on the CPU",
+    }
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        compute["CUDA"] = f"{torch.version.cuda}, {len(names)} device(s): {', '.join(names)}"
+    elif torch.version.cuda:
+        compute["CUDA"] = f"PyTorch has CUDA {torch.version.cuda}, but there is no usable GPU: training runs on the CPU"
+    versions = {"heliograph": heliograph.__version__, "python": platform.python_version()}
+    versions |= {name: _version(name) or "MISSING: pip install heliograph again" for name in NEEDED}
+    versions |= {name: _version(name) or f"not installed: {what}" for name, what in OPTIONAL.items()}
+    return {"machine": machine, "compute": compute, "versions": versions}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory() -> str:
+    try:
+        pages = {name: os.sysconf(name) for name in ("SC_PHYS_PAGES", "SC_AVPHYS_PAGES", "SC_PAGE_SIZE")}
+    except (AttributeError, ValueError, OSError):
+        return "unknown"
+    gib = pages["SC_PAGE_SIZE"] / 2**30
+    return f"{pages['SC_PHYS_PAGES'] * gib:.1f} GiB, {pages['SC_AVPHYS_PAGES'] * gib:.1f} GiB free"
+
+
+def _free(folder: Path) -> str:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return f"{shutil.disk_usage(folder).free / 2**30:.1f} GiB"

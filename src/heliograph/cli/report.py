@@ -1,0 +1,31 @@
+"""`heliograph report RUN`: write the report of a finished run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from heliograph.cli.common import Quiet, Verbose, guarded, new_app
+
+app = new_app()
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a finished training")],
+    output_path: Annotated[
+        Path | None, typer.Option("--output-path", "-o", metavar="PATH", help="where to write it (default: RUN/report.html)")
+    ] = None,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the report of a finished run again."""
+    with guarded(verbose):
+        from heliograph.report import write
+        from heliograph.train.result import TrainResult
+
+        path = write(TrainResult.load(run), output_path or run / "report.html")
+        if not quiet:
+            print(path)

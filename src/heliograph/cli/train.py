@@ -1,0 +1,98 @@
+"""`heliograph train`: options -> TrainConfig -> `heliograph.train.run` -> a table of test errors and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+
+from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
+from heliograph.cli.options import Values, build, expand_lists, options_of, pairs, read_toml, with_options
+from heliograph.errors import HeliographError, UsageError
+from heliograph.train.config import DataConfig, FitConfig, ModelConfig, SplitConfig, TrainConfig
+
+GROUPS: dict[str, type[BaseModel]] = {"data": DataConfig, "split": SplitConfig, "model": ModelConfig, "fit": FitConfig}
+PANELS = {"data": "Data", "split": "Split", "model": "Model", "fit": "Training"}
+TOP = ("output_dir",)
+FLAGS = ("--resume", "--overwrite", "--verbose", "-v", "--quiet", "-q", "--help", "-h")
+
+OPTIONS = [
+    *options_of(TrainConfig, "Run"),
+    *(option for name, group in GROUPS.items() for option in options_of(group, PANELS[name])),
+]
+
+EPILOG = "A TOML file given with --config holds the same keys, flat or in tables (data, split, model, fit); the command line wins."
+
+app = new_app()
+
+
+def arguments(args: Sequence[str]) -> list[str]:
+    """Let options with several values be written as people know them; see `expand_lists`."""
+    return expand_lists(args, OPTIONS, FLAGS, ("-i", "--data-path", "--config", "--resume", "-h", "--help"))
+
+
+@app.command(epilog=EPILOG)
+@with_options(OPTIONS)
+def train(
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help="table of molecules, or the name of a shipped set")] = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="options as a TOML file", rich_help_panel="Run")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the run in --output-dir", rich_help_panel="Run")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the run in --output-dir", rich_help_panel="Run")] = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+    **given: Any,
+) -> None:
+    """Train on a table of molecules: leaves a run folder with the model, its test errors and a report."""
+    folder: list[Path] = []
+
+    def interrupted() -> str:
+        if not folder or not folder[0].is_dir():
+            return "Interrupted before the run began; nothing is left behind."
+        return f"Interrupted. Go on with: heliograph train --resume -o {folder[0]}"
+
+    with guarded(verbose, interrupted):
+        asked = configure(data, config, resume, given)
+        folder.append(asked.output_dir)
+        with Bar(quiet) as bar:
+            from heliograph import train as training
+            from heliograph.report import write
+
+            result = training.run(asked, resume=resume, overwrite=overwrite, progress=bar)
+            report = write(result, asked.output_dir / "report.html")
+        if not quiet:
+            from heliograph.cli.tables import show_result
+
+            show_result(result, asked.output_dir, report)
+
+
+def configure(data: str | None, config: Path | None, resume: bool, given: Values) -> TrainConfig:
+    """One TrainConfig from positional DATA, options as text, a TOML file, and, when resuming, the run's own config.toml."""
+    if data is not None:
+        if "data_path" in given:
+            raise UsageError(f"the data is given twice: {data} and --data-path {given['data_path']}. Give one of them.")
+        given["data_path"] = data
+    origin = {name: "--" + name.replace("_", "-") for name in given}
+    if "arch_args" in given:
+        given["arch_args"] = pairs(given["arch_args"])
+    values: Values = {}
+    files = [config] if config else []
+    if resume and not config:
+        out = Path(given.get("output_dir", TrainConfig.model_fields["output_dir"].default))
+        saved = out / "config.toml"
+        if not saved.is_file():
+            raise HeliographError(f"nothing to resume: no config.toml in {out}. Give the folder of an interrupted run with -o.")
+        files = [saved]
+        given["output_dir"] = out
+    for file in files:
+        from_file = read_toml(file, GROUPS, TOP)
+        values |= from_file
+        origin = dict.fromkeys(from_file, str(file)) | origin
+    values |= given
+    if "data_path" not in values:
+        example = "heliograph train molecules.csv -o run"
+        raise UsageError(f"no data: give a table of molecules, like: {example}\n(heliograph data lists the shipped sets)")
+    nested = {group: {n: values[n] for n in model.model_fields if n in values} for group, model in GROUPS.items()}
+    return build(TrainConfig, nested | {n: values[n] for n in TOP if n in values}, origin)
