@@ -1,0 +1,115 @@
+"""What every architecture must do; a new file in `zoo/` is tested by being there."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import torch
+from torch import Tensor
+
+from heliograph import zoo
+from heliograph.edge import algebra
+from heliograph.graph import Graph, batch
+from heliograph.model import MPNN, Inputs
+from tests.graphs import ATOMS, BONDS, DTYPE, awkward, moved, permuted, random_graph
+
+OUT = 2
+CASES = [(name, geometry) for name in zoo.names() for geometry in {"none": [False], "optional": [False, True], "required": [True]}[zoo.load(name).GEOMETRY]]
+cases = pytest.mark.parametrize(("name", "geometry"), CASES)
+
+
+def network(name: str, geometry: bool) -> MPNN:
+    torch.manual_seed(0)
+    net = zoo.build(name, Inputs(ATOMS, BONDS, geometry), OUT).to(DTYPE)
+    for p in net.parameters():  # away from zeros and ones that hide mistakes
+        p.data += 0.05 * torch.randn_like(p)
+    return net.eval()
+
+
+def one(seed: int = 0) -> Graph:
+    return random_graph(8, 0.5, torch.Generator().manual_seed(seed))
+
+
+@cases
+def test_shape_and_batch_equals_singles(name: str, geometry: bool) -> None:
+    net, graph = network(name, geometry), awkward()
+    y = net(graph)["y"]
+    assert y.shape == (graph.G, OUT) and y.isfinite().all()
+    assert torch.allclose(y, torch.cat([net(g)["y"] for g in graph.unbatch()]), atol=1e-10)
+    assert net.states(graph).nodes["h"].shape[0] == graph.N
+
+
+@cases
+def test_numbering_of_nodes_and_edges_does_not_matter(name: str, geometry: bool) -> None:
+    net, graph = network(name, geometry), one()
+    assert torch.allclose(net(graph)["y"], net(permuted(graph, torch.Generator().manual_seed(1)))["y"], atol=1e-10)
+
+
+@cases
+def test_place_and_orientation_in_space_do_not_matter(name: str, geometry: bool) -> None:
+    net, graph = network(name, geometry), one()
+    there = net(moved(graph, torch.Generator().manual_seed(1)))["y"]
+    assert torch.allclose(net(graph)["y"], there, atol=1e-9)
+    pos = graph.nodes["pos"]
+    assert isinstance(pos, Tensor)
+    stretched = net(graph.with_nodes(pos=1.3 * pos))["y"]
+    assert torch.allclose(net(graph)["y"], stretched, atol=1e-9) is not geometry  # with geometry, size does
+
+
+@cases
+def test_algebra_on_equals_off(name: str, geometry: bool) -> None:
+    net, graph = network(name, geometry), awkward()
+    parameters = list(net.parameters())
+    results = []
+    for on in (True, False):
+        with algebra(on):
+            y = net(graph)["y"]
+            results.append([y, *torch.autograd.grad(y.square().sum(), parameters)])
+    for a, b in zip(*results, strict=True):
+        assert torch.allclose(a, b, atol=1e-8, rtol=1e-8)
+
+
+@cases
+def test_a_gradient_reaches_every_parameter(name: str, geometry: bool) -> None:
+    net = network(name, geometry)
+    net(batch([one(k) for k in range(4)]))["y"].square().sum().backward()
+    for key, p in net.named_parameters():
+        assert p.grad is not None and p.grad.isfinite().all() and bool((p.grad != 0).any()), key
+
+
+@pytest.mark.parametrize("name", [n for n, g in CASES if g])
+def test_forces_are_finite_differences_and_have_derivatives(name: str) -> None:
+    net, graph = network(name, True), one()
+    pos = graph.nodes["pos"]
+    assert isinstance(pos, Tensor)
+
+    def energy(p: Tensor) -> Tensor:
+        return net(graph.with_nodes(pos=p))["y"][:, 0].sum()
+
+    assert torch.autograd.gradcheck(energy, pos.clone().requires_grad_(), atol=1e-6)
+    x = pos.clone().requires_grad_()
+    (force,) = torch.autograd.grad(energy(x), x, create_graph=True)
+    force.square().sum().backward()  # what training on forces does
+    assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters()) and any(p.grad is not None for p in net.parameters())
+
+
+@cases
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_runs_in_other_precisions(name: str, geometry: bool, dtype: torch.dtype) -> None:
+    net, graph = network(name, geometry), awkward()
+    exact = net(graph)["y"]
+    low = net.to(dtype)(graph)["y"]
+    assert low.dtype == dtype and torch.allclose(low.to(DTYPE), exact, rtol=1e-3 if dtype == torch.float32 else 0.5, atol=1e-3 if dtype == torch.float32 else 0.5)
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_the_file_says_what_it_is(name: str) -> None:
+    module = zoo.load(name)
+    text = module.__doc__ or ""
+    assert "et al." in text or "&" in text, "authors"
+    assert "arXiv" in text or "doi" in text, "identifier"
+    assert "Expressivity" in text and "h_i'" in text or "h_ij'" in text, "equations and place in the hierarchy"
+    arguments = list(inspect.signature(module.build).parameters)
+    assert arguments[:2] == ["inputs", "out"] and len(arguments) <= 8
+    assert len(inspect.getsource(module).splitlines()) <= 130
