@@ -29,10 +29,10 @@ def embed(mol: Chem.Mol, seed: int, seconds: int = 20) -> np.ndarray:
     with rdBase.BlockLogs():
         for random_coordinates in (False, True):
             parameters = rdDistGeom.ETKDGv3()
-            parameters.randomSeed = seed
-            parameters.useRandomCoords = random_coordinates
-            parameters.timeout = seconds
-            parameters.numThreads = 1
+            parameters.randomSeed = seed  # type: ignore[assignment]
+            parameters.useRandomCoords = random_coordinates  # type: ignore[assignment]
+            parameters.timeout = seconds  # type: ignore[assignment]
+            parameters.numThreads = 1  # type: ignore[assignment]
             try:
                 found = rdDistGeom.EmbedMolecule(mol, parameters)
             except (RuntimeError, ValueError) as error:

@@ -211,7 +211,7 @@ class _Reader:
     def degree(self) -> np.ndarray:
         """Bonds of the graph and implicit hydrogens."""
         bonds = np.bincount(self.pairs.ravel(), minlength=len(self.atoms))
-        return np.minimum(bonds + np.array(self.implicit_hydrogens), 255)
+        return np.asarray(np.minimum(bonds + np.array(self.implicit_hydrogens), 255))
 
     def hydrogens(self) -> list[int] | np.ndarray:
         """Implicit ones and those that are nodes."""
@@ -221,7 +221,7 @@ class _Reader:
         is_hydrogen = np.array(self.z) == 1
         for end in (0, 1):
             np.add.at(count, self.pairs[:, 1 - end], is_hydrogen[self.pairs[:, end]])
-        return np.minimum(count, 255)
+        return np.asarray(np.minimum(count, 255))
 
     def charge(self) -> list[int]:
         if not self.may_be_charged:

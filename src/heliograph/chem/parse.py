@@ -83,15 +83,15 @@ class _Collect(logging.Handler):
 def _rdkit_log() -> Iterator[list[str]]:
     """RDKit's messages within the block, as lines."""
     logger, handler = logging.getLogger("rdkit"), _Collect()
-    propagate, level = logger.propagate, logger.level
+    handlers, propagate, level = logger.handlers[:], logger.propagate, logger.level
     rdBase.LogToPythonLogger()
-    logger.addHandler(handler)
+    logger.handlers[:] = [handler]  # RDKit puts one of its own there, to stderr
     logger.propagate = False
     logger.setLevel(logging.DEBUG)
     try:
         yield handler.lines
     finally:
-        logger.removeHandler(handler)
+        logger.handlers[:] = handlers
         logger.propagate = propagate
         logger.setLevel(level)
         rdBase.LogToCppStreams()
@@ -108,7 +108,7 @@ def _why(read: object) -> str:
 
 @lru_cache(maxsize=1)
 def _noise() -> re.Pattern[str]:
-    return re.compile(r"^\[[\d:]+\]\s*|SMILES Parse Error:\s*|\s*while parsing:.*$|\s*for input:.*$", re.DOTALL)
+    return re.compile(r"^\[[\d:]+\]\s*|SMILES Parse Error:\s*|\s*while parsing:.*$|\s*for input:.*$|\s*Unkekulized atoms:.*$", re.DOTALL)
 
 
 def _short(line: str) -> str:

@@ -1,0 +1,107 @@
+"""Which rows train, which validate, which test: row numbers, ascending within each part.
+
+Sizes are fractions that add up to 1, or counts that add up to the number of rows: train, val, test.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from heliograph.errors import DataError, UsageError
+
+PARTS = ("train", "val", "test")
+_WORDS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test", "testing")}
+_NAMES = {word: part for part, words in _WORDS.items() for word in words}
+
+
+def random_split(n: int, sizes: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> dict[str, np.ndarray]:
+    """`n` rows shuffled with `seed` and cut. Raises DataError where a part that should have rows gets none."""
+    counts = _counts(n, sizes)
+    order = np.random.default_rng(seed).permutation(n)
+    ends = np.cumsum(counts)
+    return {part: np.sort(order[end - count : end]) for part, count, end in zip(PARTS, counts, ends, strict=True)}
+
+
+def scaffold_split(scaffolds: Sequence[str], sizes: Sequence[float] = (0.8, 0.1, 0.1), seed: int | None = None) -> dict[str, np.ndarray]:
+    """Rows of one scaffold stay together; rows without a ring (scaffold "") are one group.
+
+    `seed` None: groups from the largest to the smallest (ties: the one that begins last in the table first), each to train where it
+    fits, else to val, else to test: DeepChem's rule (Z. Wu et al., Chem. Sci. 2018, 9, 513). With a seed, groups larger than half of
+    val or of test come first, then both lots are shuffled, as in chemprop (K. Yang et al., J. Chem. Inf. Model. 2019, 59, 3370).
+    Raises DataError where a part that should have rows gets none.
+    """
+    n = len(scaffolds)
+    n_train, n_val, n_test = _counts(n, sizes)
+    groups: dict[str, list[int]] = defaultdict(list)
+    for row, name in enumerate(scaffolds):
+        groups[name].append(row)
+    ordered = list(groups.values())
+    if seed is None:
+        ordered.sort(key=lambda rows: (len(rows), rows[0]), reverse=True)
+    else:
+        big = [rows for rows in ordered if len(rows) > n_val / 2 or len(rows) > n_test / 2]
+        small = [rows for rows in ordered if not (len(rows) > n_val / 2 or len(rows) > n_test / 2)]
+        random = np.random.default_rng(seed)
+        ordered = [lot[k] for lot in (big, small) for k in random.permutation(len(lot))]
+    parts: dict[str, list[int]] = {part: [] for part in PARTS}
+    for rows in ordered:
+        if len(parts["train"]) + len(rows) <= n_train:
+            parts["train"] += rows
+        elif len(parts["val"]) + len(rows) <= n_val:
+            parts["val"] += rows
+        else:
+            parts["test"] += rows
+    for part, wanted in zip(PARTS, (n_train, n_val, n_test), strict=True):
+        if wanted and not parts[part]:
+            largest = max(map(len, groups.values()))
+            raise DataError(
+                f"scaffold split: no rows for {part} out of {n} rows in {len(groups)} scaffolds (the largest has {largest}). "
+                "Use a random split, or other sizes."
+            )
+    return {part: np.array(sorted(rows), dtype=np.int64) for part, rows in parts.items()}
+
+
+def from_column(values: Iterable[str]) -> dict[str, np.ndarray]:
+    """Parts as a column names them: train, val (valid, validation, dev), test, any case; blank rows are in none.
+
+    Raises DataError on another word, and where no row trains.
+    """
+    parts: dict[str, list[int]] = {part: [] for part in PARTS}
+    for row, value in enumerate(values):
+        text = value.strip()
+        if not text:
+            continue
+        part = _NAMES.get(text.lower())
+        if part is None:
+            raise DataError(f"row {row + 1} of the splits column says {text[:40]!r}; expected train, val, test, or blank")
+        parts[part].append(row)
+    if not parts["train"]:
+        raise DataError("the splits column names no row for train")
+    return {part: np.array(rows, dtype=np.int64) for part, rows in parts.items()}
+
+
+def _counts(n: int, sizes: Sequence[float]) -> list[int]:
+    """Rows of each part: fractions rounded down and what is left over to the last part that has any; counts as they are."""
+    shown = " ".join(f"{size:g}" for size in sizes)
+    if len(sizes) != 3 or any(not size >= 0 for size in sizes):
+        raise UsageError(f"split sizes are three numbers >= 0 (train val test), for instance 0.8 0.1 0.1; got {shown or 'none'}")
+    total = sum(sizes)
+    if abs(total - 1.0) < 1e-6:
+        counts = [int(size * n + 1e-9) for size in sizes]
+        last = max(part for part in range(3) if sizes[part] > 0)
+        counts[last] += n - sum(counts)
+        if sizes[1] > 0 and counts[1] == 0 and counts[2] > 1:  # a handful of rows: one each rather than none and two
+            counts[1:] = [1, counts[2] - 1]
+    elif total == n and all(float(size).is_integer() for size in sizes):
+        counts = [int(size) for size in sizes]
+    else:
+        raise UsageError(f"split sizes add up to 1, or to the {n} rows as counts; got {shown}, which add up to {total:g}")
+    for part, size, count in zip(PARTS, sizes, counts, strict=True):
+        if size > 0 and count == 0:
+            raise DataError(f"split sizes {shown} of {n} usable rows leave none for {part}: give more rows or another size")
+    if counts[0] == 0:
+        raise DataError(f"split sizes {shown} of {n} usable rows leave none for train")
+    return counts
