@@ -20,9 +20,13 @@ def random_graph(n: int, p: float, rng: torch.Generator, tables: tuple[Tensor, T
     atom_table, bond_table = tables or make_tables(rng)
     bond = torch.randint(len(bond_table), (m,), generator=rng)
     nodes: dict[str, Feature] = {
-        "x": Indexed(atom_table, torch.randint(len(atom_table), (n,), generator=rng)), "z": torch.randint(1, 10, (n,), generator=rng),
-        "pos": 2 * torch.randn(n, 3, generator=rng, dtype=DTYPE)}
-    return Graph.build(senders, receivers, [n], [2 * m], nodes=nodes, edges={"edge_attr": Indexed(bond_table, torch.cat([bond, bond])[order])})
+        "x": Indexed(atom_table, torch.randint(len(atom_table), (n,), generator=rng)),
+        "z": torch.randint(1, 10, (n,), generator=rng),
+        "pos": 2 * torch.randn(n, 3, generator=rng, dtype=DTYPE),
+    }
+    return Graph.build(
+        senders, receivers, [n], [2 * m], nodes=nodes, edges={"edge_attr": Indexed(bond_table, torch.cat([bond, bond])[order])}
+    )
 
 
 def make_tables(rng: torch.Generator, rows: int = 3) -> tuple[Tensor, Tensor]:
@@ -43,8 +47,14 @@ def permuted(graph: Graph, rng: torch.Generator) -> Graph:
     order = torch.randperm(graph.E, generator=rng)
     t = graph.topology
     take = lambda f, rows: Indexed(f.table, f.index[rows]) if isinstance(f, Indexed) else f[rows]  # noqa: E731
-    return Graph.build(new[t.senders][order], new[t.receivers][order], [graph.N], [graph.E], nodes={k: take(f, old) for k, f in graph.nodes.items()},
-                       edges={k: take(f, order) for k, f in graph.edges.items()})
+    return Graph.build(
+        new[t.senders][order],
+        new[t.receivers][order],
+        [graph.N],
+        [graph.E],
+        nodes={k: take(f, old) for k, f in graph.nodes.items()},
+        edges={k: take(f, order) for k, f in graph.edges.items()},
+    )
 
 
 def moved(graph: Graph, rng: torch.Generator) -> Graph:

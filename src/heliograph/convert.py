@@ -22,9 +22,15 @@ def unbatch(graph: Graph) -> list[Graph]:
     node = edge = 0
     for g in range(graph.G):
         nodes, edges = torch.arange(node, node_end[g]), torch.arange(edge, edge_end[g])
-        one = Topology(topology.senders[edges] - node, topology.receivers[edges] - node, topology.n_node[g:g + 1], topology.n_edge[g:g + 1],
-                       N=len(nodes), shift=None if topology.shift is None else topology.shift[edges],
-                       order=None if topology.order is None else topology.order[edges] - edge)
+        one = Topology(
+            topology.senders[edges] - node,
+            topology.receivers[edges] - node,
+            topology.n_node[g : g + 1],
+            topology.n_edge[g : g + 1],
+            N=len(nodes),
+            shift=None if topology.shift is None else topology.shift[edges],
+            order=None if topology.order is None else topology.order[edges] - edge,
+        )
         graphs.append(Graph(one, _rows(graph.nodes, nodes), _rows(graph.edges, edges), _rows(graph.globals, torch.tensor([g]))))
         node, edge = node_end[g], edge_end[g]
     return graphs
@@ -68,7 +74,9 @@ def to_pyg(graph: Graph) -> Data:
     from torch_geometric.data import Data
 
     t = graph.topology
-    data = Data(edge_index=torch.stack([t.given(t.senders), t.given(t.receivers)]), num_nodes=graph.N, batch=t.members.index, ptr=t.members.pointer)
+    data = Data(
+        edge_index=torch.stack([t.given(t.senders), t.given(t.receivers)]), num_nodes=graph.N, batch=t.members.index, ptr=t.members.pointer
+    )
     for name, value in [*graph.nodes.items(), *graph.globals.items()]:
         data[name] = dense(value)
     for name, value in graph.edges.items():

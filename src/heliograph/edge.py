@@ -51,6 +51,11 @@ class EdgeTensor:
         """The plain tensor [E, ...]."""
         return self.expression.value
 
+    def feature(self) -> Feature:
+        """What a graph can keep: a table and who uses which row, where that is smaller, else the plain tensor."""
+        e = self.expression
+        return Indexed(e.table, e.index) if isinstance(e, Gather) and e.small and e.index is not None else self.dense()
+
     @property
     def shape(self) -> torch.Size:
         return torch.Size((self.expression.E, *self.expression.shape))
@@ -79,7 +84,9 @@ class EdgeTensor:
         return getattr(self.dense(), name)
 
     @classmethod
-    def __torch_function__(cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
         if name.endswith("_") and not name.endswith("__"):
@@ -164,7 +171,7 @@ def _matmul(func: Callable[..., Any], x: Any, y: Any) -> Any:
 def _cat(func: Callable[..., Any], tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
     like = next(t for t in tensors if isinstance(t, EdgeTensor))
     parts = [_lift(t, like) for t in tensors]
-    if kwargs or like.dim() < 2 or dim not in (-1, like.dim() - 1) or any(p is None or p.E != len(like) for p in parts):
+    if kwargs or like.dim() < 2 or dim not in (-1, like.dim() - 1) or any(p is None or len(like) != p.E for p in parts):
         return NotImplemented
     return EdgeTensor(Cat([p for p in parts if p is not None]))
 
@@ -175,7 +182,7 @@ def _rowwise(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any
         return NotImplemented
     dims = kwargs.get("dim", args[0] if args else None)
     dims = dims if isinstance(dims, (tuple, list)) else (dims,)
-    if not all(isinstance(d, int) and (d < 0 and d > -x.dim() or d > 0) for d in dims):
+    if not all(isinstance(d, int) and ((d < 0 and d > -x.dim()) or d > 0) for d in dims):
         return NotImplemented
     return EdgeTensor(x.expression.rowwise(lambda t: func(t, *args, **kwargs)))
 
@@ -249,17 +256,81 @@ def _both(*names: str) -> list[Callable[..., Any]]:
     return [f for name in names for f in (getattr(place, name, None) for place in (torch, Tensor, F)) if callable(f)]
 
 
-_ELEMENTWISE = ("relu silu gelu elu selu celu leaky_relu softplus mish hardswish hardtanh relu6 sigmoid logsigmoid tanh exp expm1 log log1p sin cos "
-                "sqrt rsqrt square abs neg __neg__ reciprocal pow __pow__ __rpow__ clamp sign erf float double half to type_as").split()
-_BINARY = "add sub mul div __add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ multiply subtract true_divide".split()
+_ELEMENTWISE = [
+    "relu",
+    "silu",
+    "gelu",
+    "elu",
+    "selu",
+    "celu",
+    "leaky_relu",
+    "softplus",
+    "mish",
+    "hardswish",
+    "hardtanh",
+    "relu6",
+    "sigmoid",
+    "logsigmoid",
+    "tanh",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "sin",
+    "cos",
+    "sqrt",
+    "rsqrt",
+    "square",
+    "abs",
+    "neg",
+    "__neg__",
+    "reciprocal",
+    "pow",
+    "__pow__",
+    "__rpow__",
+    "clamp",
+    "sign",
+    "erf",
+    "float",
+    "double",
+    "half",
+    "to",
+    "type_as",
+]
+_BINARY = [
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "__add__",
+    "__radd__",
+    "__sub__",
+    "__rsub__",
+    "__mul__",
+    "__rmul__",
+    "__truediv__",
+    "__rtruediv__",
+    "multiply",
+    "subtract",
+    "true_divide",
+]
 _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
-    **dict.fromkeys(_both(*_ELEMENTWISE), _elementwise), **dict.fromkeys(_both(*_BINARY), _binary),
+    **dict.fromkeys(_both(*_ELEMENTWISE), _elementwise),
+    **dict.fromkeys(_both(*_BINARY), _binary),
     **dict.fromkeys(_both("sum", "mean", "softmax", "unsqueeze", "cumsum", "prod", "amax"), _rowwise),
-    **dict.fromkeys(_both("norm"), _norm), **dict.fromkeys(_both("layer_norm"), _layer_norm), **dict.fromkeys(_both("dropout"), _dropout),
-    **dict.fromkeys(_both("matmul", "__matmul__"), _matmul), **dict.fromkeys(_both("cat", "concat", "concatenate"), _cat),
-    **dict.fromkeys(_both("unflatten"), _unflatten), **dict.fromkeys(_both("__getitem__"), _getitem), **dict.fromkeys(_both("squeeze"), _squeeze),
-    **dict.fromkeys(_both("flatten"), _flatten), **dict.fromkeys(_both("chunk", "split"), _chunk),
-    F.linear: _linear, segment.sum: _total, segment.mean: _mean,
+    **dict.fromkeys(_both("norm"), _norm),
+    **dict.fromkeys(_both("layer_norm"), _layer_norm),
+    **dict.fromkeys(_both("dropout"), _dropout),
+    **dict.fromkeys(_both("matmul", "__matmul__"), _matmul),
+    **dict.fromkeys(_both("cat", "concat", "concatenate"), _cat),
+    **dict.fromkeys(_both("unflatten"), _unflatten),
+    **dict.fromkeys(_both("__getitem__"), _getitem),
+    **dict.fromkeys(_both("squeeze"), _squeeze),
+    **dict.fromkeys(_both("flatten"), _flatten),
+    **dict.fromkeys(_both("chunk", "split"), _chunk),
+    F.linear: _linear,
+    segment.sum: _total,
+    segment.mean: _mean,
 }
 
 
@@ -272,8 +343,32 @@ def _operator(name: str) -> Callable[..., Any]:
     return operate
 
 
-for _name in ("__add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ __neg__ __pow__ __rpow__ __matmul__ __getitem__ "
-              "__lt__ __le__ __gt__ __ge__ __eq__ __ne__ __and__ __or__ __invert__ __mod__ __floordiv__").split():
+for _name in [
+    "__add__",
+    "__radd__",
+    "__sub__",
+    "__rsub__",
+    "__mul__",
+    "__rmul__",
+    "__truediv__",
+    "__rtruediv__",
+    "__neg__",
+    "__pow__",
+    "__rpow__",
+    "__matmul__",
+    "__getitem__",
+    "__lt__",
+    "__le__",
+    "__gt__",
+    "__ge__",
+    "__eq__",
+    "__ne__",
+    "__and__",
+    "__or__",
+    "__invert__",
+    "__mod__",
+    "__floordiv__",
+]:
     setattr(EdgeTensor, _name, _operator(_name))
 
 
@@ -303,7 +398,7 @@ class Ends:
 
 @final
 class Edge:
-    """What a message or an edge update sees: sender `j`, receiver `i`, the edge's own features `e`, those of its `reverse`, and the `graph`."""
+    """What a message sees: sender `j`, receiver `i`, the edge's own features `e`, those of its `reverse`, and the `graph`."""
 
     __slots__ = ("graph",)
 

@@ -234,11 +234,12 @@ class MatVec(Expression):
 
     def compute(self) -> Tensor:
         """With a table of matrices, rows of one matrix go through one matmul: no [E, a, b]."""
-        if isinstance(self.matrix, Gather) and self.matrix.small and len(self.matrix.table) <= 64:
-            table, index, x = self.matrix.table, self.matrix.index, self.vector.value
-            rows = [(index == k).nonzero().squeeze(1) for k in range(len(table))]
-            y = torch.cat([F.linear(x[r], table[k]) for k, r in enumerate(rows)])
-            y = y.new_zeros(y.shape).index_copy(0, torch.cat(rows), y)
+        if isinstance(self.matrix, Gather) and self.matrix.index is not None and len(self.matrix.table) * 8 <= self.E:
+            order = self.matrix.index.argsort()
+            counts = torch.bincount(self.matrix.index, minlength=len(self.matrix.table)).tolist()
+            parts = self.vector.value[order].split(counts)
+            y = torch.cat([F.linear(x, A) for x, A in zip(parts, self.matrix.table, strict=True)])
+            y = torch.zeros_like(y).index_copy(0, order, y)
         else:
             y = (self.matrix.value @ self.vector.value[..., None]).squeeze(-1)
         return y[..., None] if self.column else y
@@ -282,7 +283,12 @@ def multiply(a: Expression, b: Expression) -> Expression:
     factors: list[Expression] = []
     for factor in [*(a.factors if isinstance(a, Product) else [a]), *(b.factors if isinstance(b, Product) else [b])]:
         for k, other in enumerate(factors):
-            if isinstance(factor, Gather) and isinstance(other, Gather) and factor.index is other.index and factor.table.dim() == other.table.dim():
+            if (
+                isinstance(factor, Gather)
+                and isinstance(other, Gather)
+                and factor.index is other.index
+                and factor.table.dim() == other.table.dim()
+            ):
                 factors[k] = Gather(other.table * factor.table, other.index)
                 break
         else:

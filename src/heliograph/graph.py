@@ -113,14 +113,25 @@ class Topology:
     given as edge `order[k]` (None: they came sorted); `shift` [E, 3] long: the periodic image a sender is taken from (None: no cell).
     """
 
-    def __init__(self, senders: Tensor, receivers: Tensor, n_node: Tensor, n_edge: Tensor, *, N: int, shift: Tensor | None = None,
-                 order: Tensor | None = None):
+    def __init__(
+        self,
+        senders: Tensor,
+        receivers: Tensor,
+        n_node: Tensor,
+        n_edge: Tensor,
+        *,
+        N: int,
+        shift: Tensor | None = None,
+        order: Tensor | None = None,
+    ):
         self.senders, self.receivers, self.n_node, self.n_edge = senders, receivers, n_node, n_edge
         self.shift, self.order = shift, order
         self.N, self.E, self.G = N, len(senders), len(n_node)
 
     @classmethod
-    def build(cls, senders: Tensor, receivers: Tensor, n_node: Sequence[int], n_edge: Sequence[int], shift: Tensor | None = None) -> Topology:
+    def build(
+        cls, senders: Tensor, receivers: Tensor, n_node: Sequence[int], n_edge: Sequence[int], shift: Tensor | None = None
+    ) -> Topology:
         """Check and sort edges given in any order within each graph. Raises DataError on sizes or indices that don't fit."""
         N, E = sum(n_node), sum(n_edge)
         if len(n_node) != len(n_edge):
@@ -135,10 +146,19 @@ class Topology:
             if len(outside):
                 k = int(outside[0])
                 g = int(graph_of_edge[k])
-                raise DataError(f"{name}[{k}] = {int(index[k])} lies outside graph {g}, whose nodes are {int(start[g])} to {int(end[g]) - 1}")
+                raise DataError(
+                    f"{name}[{k}] = {int(index[k])} lies outside graph {g}, whose nodes are {int(start[g])} to {int(end[g]) - 1}"
+                )
         order = receivers.argsort(stable=True)
-        return cls(senders[order], receivers[order], torch.tensor(n_node, dtype=torch.long), torch.tensor(n_edge, dtype=torch.long),
-                   N=N, shift=None if shift is None else shift[order], order=order)
+        return cls(
+            senders[order],
+            receivers[order],
+            torch.tensor(n_node, dtype=torch.long),
+            torch.tensor(n_edge, dtype=torch.long),
+            N=N,
+            shift=None if shift is None else shift[order],
+            order=order,
+        )
 
     @cached_property
     def incoming(self) -> Segments:
@@ -162,7 +182,7 @@ class Topology:
 
     @cached_property
     def reverse(self) -> Tensor:
-        """The edge (j, i, -shift) of each edge (i, j, shift), [E] long; -1 where there is none. Of parallel edges the k-th meets the k-th."""
+        """The edge (j, i, -shift) of each edge (i, j, shift), [E] long; -1 where there is none. The k-th parallel edge meets the k-th."""
         if self.E == 0:
             return self.senders.new_zeros(0)
         forth, back = self.receivers * self.N + self.senders, self.senders * self.N + self.receivers
@@ -214,13 +234,20 @@ class Topology:
         if self.senders.device == torch.device(device):
             return self
         move = [None if x is None else x.to(device) for x in (self.shift, self.order)]
-        return Topology(self.senders.to(device), self.receivers.to(device), self.n_node.to(device), self.n_edge.to(device),
-                        N=self.N, shift=move[0], order=move[1])
+        return Topology(
+            self.senders.to(device),
+            self.receivers.to(device),
+            self.n_node.to(device),
+            self.n_edge.to(device),
+            N=self.N,
+            shift=move[0],
+            order=move[1],
+        )
 
 
 @final
 class Pairs:
-    """Undirected pairs: `edges` [P] one edge of each, `index` [E] the pair of each edge, `sign` [E] +1, or -1 against that edge's direction."""
+    """Undirected pairs: `edges` [P] one edge of each, `index` [E] the pair of each edge, `sign` [E] +1 along that edge, -1 against it."""
 
     def __init__(self, edges: Tensor, index: Tensor, sign: Tensor):
         self.edges, self.index, self.sign = edges, index, sign
@@ -240,34 +267,54 @@ class Graph:
     edges: Features
     globals: Features
 
-    def __init__(self, topology: Topology, nodes: Mapping[str, Feature] | None = None, edges: Mapping[str, Feature] | None = None,
-                 globals: Mapping[str, Feature] | None = None):
+    def __init__(
+        self,
+        topology: Topology,
+        nodes: Mapping[str, Feature] | None = None,
+        edges: Mapping[str, Feature] | None = None,
+        globals: Mapping[str, Feature] | None = None,
+    ):
         assign = super().__setattr__
         assign("topology", topology)
         for name, items, size in (("nodes", nodes, topology.N), ("edges", edges, topology.E), ("globals", globals, topology.G)):
             for key, value in (items or {}).items():
                 if len(value) != size:
-                    raise DataError(f"{name}[{key!r}] has {len(value)} rows; this graph has {size} {'graphs' if name == 'globals' else name}")
+                    raise DataError(
+                        f"{name}[{key!r}] has {len(value)} rows; this graph has {size} {'graphs' if name == 'globals' else name}"
+                    )
             assign(name, Features(items or {}, name.removesuffix("s")))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Graph is immutable: use with_nodes, with_edges or with_globals to get one that has another {name!r}")
 
     @classmethod
-    def build(cls, senders: Tensor, receivers: Tensor, n_node: Sequence[int], n_edge: Sequence[int], *, nodes: Mapping[str, Feature] | None = None,
-              edges: Mapping[str, Feature] | None = None, globals: Mapping[str, Feature] | None = None, shift: Tensor | None = None) -> Graph:
+    def build(
+        cls,
+        senders: Tensor,
+        receivers: Tensor,
+        n_node: Sequence[int],
+        n_edge: Sequence[int],
+        *,
+        nodes: Mapping[str, Feature] | None = None,
+        edges: Mapping[str, Feature] | None = None,
+        globals: Mapping[str, Feature] | None = None,
+        shift: Tensor | None = None,
+    ) -> Graph:
         """A graph from edges in any order; edge features are given in that order too."""
         topology = Topology.build(senders, receivers, n_node, n_edge, shift)
         return cls(topology, nodes, {k: take(v, topology.order) for k, v in (edges or {}).items()}, globals)
 
     @property
-    def N(self) -> int: return self.topology.N
+    def N(self) -> int:
+        return self.topology.N
 
     @property
-    def E(self) -> int: return self.topology.E
+    def E(self) -> int:
+        return self.topology.E
 
     @property
-    def G(self) -> int: return self.topology.G
+    def G(self) -> int:
+        return self.topology.G
 
     def with_nodes(self, **features: Feature) -> Graph:
         """This graph with node features added or replaced."""
@@ -283,6 +330,7 @@ class Graph:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Graph:
         """On another device, and floating-point features in another precision."""
+
         def move(x: Tensor) -> Tensor:
             return x.to(device=device, dtype=dtype if x.is_floating_point() else None)
 
@@ -295,23 +343,27 @@ class Graph:
     def unbatch(self) -> list[Graph]:
         """The G graphs on their own."""
         from heliograph.convert import unbatch
+
         return unbatch(self)
 
     @staticmethod
     def from_pyg(data: Data) -> Graph:
         """A Graph from a PyTorch Geometric `Data` or `Batch`; see `heliograph.convert`."""
         from heliograph.convert import from_pyg
+
         return from_pyg(data)
 
     def to_pyg(self) -> Data:
         """A PyTorch Geometric `Data`, edges in the order that was given; see `heliograph.convert`."""
         from heliograph.convert import to_pyg
+
         return to_pyg(self)
 
     @staticmethod
     def from_networkx(graph: networkx.Graph, **kwargs: Any) -> Graph:
         """A Graph from a NetworkX graph; see `heliograph.convert`."""
         from heliograph.convert import from_networkx
+
         return from_networkx(graph, **kwargs)
 
 
@@ -334,9 +386,12 @@ def batch(graphs: Sequence[Graph]) -> Graph:
     topology = Topology(
         torch.cat([t.senders + o for t, o in zip(topologies, node_offset, strict=False)]),
         torch.cat([t.receivers + o for t, o in zip(topologies, node_offset, strict=False)]),
-        torch.cat([t.n_node for t in topologies]), torch.cat([t.n_edge for t in topologies]), N=node_offset[-1],
+        torch.cat([t.n_node for t in topologies]),
+        torch.cat([t.n_edge for t in topologies]),
+        N=node_offset[-1],
         shift=None if any(s is None for s in shifts) else torch.cat([s for s in shifts if s is not None]),
-        order=torch.cat([o.to(topologies[0].senders.device) + k for o, k in zip(order, edge_offset, strict=False)]))
+        order=torch.cat([o.to(topologies[0].senders.device) + k for o, k in zip(order, edge_offset, strict=False)]),
+    )
     return Graph(topology, *(_merge([getattr(g, side) for g in graphs], side) for side in ("nodes", "edges", "globals")))
 
 
@@ -355,6 +410,7 @@ def _merge(parts: list[Features], side: str) -> dict[str, Feature]:
             merged[name] = Indexed(tables[0].table, torch.cat([v.index for v in tables]))
         else:
             offset = torch.tensor([0] + [len(v.table) for v in tables]).cumsum(0).tolist()
-            merged[name] = Indexed(torch.cat([v.table for v in tables]),
-                                   torch.cat([v.index + o for v, o in zip(tables, offset, strict=False)]))
+            merged[name] = Indexed(
+                torch.cat([v.table for v in tables]), torch.cat([v.index + o for v, o in zip(tables, offset, strict=False)])
+            )
     return merged

@@ -40,5 +40,5 @@ class Layer(nn.Module):
 
 
 def plain(features: Mapping[str, Tensor | EdgeTensor]) -> dict[str, Feature]:
-    """Edge features as a graph can hold them."""
-    return {name: f.dense() if isinstance(f, EdgeTensor) else f for name, f in features.items()}
+    """Edge features as a graph can hold them; what sits on a small table stays there."""
+    return {name: f.feature() if isinstance(f, EdgeTensor) else f for name, f in features.items()}

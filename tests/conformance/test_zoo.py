@@ -15,7 +15,11 @@ from heliograph.model import MPNN, Inputs
 from tests.graphs import ATOMS, BONDS, DTYPE, awkward, moved, permuted, random_graph
 
 OUT = 2
-CASES = [(name, geometry) for name in zoo.names() for geometry in {"none": [False], "optional": [False, True], "required": [True]}[zoo.load(name).GEOMETRY]]
+CASES = [
+    (name, geometry)
+    for name in zoo.names()
+    for geometry in {"none": [False], "optional": [False, True], "required": [True]}[zoo.load(name).GEOMETRY]
+]
 cases = pytest.mark.parametrize(("name", "geometry"), CASES)
 
 
@@ -100,7 +104,9 @@ def test_runs_in_other_precisions(name: str, geometry: bool, dtype: torch.dtype)
     net, graph = network(name, geometry), awkward()
     exact = net(graph)["y"]
     low = net.to(dtype)(graph)["y"]
-    assert low.dtype == dtype and torch.allclose(low.to(DTYPE), exact, rtol=1e-3 if dtype == torch.float32 else 0.5, atol=1e-3 if dtype == torch.float32 else 0.5)
+    assert low.dtype == dtype and torch.allclose(
+        low.to(DTYPE), exact, rtol=1e-3 if dtype == torch.float32 else 0.5, atol=1e-3 if dtype == torch.float32 else 0.5
+    )
 
 
 @pytest.mark.parametrize("name", zoo.names())
@@ -109,7 +115,7 @@ def test_the_file_says_what_it_is(name: str) -> None:
     text = module.__doc__ or ""
     assert "et al." in text or "&" in text, "authors"
     assert "arXiv" in text or "doi" in text, "identifier"
-    assert "Expressivity" in text and "h_i'" in text or "h_ij'" in text, "equations and place in the hierarchy"
+    assert ("Expressivity" in text and "h_i'" in text) or "h_ij'" in text, "equations and place in the hierarchy"
     arguments = list(inspect.signature(module.build).parameters)
     assert arguments[:2] == ["inputs", "out"] and len(arguments) <= 8
     assert len(inspect.getsource(module).splitlines()) <= 130

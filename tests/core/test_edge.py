@@ -20,7 +20,11 @@ from tests.graphs import DTYPE, awkward
 torch.manual_seed(0)
 D = 4
 lin, no_bias, wide = nn.Linear(D, 3).to(DTYPE), nn.Linear(D, 3, bias=False).to(DTYPE), nn.Linear(3 * D, 3).to(DTYPE)
-square, two, net = nn.Linear(D, D).to(DTYPE), nn.Linear(3, 2).to(DTYPE), nn.Sequential(nn.Linear(3 * D, 6), nn.SiLU(), nn.Linear(6, 2)).to(DTYPE)
+square, two, net = (
+    nn.Linear(D, D).to(DTYPE),
+    nn.Linear(3, 2).to(DTYPE),
+    nn.Sequential(nn.Linear(3 * D, 6), nn.SiLU(), nn.Linear(6, 2)).to(DTYPE),
+)
 matrix, norm, bn = nn.Linear(D, 3 * D).to(DTYPE), nn.LayerNorm(D).to(DTYPE), nn.BatchNorm1d(D).to(DTYPE)
 row = torch.randn(D, dtype=DTYPE)
 
@@ -88,8 +92,16 @@ def evaluate(message: Callable[[Edge], Any], aggregate: Any, on: bool, seed: int
     weight = torch.linspace(-1, 1, value.numel(), dtype=DTYPE).view(value.shape)
     parameters = [*leaves, lin.weight, wide.weight, net[0].weight, matrix.weight, matrix.bias]
     first = torch.autograd.grad((value.sin() * weight).sum(), parameters, create_graph=True, materialize_grads=True)
-    second = torch.autograd.grad(sum((g.square().sum() for g in first), start=torch.zeros((), dtype=DTYPE)), parameters, materialize_grads=True,
-                                 allow_unused=True) if any(g.requires_grad for g in first) else []
+    second = (
+        torch.autograd.grad(
+            sum((g.square().sum() for g in first), start=torch.zeros((), dtype=DTYPE)),
+            parameters,
+            materialize_grads=True,
+            allow_unused=True,
+        )
+        if any(g.requires_grad for g in first)
+        else []
+    )
     return value, list(first), list(second)
 
 
@@ -153,7 +165,9 @@ def test_no_matrix_per_edge_is_formed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     graph, rng = inputs()[0], torch.Generator().manual_seed(0)
     big, d = nn.Linear(8, 32 * 32).to(DTYPE), 32
-    graph = graph.with_nodes(h=torch.randn(graph.N, d, generator=rng, dtype=DTYPE)).with_edges(w=torch.randn(graph.E, 8, generator=rng, dtype=DTYPE))
+    graph = graph.with_nodes(h=torch.randn(graph.N, d, generator=rng, dtype=DTYPE)).with_edges(
+        w=torch.randn(graph.E, 8, generator=rng, dtype=DTYPE)
+    )
     with Watch():
         e = Edge(graph)
         segment.sum((big(e.e["w"]).unflatten(-1, (d, d)) @ e.j["h"].unsqueeze(-1)).squeeze(-1), graph.topology.incoming)
@@ -180,8 +194,14 @@ def test_in_place_raises_and_inplace_flag_rebinds() -> None:
 
 def test_one_edge_and_none() -> None:
     for senders in (torch.tensor([0]), torch.zeros(0, dtype=torch.long)):
-        graph = Graph.build(senders, senders + 1, [2], [len(senders)], nodes={"h": torch.randn(2, D, dtype=DTYPE)},
-                            edges={"w": torch.randn(len(senders), D, dtype=DTYPE)})
+        graph = Graph.build(
+            senders,
+            senders + 1,
+            [2],
+            [len(senders)],
+            nodes={"h": torch.randn(2, D, dtype=DTYPE)},
+            edges={"w": torch.randn(len(senders), D, dtype=DTYPE)},
+        )
         for name in ("linear of a gather", "product", "linear after a function", "matrix per edge"):
             with algebra(True):
                 on = segment.sum(MESSAGES[name](Edge(graph)), graph.topology.incoming)

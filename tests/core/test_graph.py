@@ -48,7 +48,7 @@ def test_reverse_and_pairs_against_a_search(rng: torch.Generator, periodic: bool
         else:  # the reverse is missing, or taken by a parallel edge
             assert back.count(back[k]) > key.count(back[k])
     assert matched > 10
-    assert t.pairs.P == len(set(t.pairs.index.tolist()))
+    assert len(set(t.pairs.index.tolist())) == t.pairs.P
 
 
 def test_awkward_batches_come_apart_as_they_were(rng: torch.Generator) -> None:
@@ -63,7 +63,9 @@ def test_awkward_batches_come_apart_as_they_were(rng: torch.Generator) -> None:
 
 def test_tables_merge_when_they_differ() -> None:
     one = Graph.build(torch.tensor([0]), torch.tensor([1]), [2], [1], nodes={"x": Indexed(torch.tensor([[1.0]]), torch.tensor([0, 0]))})
-    two = Graph.build(torch.tensor([1]), torch.tensor([0]), [2], [1], nodes={"x": Indexed(torch.tensor([[2.0], [3.0]]), torch.tensor([1, 0]))})
+    two = Graph.build(
+        torch.tensor([1]), torch.tensor([0]), [2], [1], nodes={"x": Indexed(torch.tensor([[2.0], [3.0]]), torch.tensor([1, 0]))}
+    )
     assert dense(batch([one, two]).nodes["x"]).squeeze(1).tolist() == [1, 1, 3, 2]
 
 
@@ -80,8 +82,12 @@ def test_errors_say_what_is_wrong() -> None:
 
 def test_pyg_round_trip_keeps_the_given_order(rng: torch.Generator) -> None:
     def data(n: int, e: int) -> Data:
-        return Data(x=torch.randn(n, 3, generator=rng), edge_index=torch.randint(n, (2, e), generator=rng),
-                    edge_attr=torch.randn(e, 2, generator=rng), y=torch.randn(1, generator=rng))
+        return Data(
+            x=torch.randn(n, 3, generator=rng),
+            edge_index=torch.randint(n, (2, e), generator=rng),
+            edge_attr=torch.randn(e, 2, generator=rng),
+            y=torch.randn(1, generator=rng),
+        )
 
     one = data(5, 9)
     back = Graph.from_pyg(one).to_pyg()
@@ -100,7 +106,7 @@ def test_networkx_and_line_graph(rng: torch.Generator) -> None:
     ends = list(zip(graph.topology.senders.tolist(), graph.topology.receivers.tolist(), strict=True))
     mine = {(ends[a], ends[b]) for a, b in zip(line.topology.senders.tolist(), line.topology.receivers.tolist(), strict=True)}
     theirs = {(a, b) for a, b in nx.line_graph(directed).edges if a[0] != b[1]}
-    assert mine == theirs and line.N == directed.number_of_edges()
+    assert mine == theirs and directed.number_of_edges() == line.N
 
 
 def test_complete_and_radius_graphs(rng: torch.Generator) -> None:
@@ -110,7 +116,10 @@ def test_complete_and_radius_graphs(rng: torch.Generator) -> None:
     assert torch.equal(complete.topology.n_edge, n * (n - 1))
     fresh = Topology(complete.topology.senders, complete.topology.receivers, n, complete.topology.n_edge, N=graph.N)
     assert torch.equal(fresh.reverse, complete.topology.reverse)  # the shortcut against the search
-    was = {(int(i), int(j)): a for i, j, a in zip(graph.topology.receivers, graph.topology.senders, dense(graph.edges["edge_attr"]), strict=True)}
+    was = {
+        (int(i), int(j)): a
+        for i, j, a in zip(graph.topology.receivers, graph.topology.senders, dense(graph.edges["edge_attr"]), strict=True)
+    }
     zero = torch.zeros(4, dtype=torch.float64)
     for i, j, a in zip(complete.topology.receivers, complete.topology.senders, dense(complete.edges["edge_attr"]), strict=True):
         assert torch.equal(a, was.get((int(i), int(j)), zero))
@@ -120,7 +129,7 @@ def test_complete_and_radius_graphs(rng: torch.Generator) -> None:
     assert torch.allclose(dense(near.edges["distance"]).squeeze(-1), apart) and float(apart.max()) < 2.5
     every = torch.cdist(pos, pos) < 2.5
     same = t.members.index[:, None] == t.members.index[None, :]
-    assert t.E == int((every & same).sum()) - graph.N
+    assert int((every & same).sum()) - graph.N == t.E
 
 
 def test_pairs_of_a_molecule_have_one_row_each(rng: torch.Generator) -> None:

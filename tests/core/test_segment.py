@@ -16,9 +16,13 @@ from heliograph.graph import Segments
 from heliograph.kernels import outer_sum
 
 LOOP: dict[str, Callable[[Tensor], Tensor]] = {
-    "sum": lambda x: x.sum(0), "mean": lambda x: x.mean(0) if len(x) else x.sum(0), "max": lambda x: x.amax(0) if len(x) else x.sum(0),
-    "min": lambda x: x.amin(0) if len(x) else x.sum(0), "prod": lambda x: x.prod(0),
-    "std": lambda x: (x.var(0, unbiased=False) + 1e-5).sqrt() if len(x) else x.sum(0)}
+    "sum": lambda x: x.sum(0),
+    "mean": lambda x: x.mean(0) if len(x) else x.sum(0),
+    "max": lambda x: x.amax(0) if len(x) else x.sum(0),
+    "min": lambda x: x.amin(0) if len(x) else x.sum(0),
+    "prod": lambda x: x.prod(0),
+    "std": lambda x: (x.var(0, unbiased=False) + 1e-5).sqrt() if len(x) else x.sum(0),
+}
 
 
 def cut(counts: list[int]) -> Segments:
@@ -26,7 +30,9 @@ def cut(counts: list[int]) -> Segments:
 
 
 @pytest.mark.parametrize("name", LOOP)
-@given(counts=st.lists(st.integers(0, 6), min_size=0, max_size=8), trailing=st.sampled_from([(), (1,), (3,), (2, 3)]), seed=st.integers(0, 999))
+@given(
+    counts=st.lists(st.integers(0, 6), min_size=0, max_size=8), trailing=st.sampled_from([(), (1,), (3,), (2, 3)]), seed=st.integers(0, 999)
+)
 @settings(max_examples=40, deadline=None)
 def test_against_a_loop(name: str, counts: list[int], trailing: tuple[int, ...], seed: int) -> None:
     segments = cut(counts)

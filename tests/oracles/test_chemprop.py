@@ -32,8 +32,14 @@ def test_dmpnn(dtype: torch.dtype, tolerance: float, depth: int) -> None:
     ffn = chemprop.RegressionFFN(n_tasks=2, input_dim=16, hidden_dim=16).to(dtype).eval()
     ffn.ffn[0][0].load_state_dict(net.readout.head[0].state_dict())
     ffn.ffn[1][-1].load_state_dict(net.readout.head[2].state_dict())
-    molecules = SimpleNamespace(V=dense(graph.nodes["x"]), E=dense(graph.edges["edge_attr"]), edge_index=torch.stack([t.senders, t.receivers]),
-                                rev_edge_index=t.reverse, batch=t.members.index, __len__=lambda: graph.G)
+    molecules = SimpleNamespace(
+        V=dense(graph.nodes["x"]),
+        E=dense(graph.edges["edge_attr"]),
+        edge_index=torch.stack([t.senders, t.receivers]),
+        rev_edge_index=t.reverse,
+        batch=t.members.index,
+        __len__=lambda: graph.G,
+    )
     hidden = theirs(molecules)
     pooled = torch.zeros(graph.G, 16, dtype=dtype).index_add(0, t.members.index, hidden) / 100  # chemprop's "norm" aggregation
     last = int(t.members.index.max()) + 1  # it infers the number of molecules from the last atom

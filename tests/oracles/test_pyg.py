@@ -19,7 +19,7 @@ from heliograph import zoo
 from heliograph.graph import Graph, dense
 from heliograph.model import MPNN, Inputs
 from heliograph.views import CompleteGraph, with_distances
-from tests.graphs import ATOMS, BONDS, DTYPE, awkward
+from tests.graphs import ATOMS, BONDS, awkward
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 precision = pytest.mark.parametrize("dtype", TOLERANCE, ids=["float64", "float32"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from math import log
 from typing import final
@@ -31,7 +32,7 @@ class ShiftedSoftplus(nn.Module):
 def MLP(*widths: int, act: Callable[[], nn.Module] = nn.ReLU, dropout: float = 0.0) -> nn.Sequential:
     """linear, activation, ..., linear through the given widths."""
     modules: list[nn.Module] = []
-    for a, b in zip(widths[:-2], widths[1:-1], strict=True):
+    for a, b in itertools.pairwise(widths):
         modules += [nn.Linear(a, b), act()] + ([nn.Dropout(dropout)] if dropout else [])
     return nn.Sequential(*modules, nn.Linear(widths[-2], widths[-1]))
 

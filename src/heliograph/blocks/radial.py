@@ -13,6 +13,8 @@ from torch import Tensor, nn
 class Gaussians(nn.Module):
     """exp(-(r - mu_k)^2 / (2 delta^2)), K centres evenly on [0, cutoff], delta their distance: [..., 1] -> [..., K]."""
 
+    mu: Tensor
+
     def __init__(self, K: int, cutoff: float):
         super().__init__()
         self.register_buffer("mu", torch.linspace(0.0, cutoff, K))

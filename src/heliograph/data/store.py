@@ -6,6 +6,7 @@ hundred for a million molecules), so a drug-like molecule takes about 0.5 kB. A 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -30,7 +31,7 @@ _VERSION = 1
 
 @final
 class Store:
-    """G molecules. `store.batch(rows)` is a Graph with nodes `x` (Indexed), `z` and, where there is geometry, `pos`; edges `edge_attr` (Indexed).
+    """G molecules. `store.batch(rows)` is a Graph: nodes `x` (Indexed), `z` and, where there is geometry, `pos`; edges `edge_attr` (Indexed).
 
     Columns: `z` [N] uint8, `x` [N] code, `pos` [N, 3] float32; `senders`, `receivers`, `reverse` [E] local numbers, sorted by
     receiver, `bond` [E] code; `node_offsets`, `edge_offsets` [G + 1]; `x_table` [R, Ka], `bond_table` [R, Kb] uint8;
@@ -78,7 +79,9 @@ class Store:
         except (OSError, ValueError) as error:
             raise DataError(f"{path} is not a store: {error}") from None
         if about.get("version") != _VERSION:
-            raise DataError(f"{path} is a store of version {about.get('version')}; this Heliograph reads version {_VERSION}. Build it again.")
+            raise DataError(
+                f"{path} is a store of version {about.get('version')}; this Heliograph reads version {_VERSION}. Build it again."
+            )
         columns = {f.stem: np.load(f, mmap_mode="r", allow_pickle=False) for f in sorted(path.glob("*.npy"))}
         return cls(columns, Featurizer.from_dict(about["featurizer"]))
 
@@ -104,7 +107,7 @@ class Store:
 
     def _texts(self, name: str) -> list[str]:
         text, ends = self.columns[name].tobytes(), self.columns[f"{name}_offsets"]
-        return [text[a:b].decode() for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        return [text[a:b].decode() for a, b in itertools.pairwise(ends)]
 
     @cached_property
     def composition(self) -> np.ndarray:
@@ -116,8 +119,10 @@ class Store:
     @cached_property
     def _tables(self) -> tuple[torch.Tensor, torch.Tensor]:
         encode = self.featurizer
-        return (torch.from_numpy(encode.encode_atoms(np.asarray(self.columns["x_table"]))),
-                torch.from_numpy(encode.encode_bonds(np.asarray(self.columns["bond_table"]))))
+        return (
+            torch.from_numpy(encode.encode_atoms(np.asarray(self.columns["x_table"]))),
+            torch.from_numpy(encode.encode_bonds(np.asarray(self.columns["bond_table"]))),
+        )
 
     def batch(self, rows: Sequence[int] | np.ndarray) -> Graph:
         """The molecules `rows` as one Graph, in that order."""
@@ -125,9 +130,16 @@ class Store:
         nodes, n_node = _ranges(self.node_offsets, rows)
         edges, n_edge = _ranges(self.edge_offsets, rows)
         first_node, first_edge = np.repeat(np.cumsum(n_node) - n_node, n_edge), np.repeat(np.cumsum(n_edge) - n_edge, n_edge)
-        topology = Topology(torch.from_numpy(c["senders"][edges] + first_node), torch.from_numpy(c["receivers"][edges] + first_node),
-                            torch.from_numpy(n_node), torch.from_numpy(n_edge), N=len(nodes))
-        topology.__dict__.update(reverse=torch.from_numpy(c["reverse"][edges] + first_edge), symmetric=True)  # known since the store was built
+        topology = Topology(
+            torch.from_numpy(c["senders"][edges] + first_node),
+            torch.from_numpy(c["receivers"][edges] + first_node),
+            torch.from_numpy(n_node),
+            torch.from_numpy(n_edge),
+            N=len(nodes),
+        )
+        topology.__dict__.update(
+            reverse=torch.from_numpy(c["reverse"][edges] + first_edge), symmetric=True
+        )  # known since the store was built
         atom_table, bond_table = self._tables
         features: dict[str, Feature] = {"x": Indexed(atom_table, _long(c["x"][nodes])), "z": _long(c["z"][nodes])}
         if self.has_geometry:
@@ -147,7 +159,7 @@ def _ranges(offsets: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.repeat(start - before, count) + np.arange(count.sum()), count
 
 
-def _offsets(counts: Sequence[int]) -> np.ndarray:
+def _offsets(counts: Sequence[int] | np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(np.asarray(counts, np.int64))]).astype(np.int64)
 
 
@@ -184,10 +196,14 @@ class _Builder:
         first_edge = np.cumsum(2 * m) - 2 * m
         bond = _codes(np.concatenate([p.e for p in pending]), self.bond_rows)
         new = {
-            "n_node": n, "n_edge": 2 * m, "z": np.concatenate([p.z for p in pending]),
+            "n_node": n,
+            "n_edge": 2 * m,
+            "z": np.concatenate([p.z for p in pending]),
             "x": _codes(np.concatenate([p.x for p in pending]), self.atom_rows),
-            "senders": _compact(senders[order] - first[owner]), "receivers": _compact(receivers[order] - first[owner]),
-            "reverse": _compact(place[(order + M) % max(2 * M, 1)] - first_edge[owner]), "bond": np.concatenate([bond, bond])[order],
+            "senders": _compact(senders[order] - first[owner]),
+            "receivers": _compact(receivers[order] - first[owner]),
+            "reverse": _compact(place[(order + M) % max(2 * M, 1)] - first_edge[owner]),
+            "bond": np.concatenate([bond, bond])[order],
         }
         if pending[0].pos is not None:
             new["pos"] = np.concatenate([p.pos for p in pending if p.pos is not None]).astype(np.float32)
@@ -215,7 +231,7 @@ class _Builder:
 def _codes(rows: np.ndarray, known: dict[bytes, int]) -> np.ndarray:
     """The number of each row of `rows` [n, K] uint8 among the distinct rows; new ones are added to `known`."""
     data, width = np.ascontiguousarray(rows, np.uint8).tobytes(), rows.shape[1]
-    return np.fromiter((known.setdefault(data[k:k + width], len(known)) for k in range(0, len(data), width)), np.int64, len(rows))
+    return np.fromiter((known.setdefault(data[k : k + width], len(known)) for k in range(0, len(data), width)), np.int64, len(rows))
 
 
 def _compact(x: np.ndarray) -> np.ndarray:

@@ -59,7 +59,9 @@ def _pairs(graph: Graph, cutoff: float | None) -> Graph:
 
 def _spread(feature: Feature, rows: Tensor, E: int) -> Feature:
     """A feature of old edges as one of new edges: new edge `rows[k]` was old edge k; row zero of the table is for the others."""
-    table, index = (feature.table, feature.index) if isinstance(feature, Indexed) else (feature, torch.arange(len(feature), device=feature.device))
+    table, index = (
+        (feature.table, feature.index) if isinstance(feature, Indexed) else (feature, torch.arange(len(feature), device=feature.device))
+    )
     table = torch.cat([table.new_zeros(1, *table.shape[1:]), table])
     return Indexed(table, torch.zeros(E, dtype=torch.long, device=table.device).index_copy(0, rows, index + 1))
 

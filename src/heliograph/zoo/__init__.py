@@ -37,7 +37,9 @@ def load(arch: str) -> ModuleType:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         if not callable(getattr(module, "build", None)):
-            raise UsageError(f"--arch {arch}: this file has no function build(inputs, out, ...). See docs/architecture.md for the form of a zoo file.")
+            raise UsageError(
+                f"--arch {arch}: this file has no function build(inputs, out, ...). See docs/architecture.md for the form of a zoo file."
+            )
         return module
     if arch not in names():
         raise UsageError(f"--arch {arch}: there is no such architecture; {suggest(arch, names())}")

@@ -79,4 +79,6 @@ def build(inputs: Inputs, out: int, d: int = 300, depth: int = 3, dropout: float
     """`depth` counts the first state, as chemprop does: depth - 1 applications of W_h, which is shared."""
     step = Layer(Message(), Keep(), edge=Step(d, dropout))
     first = Layer(Message(), Keep(), edge=Start(inputs.nodes, inputs.edges, d))
-    return MPNN(first, [*[step] * (depth - 1), Atoms(inputs.nodes, d, dropout)], Pool(Head(d, out, dropout=dropout), segment.sum, scale=0.01))
+    return MPNN(
+        first, [*[step] * (depth - 1), Atoms(inputs.nodes, d, dropout)], Pool(Head(d, out, dropout=dropout), segment.sum, scale=0.01)
+    )

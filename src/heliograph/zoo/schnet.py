@@ -17,7 +17,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.blocks import MLP, CosineCutoff, Gaussians, Pool, ShiftedSoftplus
+from heliograph.blocks import MLP, CosineCutoff, Gaussians, ShiftedSoftplus
 from heliograph.edge import Edge
 from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
@@ -75,8 +75,9 @@ class Readout(nn.Module):
         return {"y": self.aggregate(self.mlp(dense(graph.nodes["h"])), graph.topology.members)}
 
 
-def build(inputs: Inputs, out: int, d: int = 128, depth: int = 6, gaussians: int = 50, cutoff: float = 10.0,
-          aggregate: Aggregate = segment.sum) -> MPNN:
+def build(
+    inputs: Inputs, out: int, d: int = 128, depth: int = 6, gaussians: int = 50, cutoff: float = 10.0, aggregate: Aggregate = segment.sum
+) -> MPNN:
     """`depth` interactions of width `d`; `cutoff` in angstrom."""
     layers = [Layer(Filter(d, gaussians, cutoff), Update(d)) for _ in range(depth)]
     return MPNN(Embed(d), layers, Readout(d, out, aggregate), view=RadiusGraph(cutoff))
