@@ -1,0 +1,127 @@
+"""Make the data set that ships with the package: small molecules, relaxed and labelled with GFN2-xTB.
+
+    python scripts/make_smallmol.py label --folder DIR [--jobs 2]     # about 25 minutes on one core; goes on where it stopped
+    python scripts/make_smallmol.py pack --folder DIR                 # DIR -> src/heliograph/data/sets/smallmol.npz
+
+Needs the extra [xtb]. The molecules are a function of the seed (smallmol_molecules.py), and so is each molecule's conformer.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and tblite: one molecule is far too small for threads
+
+import argparse
+import json
+import multiprocessing
+import random
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import smallmol_molecules
+
+from heliograph.chem import xtb
+from heliograph.errors import StructureError
+
+SEED = 20240
+FRAMES_EVERY = 20  # every 20th molecule also gets displaced geometries
+AMPLITUDES = (0.02, 0.05, 0.1, 0.15)  # angstrom, standard deviation per coordinate
+FRAMES_PER_AMPLITUDE = 3
+SHIPPED = Path(__file__).parents[1] / "src" / "heliograph" / "data" / "sets" / "smallmol.npz"
+
+
+def one(job: tuple[str, bool]) -> dict[str, Any]:
+    """Relax and label one SMILES; `reason` instead of labels where that fails."""
+    smiles, with_frames = job
+    seed = zlib.crc32(f"{SEED} {smiles}".encode()) % 2**31
+    try:
+        labels = xtb.label(smiles, seed=seed)
+    except StructureError as error:
+        return {"query": smiles, "reason": str(error)}
+    row: dict[str, Any] = {"query": smiles, "reason": ""}
+    for name in ("smiles", "energy", "atomization_energy", "homo", "lumo", "gap", "dipole", "max_force", "steps"):
+        row[name] = getattr(labels, name)
+    for name in ("z", "pos", "dipole_vector", "charges", "wiberg"):
+        row[name] = getattr(labels, name).tolist()
+    if with_frames:
+        row["frames"] = _frames(labels, seed)
+    return row
+
+
+def _frames(labels: xtb.Labels, seed: int) -> list[dict[str, Any]]:
+    """Geometries with Gaussian displacements, and their energies and forces; one whose SCC fails is left out."""
+    random_, evaluate, frames = np.random.default_rng(seed), xtb.XTB(labels.z), []
+    for amplitude in AMPLITUDES:
+        for _ in range(FRAMES_PER_AMPLITUDE):
+            pos = (labels.pos + amplitude * random_.standard_normal(labels.pos.shape)).astype(np.float32).astype(np.float64)
+            try:
+                energy, forces = evaluate(pos)
+            except StructureError:
+                continue
+            frames.append({"amplitude": amplitude, "energy": energy, "pos": pos.tolist(), "forces": forces.tolist()})
+    return frames
+
+
+def jobs_of(folder: Path) -> list[tuple[str, bool]]:
+    """All molecules in an order drawn once (so that a part is a fair sample); kept in `molecules.smi`."""
+    path = folder / "molecules.smi"
+    if not path.exists():
+        texts = smallmol_molecules.molecules(SEED)
+        random.Random(SEED).shuffle(texts)
+        path.write_text("\n".join(texts) + "\n")
+    return [(text, k % FRAMES_EVERY == 0) for k, text in enumerate(path.read_text().split())]
+
+
+def results(folder: Path) -> Iterator[dict[str, Any]]:
+    """What has been computed; a last line that a kill cut off is passed over."""
+    path = folder / "results.jsonl"
+    for line in path.open() if path.exists() else ():
+        if line.endswith("\n"):
+            yield json.loads(line)
+
+
+def label(folder: Path, jobs: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    todo, done = jobs_of(folder), {row["query"] for row in results(folder)}
+    rest = [job for job in todo if job[0] not in done]
+    print(f"{len(todo)} molecules, {len(done)} done before", flush=True)
+    path = folder / "results.jsonl"
+    if path.exists():  # cut off a line that a kill left half-written
+        whole = path.read_bytes().rpartition(b"\n")
+        os.truncate(path, len(whole[0]) + len(whole[1]))
+    with path.open("a") as out:
+        if jobs == 1:
+            _collect(map(one, rest), out, len(rest))
+        else:
+            with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+                _collect(pool.imap(one, rest, chunksize=4), out, len(rest))
+
+
+def _collect(rows: Iterable[dict[str, Any]], out: Any, total: int) -> None:
+    start, dropped = time.monotonic(), 0
+    for k, row in enumerate(rows, 1):
+        out.write(json.dumps(row) + "\n")
+        dropped += bool(row["reason"])
+        if k % 50 == 0 or k == total:
+            out.flush()
+            rate = k / (time.monotonic() - start)
+            print(f"{k}/{total}  {rate:.2f}/s  {(total - k) / rate / 60:.1f} min left  {dropped} dropped", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("step", choices=["label", "pack"])
+    parser.add_argument("--folder", type=Path, required=True, help="where results are collected; keep it to resume")
+    parser.add_argument("--jobs", type=int, default=1)
+    arguments = parser.parse_args()
+    if arguments.step == "label":
+        label(arguments.folder, arguments.jobs)
+
+
+if __name__ == "__main__":
+    main()
