@@ -32,7 +32,7 @@ class ShiftedSoftplus(nn.Module):
 def MLP(*widths: int, act: Callable[[], nn.Module] = nn.ReLU, dropout: float = 0.0) -> nn.Sequential:
     """linear, activation, ..., linear through the given widths."""
     modules: list[nn.Module] = []
-    for a, b in itertools.pairwise(widths):
+    for a, b in itertools.pairwise(widths[:-1]):
         modules += [nn.Linear(a, b), act()] + ([nn.Dropout(dropout)] if dropout else [])
     return nn.Sequential(*modules, nn.Linear(widths[-2], widths[-1]))
 

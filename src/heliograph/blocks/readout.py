@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import final
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from heliograph import kernels, segment
@@ -36,7 +37,7 @@ class Set2Set(nn.Module):
         super().__init__()
         self.lstm, self.steps = nn.LSTMCell(2 * d, d), steps
 
-    def forward(self, x: Tensor, segments: Segments) -> Tensor:
+    def forward(self, x: Float[Tensor, "N d"], segments: Segments) -> Float[Tensor, "G d2"]:
         q = c = x.new_zeros(segments.n, x.shape[1])  # [G, d]
         q_star = torch.cat([q, q], -1)  # [G, 2 d]
         for _ in range(self.steps):

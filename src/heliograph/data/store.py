@@ -31,7 +31,7 @@ _VERSION = 1
 
 @final
 class Store:
-    """G molecules. `store.batch(rows)` is a Graph: nodes `x` (Indexed), `z` and, where there is geometry, `pos`; edges `edge_attr` (Indexed).
+    """G molecules; `store.batch(rows)` is a Graph: nodes `x` (Indexed), `z` and, given geometry, `pos`; edges `edge_attr` (Indexed).
 
     Columns: `z` [N] uint8, `x` [N] code, `pos` [N, 3] float32; `senders`, `receivers`, `reverse` [E] local numbers, sorted by
     receiver, `bond` [E] code; `node_offsets`, `edge_offsets` [G + 1]; `x_table` [R, Ka], `bond_table` [R, Kb] uint8;
