@@ -57,7 +57,7 @@ class FitConfig(_Group):
     budget: str | None = Field(None, description="wall time for the whole training instead of epochs, e.g. 90s, 10m, 2h; a short probe turns it into epochs")
     batch_size: PositiveInt = Field(64, description="molecules per step")
     loss: Literal["auto", "mse", "mae", "huber", "bce", "ce"] = Field("auto", description="auto: mse for regression, bce for binary, ce for multiclass")
-    metrics: tuple[str, ...] = Field((), description="what to report; the first one selects the best epoch (default: by task)")
+    metrics: tuple[str, ...] = Field((), description="what to report; the first one selects the best epoch (default: by task, and the validation loss selects)")
     init_lr: PositiveFloat = Field(1e-4, description="learning rate at the start of the warm-up")
     max_lr: PositiveFloat = Field(1e-3, description="learning rate after the warm-up")
     final_lr: PositiveFloat = Field(1e-4, description="learning rate at the end of the exponential decay")
@@ -69,6 +69,7 @@ class FitConfig(_Group):
     seed: int = Field(0, ge=0, description="everything random follows from it")
     accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
     devices: PositiveInt = Field(1, description="devices for distributed data parallel training")
+    baselines: bool = Field(True, description="also fit simple models on the same parts, to compare with")
     precision: Literal["32", "64", "bf16"] = Field("32", description="bf16 is mixed precision: weights stay in float32")
 
 

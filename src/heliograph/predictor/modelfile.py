@@ -1,0 +1,160 @@
+"""The model file: one safetensors file, weights and, in its metadata, one JSON document that says everything else.
+
+The metadata has one key, `heliograph`. Nothing in the file is code, and loading resolves an architecture among the files of
+`heliograph.zoo` only. Two SHA-256 sums, one of the document and one of the tensors, tell when a byte has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from heliograph.errors import ModelFileError
+from heliograph.files import atomic
+
+FORMAT_VERSION = 1
+KEY = "heliograph"
+
+
+@dataclass(frozen=True)
+class Document:
+    """What a model file says beside its weights; plain JSON data throughout.
+
+    `arch`: a name of the zoo, or with `arch_source` {"file", "sha256"} the stem of a file of one's own. `calibration`: "residual_std", the
+    validation error's standard deviation per target, in the target's unit. `domain`: what training molecules looked like
+    (empty: nothing recorded).
+    """
+
+    arch: str
+    arch_args: dict[str, Any]
+    inputs: dict[str, Any]
+    featurizer: dict[str, Any]
+    task: dict[str, Any]
+    scaling: dict[str, Any]
+    arch_source: dict[str, str] | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
+    domain: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, each once: a layer used twice (weight tying) is under its first name."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            found[name] = tensor
+    return found
+
+
+def write(path: str | os.PathLike[str], document: Document, tensors: Mapping[str, Tensor]) -> None:
+    """Write a model file, whole or not at all."""
+    from safetensors.torch import save_file
+
+    plain = {name: t.detach().to("cpu").contiguous().clone() for name, t in sorted(tensors.items())}
+    text = {"format_version": FORMAT_VERSION} | asdict(document)
+    text["sha256"] = {"document": _sum_of_document(text), "tensors": _sum_of_tensors(plain)}
+    with atomic(path) as temporary:
+        save_file(plain, temporary, metadata={KEY: json.dumps(text, sort_keys=True)})
+
+
+def read(path: str | os.PathLike[str]) -> tuple[Document, dict[str, Tensor]]:
+    """Document and tensors of a model file.
+
+    Raises ModelFileError where it is missing, truncated, damaged, not ours, or written by a later version.
+    """
+    text, tensors = _open(Path(path))
+    version = text.get("format_version")
+    if not isinstance(version, int) or version < 1:
+        raise ModelFileError(f"{path} is damaged: its document has no format version. Copy it again, or train again.")
+    if version > FORMAT_VERSION:
+        by = text.get("versions", {}).get("heliograph", "a later version")
+        raise ModelFileError(
+            f"{path} has format {version}, written by heliograph {by}; this version reads up to format {FORMAT_VERSION}. "
+            "Update with: pip install -U heliograph"
+        )
+    sums = text.get("sha256", {})
+    for part, found in (("document", _sum_of_document(text)), ("tensors", _sum_of_tensors(tensors))):
+        if sums.get(part) != found:
+            wanted = str(sums.get(part))[:12]
+            raise ModelFileError(f"{path} is damaged: SHA-256 of its {part} is {found[:12]}..., the file says {wanted}.... Copy it again.")
+    try:
+        return Document(**{k: v for k, v in text.items() if k not in ("format_version", "sha256")}), tensors
+    except TypeError as error:
+        raise ModelFileError(f"{path} has a document that does not fit format {version}: {error}") from None
+
+
+def _open(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        what = "a folder without a model in it" if path.is_dir() else "no such file"
+        raise ModelFileError(f"model file {path}: {what}. Give a NAME.safetensors of heliograph, or a run folder.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())} if KEY in metadata else {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelFileError(_unreadable(path, str(error))) from None
+    if KEY not in metadata:
+        raise ModelFileError(f"{path} is a safetensors file, but not one of heliograph's: its metadata has no {KEY!r}. Was it made by another program?")
+    try:
+        text = json.loads(metadata[KEY])
+    except ValueError as error:
+        raise ModelFileError(f"{path} is damaged: its document is not JSON ({error}). Copy it again.") from None
+    if not isinstance(text, dict):
+        raise ModelFileError(f"{path} is damaged: its document is a {type(text).__name__}. Copy it again.")
+    return text, tensors
+
+
+def _unreadable(path: Path, why: str) -> str:
+    """Truncated, or no safetensors file at all: its first eight bytes tell."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        start = file.read(4096)
+    header = int.from_bytes(start[:8], "little")
+    if size >= 9 and start[8:9] == b"{" and (KEY.encode() in start or b"__metadata__" in start or header + 8 > size):
+        return f"{path} is truncated or damaged ({size} bytes; {why}). Copy it again from where it came."
+    if size < 9:
+        return f"{path} is truncated: it has {size} bytes. Copy it again from where it came."
+    kind = "a zip archive, as torch.save writes (pickle is never loaded)" if start[:2] == b"PK" else "not a safetensors file"
+    return f"{path} is not a model file of heliograph: it is {kind}. Give a NAME.safetensors that `heliograph train` wrote."
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
+    """Copy tensors into a module built for them. Raises ModelFileError where names or shapes don't fit."""
+    own = tensors_of(module)
+    lacks, surplus = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
+    shapes = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
+    if lacks or surplus or shapes:
+        what = [f"{label}: {', '.join(names[:5])}" for label, names in (("missing", lacks), ("unknown", surplus), ("other shapes", shapes)) if names]
+        raise ModelFileError(f"the weights in {path} don't fit the architecture ({'; '.join(what)}). Was its source changed since?")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            if tensors[name].dtype != tensor.dtype and tensor.is_floating_point():
+                tensor.data = tensor.data.to(tensors[name].dtype)
+            tensor.copy_(tensors[name])
+
+
+def _sum_of_document(text: Mapping[str, Any]) -> str:
+    plain = json.dumps({k: v for k, v in text.items() if k != "sha256"}, sort_keys=True)
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def _sum_of_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Over names, types, shapes and bytes, in the order of the names."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        total.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy() if tensor.numel() else b"")
+    return total.hexdigest()

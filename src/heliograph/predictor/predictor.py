@@ -1,0 +1,197 @@
+"""A trained network with all it needs to answer for structures nobody has seen before."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from heliograph import zoo
+from heliograph.chem.featurizer import Featurizer
+from heliograph.data.store import Store
+from heliograph.errors import HeliographError, ModelFileError, StructureError, UsageError
+from heliograph.model import MPNN, Inputs
+from heliograph.predictor import modelfile
+from heliograph.predictor.modelfile import Document
+from heliograph.predictor.scaling import Scaling, composition
+from heliograph.predictor.task import Task
+
+if TYPE_CHECKING:
+    from heliograph.chem.molecule import Molecule
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """n rows. `y` [n, T]: the value, the probability of 1, or the index of the class; NaN where there is none and `reasons` says why.
+
+    `probabilities` [n, T, C]: multiclass only. `std` [n, T]: spread of an ensemble's members.
+    """
+
+    y: np.ndarray
+    probabilities: np.ndarray | None = None
+    std: np.ndarray | None = None
+    reasons: tuple[str, ...] = ()
+
+
+class Predictor:
+    """`Predictor.load(path).predict(["CCO", "c1ccccc1"])` is [n, T] in the targets' units.
+
+    `task`, `scaling` and `featurizer` say what goes in and out; `document` is all that the model file holds beside the weights.
+    """
+
+    def __init__(self, model: MPNN, document: Document):
+        self.model, self.document = model.eval(), document
+        self.task = Task.from_dict(document.task)
+        self.scaling = Scaling.from_dict(document.scaling)
+        self.featurizer = Featurizer.from_dict(document.featurizer)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the predicted columns."""
+        return self.task.targets
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one safetensors file that loads anywhere with nothing else."""
+        modelfile.write(path, self.document, modelfile.tensors_of(self.model))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], arch_file: str | os.PathLike[str] | None = None) -> Predictor:
+        """Read a model file; `arch_file` is needed for an architecture of one's own, whose source the file does not hold.
+
+        Raises ModelFileError where it is missing, truncated, damaged, foreign, or of a later version.
+        """
+        document, tensors = modelfile.read(path)
+        try:
+            model = zoo.build(_architecture(path, document, arch_file), Inputs(**document.inputs),
+                              Task.from_dict(document.task).out, document.arch_args)
+            modelfile.fill(model, tensors, path)
+            return cls(model, document)
+        except ModelFileError:
+            raise
+        except (HeliographError, KeyError, TypeError) as error:
+            raise ModelFileError(f"{path} can't be used by this version ({error}); it was written with {document.versions}") from error
+
+    def predict(self, structures: Sequence[Any], batch_size: int = 256) -> np.ndarray:
+        """[n, T] for SMILES, RDKit Mols, ASE Atoms or `Structure`s; NaN where one can't be used (`predict_records` has the reasons)."""
+        return self.predict_records(structures, batch_size).y
+
+    def predict_records(self, structures: Sequence[Any], batch_size: int = 256) -> Answers:
+        """Like `predict`, with reasons and, for multiclass, probabilities."""
+        return ensemble([self], structures, batch_size)
+
+    def predict_store(self, store: Store, batch_size: int = 256, rows: np.ndarray | None = None) -> Answers:
+        """Answers for molecules of a store that was built with this predictor's featurizer."""
+        if store.featurizer != self.featurizer:
+            raise UsageError("this store was built with another featurizer than the model's; build it with predictor.featurizer")
+        rows = np.arange(len(store)) if rows is None else np.asarray(rows)
+        parts = [self.task.answers(y) for y in raw_outputs(self.model, store, rows, batch_size)]
+        y = np.concatenate([part[0] for part in parts]) if parts else np.zeros((0, len(self.targets)))
+        if self.task.kind == "regression":
+            y = self.scaling.unscale(y, composition(store)[rows] if self.scaling.references else None)
+        probabilities = np.concatenate([part[1] for part in parts if part[1] is not None]) if self.task.kind == "multiclass" and parts else None
+        return Answers(y, probabilities, reasons=("",) * len(rows))
+
+
+def raw_outputs(model: MPNN, store: Store, rows: np.ndarray, batch_size: int) -> Iterator[torch.Tensor]:
+    """The network's outputs [G, out] in evaluation mode, batch after batch."""
+    model.eval()
+    for start in range(0, len(rows), batch_size):
+        graph = store.batch(rows[start : start + batch_size])
+        with torch.inference_mode():
+            y = model(graph)["y"]
+        yield y
+
+
+def ensemble(predictors: Sequence[Predictor], structures: Sequence[Any], batch_size: int = 256) -> Answers:
+    """Mean and spread of members that share a featurizer; structures are featurized once."""
+    featurizer, task = predictors[0].featurizer, predictors[0].task
+    molecules, reasons = _featurize(structures, featurizer)
+    good = np.array([k for k, reason in enumerate(reasons) if not reason], dtype=np.int64)
+    shape = (len(reasons), len(task.targets))
+    y, std = np.full(shape, np.nan), np.full(shape, np.nan) if len(predictors) > 1 else None
+    probabilities = np.full((*shape, task.n_classes), np.nan) if task.kind == "multiclass" else None
+    if len(good):
+        store = Store.build(molecules, featurizer)
+        found = combine([p.predict_store(store, batch_size) for p in predictors])
+        y[good] = found.y
+        if std is not None:
+            std[good] = found.std
+        if probabilities is not None:
+            probabilities[good] = found.probabilities
+    return Answers(y, probabilities, std, tuple(reasons))
+
+
+def combine(answers: Sequence[Answers]) -> Answers:
+    """Members' answers for the same rows: their mean, and the standard deviation between them (n in the denominator)."""
+    if len(answers) == 1:
+        return answers[0]
+    stacked = np.stack([a.y for a in answers])  # [members, n, T]
+    if answers[0].probabilities is None:
+        return Answers(stacked.mean(0), None, stacked.std(0), answers[0].reasons)
+    each = np.stack([a.probabilities for a in answers if a.probabilities is not None])  # [members, n, T, C]
+    mean = each.mean(0)
+    chosen = mean.argmax(-1)  # [n, T]
+    spread = np.take_along_axis(each.std(0), chosen[..., None], -1)[..., 0]
+    return Answers(chosen.astype(np.float64), mean, spread, answers[0].reasons)
+
+
+def open(path: str | os.PathLike[str], arch_file: str | os.PathLike[str] | None = None) -> list[Predictor]:
+    """The predictors of a model file (one) or of a run folder (as many as its ensemble has)."""
+    return [Predictor.load(file, arch_file) for file in files(path)]
+
+
+def files(path: str | os.PathLike[str]) -> list[Path]:
+    """Model files behind a path: itself, or `model.safetensors` or `model_0 .. model_k.safetensors` of a run folder."""
+    folder = Path(path)
+    if not folder.is_dir():
+        return [folder]
+    numbered = {int(m[1]): f for f in folder.glob("model_*.safetensors") if (m := re.fullmatch(r"model_(\d+)\.safetensors", f.name))}
+    found = [folder / "model.safetensors"] if (folder / "model.safetensors").is_file() else [numbered[k] for k in sorted(numbered)]
+    if not found:
+        hint = "is its training unfinished? go on with --resume" if (folder / "config.toml").is_file() else "give a run folder or a model file"
+        raise ModelFileError(f"no model.safetensors in the folder {folder}: {hint}")
+    return found
+
+
+def _architecture(path: str | os.PathLike[str], document: Document, arch_file: str | os.PathLike[str] | None) -> str:
+    """A name of the zoo, or the path of the file that was given for an architecture of one's own. Never anything the model file says."""
+    source = document.arch_source
+    if source is None:
+        if document.arch not in zoo.names():
+            raise ModelFileError(f"{path} is of the architecture {document.arch!r}, which this version has not: it has {', '.join(zoo.names())}")
+        return document.arch
+    if arch_file is None:
+        raise ModelFileError(
+            f"{path} is of an architecture of one's own, {source['file']}, whose source a model file does not hold. Give it again: --arch {source['file']}"
+        )
+    if source_sum(arch_file) != source["sha256"]:
+        raise ModelFileError(f"{arch_file} is not the {source['file']} that {path} was trained with: its SHA-256 differs. Give the file as it was.")
+    return str(arch_file)
+
+
+def source_sum(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a source file."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise UsageError(f"--arch {path}: {error.strerror or error}") from None
+
+
+def _featurize(structures: Iterable[Any], featurizer: Featurizer) -> tuple[list[Molecule], list[str]]:
+    from heliograph.chem import featurize, to_structure
+
+    molecules, reasons = [], []
+    for structure in structures:
+        try:
+            molecules.append(featurize(to_structure(structure), featurizer, scaffold=False))
+            reasons.append("")
+        except StructureError as error:
+            reasons.append(str(error) or "can't be used")
+    return molecules, reasons

@@ -1,0 +1,226 @@
+"""Prediction for a table of any length in flat memory: every row, every column, the order, and a reason where there is no answer.
+
+Rows flow through in chunks: read lazily, featurized by a pool of processes in order, predicted in batches of molecules of
+like size, written to a temporary file that takes its name when it is whole.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from heliograph.chem.reasons import kind
+from heliograph.errors import DataError, UsageError
+from heliograph.files import atomic
+from heliograph.data.writer import Writer, open_writer
+
+if TYPE_CHECKING:
+    from heliograph.data.formats import Table
+    from heliograph.data.record import Record
+    from heliograph.predictor.predictor import Answers, Predictor
+    from heliograph.predictor.task import Task
+
+Row = tuple["Record", Any, str]  # record, molecule or None, reason
+CHUNK = 4096  # rows predicted and written at a time
+COUNT_LIMIT = 2**30  # bytes up to which a file's lines are counted for the time left
+
+
+class PredictConfig(BaseModel):
+    """What a prediction is asked to do; the command line's options are these fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_path: Path = Field(description="a model file, or a run folder (all models of its ensemble)")
+    data_path: Path = Field(description="table of molecules: csv, tsv, parquet, smi, sdf, xyz, extxyz (plain or .gz)")
+    output_path: Path = Field(description="where to write: .csv, .tsv (plain or .gz) or .parquet")
+    smiles_columns: str | None = Field(None, description="column with the SMILES (default: 'smiles', else the first)")
+    arch: Path | None = Field(None, description="file of an architecture of one's own that the model was trained with")
+    batch_size: PositiveInt = Field(512, description="molecules per step")
+    num_workers: int = Field(2, ge=0, description="processes that featurize (0: in this one)")
+    strict: bool = Field(False, description="stop with exit code 1 at the first row that can't be used")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of the rows. `reasons`: kind of reason -> rows; `renamed`: answer columns whose name was taken."""
+
+    rows: int
+    reasons: dict[str, int]
+    seconds: float
+    renamed: dict[str, str]
+
+    @property
+    def predicted(self) -> int:
+        return self.rows - sum(self.reasons.values())
+
+
+class Progress(Protocol):
+    """How far it is, and lines that stay."""
+
+    def __call__(self, stage: str, done: int, total: int | None = None) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Progress | None = None) -> Summary:
+    """Predict for each row of `config.data_path` and write the table with its answers to `config.output_path`.
+
+    Adds `TARGET_pred` (value; probability of 1; or class), `TARGET_std` for an ensemble, `TARGET_prob_CLASS` for multiclass, `reason`.
+    Raises DataError (no such file; with `strict`, the first bad row), UsageError (the output exists), ModelFileError.
+    """
+    from heliograph.data.formats import read
+    from heliograph.predictor.predictor import open as open_model
+
+    _check_output(config, overwrite)
+    predictors = open_model(config.model_path, config.arch)
+    table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=())
+    started = time.monotonic()
+    total = count_rows(config.data_path) if progress is not None else None
+    names, renamed = answer_columns(predictors, table.columns)
+    structure = _structure_column(table)
+    columns = [*([structure] if structure else []), *table.columns, *names]
+    numeric = {name for name in names[:-1] if predictors[0].task.kind != "multiclass" or not name.endswith("_pred")}
+    reasons: Counter[str] = Counter()
+    rows = 0
+    with atomic(config.output_path) as temporary, open_writer(temporary, config.output_path.name, columns, numeric) as writer:
+        for chunk in chunks(_featurized(table, predictors, config, progress), CHUNK):
+            if config.strict:
+                _refuse(chunk, rows, table.name)
+            _write(chunk, answer(chunk, predictors, config.batch_size), predictors[0].task, table, writer)
+            rows += len(chunk)
+            reasons.update(kind(reason) for _, _, reason in chunk if reason)
+            if progress is not None:
+                progress("predicting", rows, max(total, rows) if total else None)
+    return Summary(rows, dict(reasons.most_common()), time.monotonic() - started, renamed)
+
+
+def answer(chunk: Sequence[Row], predictors: Sequence[Predictor], batch_size: int) -> Answers:
+    """Answers for a chunk's rows, NaN where there is no molecule; batches hold molecules of like size, so that they are full."""
+    from heliograph.data.store import Store
+    from heliograph.predictor.predictor import Answers, combine
+
+    task = predictors[0].task
+    good = np.array([k for k, (_, molecule, _) in enumerate(chunk) if molecule is not None], dtype=np.int64)
+    y = np.full((len(chunk), len(task.targets)), np.nan)
+    std = np.full_like(y, np.nan) if len(predictors) > 1 else None
+    probabilities = np.full((*y.shape, task.n_classes), np.nan) if task.kind == "multiclass" else None
+    if len(good):
+        store = Store.build([chunk[k][1] for k in good], predictors[0].featurizer)
+        order = np.argsort(np.asarray(store.n_node), kind="stable")
+        found = combine([p.predict_store(store, batch_size, order) for p in predictors])
+        places = good[order]
+        y[places] = found.y
+        if std is not None and found.std is not None:
+            std[places] = found.std
+        if probabilities is not None and found.probabilities is not None:
+            probabilities[places] = found.probabilities
+    return Answers(y, probabilities, std, tuple(reason for _, _, reason in chunk))
+
+
+def answer_columns(predictors: Sequence[Predictor], taken: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+    """Names of the added columns, the last one `reason`; a name that the table has already gets a number, and is reported."""
+    task = predictors[0].task
+    wanted = []
+    for t, target in enumerate(task.targets):
+        wanted.append(f"{target}_pred")
+        if len(predictors) > 1:
+            wanted.append(f"{target}_std")
+        if task.kind == "multiclass":
+            wanted += [f"{target}_prob_{name}" for name in task.classes[t]]
+    wanted.append("reason")
+    known, names, renamed = set(taken), [], {}
+    for name in wanted:
+        new, k = name, 1
+        while new in known:
+            k += 1
+            new = f"{name}_{k}"
+        if new != name:
+            renamed[name] = new
+        known.add(new)
+        names.append(new)
+    return names, renamed
+
+
+def chunks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    """Lists of up to `size` rows."""
+    iterator = iter(rows)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def count_rows(path: Path) -> int | None:
+    """Lines of a text file, for the time left only; None where that is not known quickly."""
+    name = path.name.lower().removesuffix(".gz")
+    if not name.endswith((".csv", ".tsv", ".txt", ".smi")) or not path.is_file() or os.path.getsize(path) > COUNT_LIMIT:
+        return None
+    try:
+        with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as file:
+            return sum(block.count(b"\n") for block in iter(lambda: file.read(2**20), b"")) - (not name.endswith(".smi"))
+    except (OSError, EOFError):
+        return None
+
+
+def _featurized(table: Table, predictors: Sequence[Predictor], config: PredictConfig, progress: Progress | None) -> Iterator[Row]:
+    from heliograph.chem.pool import featurize_table
+
+    featurizer = predictors[0].featurizer
+    if any(p.featurizer != featurizer or p.task != predictors[0].task for p in predictors):
+        raise UsageError(f"the models in {config.model_path} have different features or targets: predict with one of them at a time")
+    if featurizer.geometry == "given" and table.kind == "smiles":
+        featurizer = replace(featurizer, geometry="embed")
+        if progress is not None:
+            progress.say(f"the model needs coordinates and {table.name} has SMILES alone: conformers are embedded (ETKDG + MMFF, seeded)")
+    return iter(featurize_table(table, featurizer, config.num_workers, scaffold=False))
+
+
+def _write(chunk: Sequence[Row], answers: Answers, task: Task, table: Table, writer: Writer) -> None:
+    structure = _structure_column(table) is not None
+    width = len(_answers_of(answers, 0, task))
+    for k, (record, molecule, reason) in enumerate(chunk):
+        cells = [molecule.smiles if molecule is not None else ""] if structure else []
+        cells += [record.meta.get(column, "") for column in table.columns]
+        writer.row(cells, _answers_of(answers, k, task) if molecule is not None else [None] * width, reason)
+
+
+def _answers_of(answers: Answers, k: int, task: Task) -> list[float | str | None]:
+    values: list[float | str | None] = []
+    for t in range(answers.y.shape[1]):
+        y = answers.y[k, t]
+        values.append(float(y) if task.kind != "multiclass" or np.isnan(y) else task.classes[t][int(y)])
+        if answers.std is not None:
+            values.append(float(answers.std[k, t]))
+        if answers.probabilities is not None:
+            values += [float(p) for p in answers.probabilities[k, t, : len(task.classes[t])]]
+    return values
+
+
+def _structure_column(table: Table) -> str | None:
+    """Files of geometries have no column with the structure: the answers get one."""
+    return "smiles" if table.smiles_column is None and "smiles" not in table.columns else None
+
+
+def _check_output(config: PredictConfig, overwrite: bool) -> None:
+    out = config.output_path
+    if out.is_dir():
+        raise UsageError(f"-o {out} is a folder. Give the name of a file, like {out / 'predictions.csv'}.")
+    if out.exists() and config.data_path.exists() and os.path.samefile(out, config.data_path):
+        raise UsageError(f"-o {out} is the input itself. Give another name.")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} exists. Give --overwrite to replace it, or another name with -o.")
+
+
+def _refuse(chunk: Sequence[Row], before: int, name: str) -> None:
+    for k, (record, _, reason) in enumerate(chunk):
+        if reason:
+            shown = next((str(v) for v in record.meta.values()), "")[:80]
+            raise DataError(f"{name}, row {before + k + 1} ({shown!r}): {reason}. Leave out --strict to get a reason column instead.")

@@ -1,0 +1,65 @@
+"""Minutes to epochs: a short probe of how long one takes."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from heliograph.errors import UsageError
+from heliograph.train.job import Job
+from heliograph.train.member import Member
+from heliograph.train.members import fabric_for
+from heliograph.train.progress import silent
+from heliograph.train.state import Counters
+
+MOST = 1000  # epochs that a budget may turn into
+PROBE_SHARE = 0.05  # of the time that is left, at most
+RESERVE = 0.05  # of the time that is left, kept for predictions
+_UNITS = {"": 60.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(text: str) -> float:
+    """`90s`, `10m`, `1.5h`, `1h30m`, a bare number in minutes. Raises UsageError."""
+    parts = re.findall(r"(\d+(?:\.\d*)?)\s*([a-z]*)\s*", text.strip().lower())
+    whole = re.fullmatch(r"(\d+(?:\.\d*)?\s*[a-z]*\s*)+", text.strip().lower())
+    if not whole or any(unit not in _UNITS for _, unit in parts):
+        raise UsageError(f"--budget {text}: expected a time like 90s, 10m or 2h")
+    total = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if total <= 0:
+        raise UsageError(f"--budget {text}: expected more than no time, like 90s, 10m or 2h")
+    return total
+
+
+def epochs(job: Job, left: float, trainings: int) -> tuple[int, str]:
+    """How many epochs fit into `left` seconds of `trainings` members, and that in words.
+
+    Steps of training and one evaluation are timed on a network that is thrown away.
+    """
+    fabric = fabric_for(job.fit.model_copy(update={"devices": 1}))
+    fabric.launch()
+    member = Member(replace(job, folder=None), fabric, Counters(), {}, silent())
+    limit = max(0.2, min(20.0, PROBE_SHARE * left))
+    order = np.random.default_rng(job.fit.seed).permutation(job.parts["train"])
+    steps, first = 0, 0.0
+    started = time.perf_counter()
+    for k, piece in enumerate(member.batches):
+        member.step(order[piece], k)
+        if k == 0:  # the first step pays for things once
+            first, started = time.perf_counter() - started, time.perf_counter()
+            continue
+        steps += 1
+        if time.perf_counter() - started > limit:
+            break
+    per_step = (time.perf_counter() - started) / steps if steps else first
+    started = time.perf_counter()
+    rows = job.parts["val"][: 16 * job.fit.batch_size]
+    member.evaluate(rows)
+    per_val = (time.perf_counter() - started) / max(len(rows), 1) * len(job.parts["val"])
+    one = per_step * len(member.batches) + per_val
+    fitting = int(left * (1.0 - RESERVE) / (one * trainings))
+    found = max(1, min(fitting, MOST))
+    text = f"Budget: an epoch takes about {one:.3g} s and {left:.0f} s are left for {trainings} training{'s' if trainings > 1 else ''}: {found} epochs"
+    return found, text + (" (one is the least)." if fitting < 1 else f" (at most {MOST})." if fitting > MOST else ".")

@@ -1,0 +1,71 @@
+"""`metrics.csv` and `train.log`: plain lines, one per epoch, brought back to the saved state when a run goes on."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from heliograph.files import atomic
+from heliograph.train.result import Epoch
+
+METRICS, LOG = "metrics.csv", "train.log"
+
+
+def header(metrics: Sequence[str]) -> list[str]:
+    """Columns of metrics.csv."""
+    scores = [f"val_{name}" for name in metrics]
+    return ["member", "epoch", "train_loss", "val_loss", *scores, "lr", "grad_norm", "node_similarity", "seconds", "molecules_per_second"]
+
+
+def cells(row: Epoch, metrics: Sequence[str], molecules: int) -> list[str]:
+    """One line of metrics.csv; blank where there is no number."""
+    rate = molecules / row.seconds if row.seconds > 0 else math.nan
+    numbers = [row.train_loss, row.val_loss, *(row.val_metrics.get(name, math.nan) for name in metrics),
+               row.learning_rate, row.gradient_norm, row.node_similarity, row.seconds, rate]  # fmt: skip
+    return [str(row.member), str(row.epoch), *("" if math.isnan(v) else f"{v:.6g}" for v in numbers)]
+
+
+def write_metrics(folder: Path, rows: Sequence[Epoch], metrics: Sequence[str], molecules: int) -> None:
+    """The whole of metrics.csv."""
+    with atomic(folder / METRICS) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header(metrics), *(cells(row, metrics, molecules) for row in rows)])
+
+
+def append_metrics(folder: Path, row: Epoch, metrics: Sequence[str], molecules: int) -> None:
+    """One more line."""
+    with open(folder / METRICS, "a", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerow(cells(row, metrics, molecules))
+
+
+def sentence(row: Epoch, epochs: int, members: int, molecules: int) -> str:
+    """The epoch in one line for people."""
+    who = f"member {row.member + 1}/{members}  " if members > 1 else ""
+    scores = "".join(f"  val_{name} {value:.4g}" for name, value in row.val_metrics.items())
+    loss = "" if math.isnan(row.val_loss) else f"  val_loss {row.val_loss:.4g}"
+    rate = f"  {molecules / row.seconds:,.0f} molecules/s" if row.seconds > 0 else ""
+    width = len(str(epochs))
+    return f"{who}epoch {row.epoch + 1:{width}d}/{epochs}  train_loss {row.train_loss:.4g}{loss}{scores}  lr {row.learning_rate:.2e}{rate}"
+
+
+class Log:
+    """`train.log`: append a line; `size` is how much of it belongs to a state."""
+
+    def __init__(self, folder: Path | None):
+        self.path = None if folder is None else folder / LOG
+
+    def line(self, text: str) -> None:
+        if self.path is not None:
+            with open(self.path, "a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text + "\n")
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path is not None and self.path.is_file() else 0
+
+    def cut(self, size: int) -> None:
+        """Forget what came after."""
+        if self.path is not None and size < self.size:
+            os.truncate(self.path, size)
