@@ -13,7 +13,7 @@ _WHERE = {
     "featurize_table": "pool",
     "scaffold": "scaffolds",
     "draw_svg": "draw",
-    "ecfp": "ecfp",
+    "ecfp": "fingerprints",
     "from_ase": "convert",
     "to_structure": "convert",
 }

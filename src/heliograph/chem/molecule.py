@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from rdkit import Chem, rdBase
@@ -83,7 +83,7 @@ def from_mol(mol: Chem.Mol, featurizer: Featurizer, *, scaffold: bool = True, te
     x = _columns([_ATOM_CODES[code](reader) for code in featurizer.atom_codes], len(reader.atoms))
     e = _columns([_BOND_CODES[code](reader) for code in featurizer.bond_codes], len(reader.bonds))
     return Molecule(
-        z=np.array(reader.z, dtype=np.uint8),
+        z=np.frombuffer(reader.z, dtype=np.uint8),
         x=x,
         bonds=reader.pairs,
         e=e,
@@ -166,26 +166,19 @@ def _positions(mol: Chem.Mol, featurizer: Featurizer) -> np.ndarray | None:
     return embed(Chem.AddHs(mol), featurizer.seed)[:n].astype(np.float32)
 
 
-def _columns(columns: list[list[int] | np.ndarray], rows: int) -> np.ndarray:
-    out = np.zeros((rows, len(columns)), dtype=np.uint8)
-    for k, column in enumerate(columns):
-        out[:, k] = column
-    return out
-
-
-@lru_cache(maxsize=1)
-def _donor_acceptor() -> tuple[Chem.Mol, Chem.Mol]:
-    return Lipinski.HDonorSmarts, Lipinski.HAcceptorSmarts
+def _columns(columns: list[bytes], rows: int) -> np.ndarray:
+    """uint8 [rows, len(columns)] of one byte string per column."""
+    return np.ascontiguousarray(np.frombuffer(b"".join(columns), dtype=np.uint8).reshape(len(columns), rows).T)
 
 
 class _Reader:
-    """Codes of the atoms and bonds of one molecule, each asked of RDKit at most once."""
+    """Codes of the atoms and bonds of one molecule, each asked of RDKit at most once: a byte per atom or bond."""
 
     def __init__(self, mol: Chem.Mol, smiles: str, text: str | None):
         self.mol = mol
         self.atoms = list(map(mol.GetAtomWithIdx, range(mol.GetNumAtoms())))
         self.bonds = list(map(mol.GetBondWithIdx, range(mol.GetNumBonds())))
-        self.z: list[int] = [atom.GetAtomicNum() for atom in self.atoms]
+        self.z = bytes(map(Chem.Atom.GetAtomicNum, self.atoms))
         plain = text is not None and "|" not in text  # an ordinary SMILES: isotopes and chirality show in its letters
         self.may_have_isotopes = not plain or _ISOTOPE.search(text or "") is not None
         self.may_be_chiral = not plain or "@" in (text or "")
@@ -194,82 +187,89 @@ class _Reader:
 
     @cached_property
     def pairs(self) -> np.ndarray:
-        flat = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in self.bonds]
-        return np.array(flat, dtype=np.uint16).reshape(-1, 2)
+        out = np.empty((len(self.bonds), 2), dtype=np.uint16)
+        out[:, 0] = list(map(Chem.Bond.GetBeginAtomIdx, self.bonds))
+        out[:, 1] = list(map(Chem.Bond.GetEndAtomIdx, self.bonds))
+        return out
 
     @cached_property
-    def types(self) -> list[int]:
-        return [int(bond.GetBondType()) for bond in self.bonds]
+    def types(self) -> bytes:
+        return bytes(list(map(Chem.Bond.GetBondType, self.bonds)))
 
     @cached_property
-    def implicit_hydrogens(self) -> list[int]:
-        return [atom.GetTotalNumHs() for atom in self.atoms]
+    def implicit_hydrogens(self) -> bytes:
+        return bytes(list(map(Chem.Atom.GetTotalNumHs, self.atoms)))
 
-    def zeros(self) -> list[int]:
-        return [0] * len(self.atoms)
+    def zeros(self) -> bytes:
+        return bytes(len(self.atoms))
 
-    def degree(self) -> np.ndarray:
+    def degree(self) -> bytes:
         """Bonds of the graph and implicit hydrogens."""
         bonds = np.bincount(self.pairs.ravel(), minlength=len(self.atoms))
-        return np.asarray(np.minimum(bonds + np.array(self.implicit_hydrogens), 255))
+        return _bytes(bonds + np.frombuffer(self.implicit_hydrogens, dtype=np.uint8))
 
-    def hydrogens(self) -> list[int] | np.ndarray:
+    def hydrogens(self) -> bytes:
         """Implicit ones and those that are nodes."""
         if 1 not in self.z:
             return self.implicit_hydrogens
-        count = np.array(self.implicit_hydrogens)
-        is_hydrogen = np.array(self.z) == 1
+        count = np.frombuffer(self.implicit_hydrogens, dtype=np.uint8).astype(np.int64)
+        is_hydrogen = np.frombuffer(self.z, dtype=np.uint8) == 1
         for end in (0, 1):
             np.add.at(count, self.pairs[:, 1 - end], is_hydrogen[self.pairs[:, end]])
-        return np.asarray(np.minimum(count, 255))
+        return _bytes(count)
 
-    def charge(self) -> list[int]:
+    def charge(self) -> bytes:
         if not self.may_be_charged:
-            return [CHARGE_ZERO] * len(self.atoms)
-        return [min(max(CHARGE_ZERO + atom.GetFormalCharge(), 0), 255) for atom in self.atoms]
+            return bytes((CHARGE_ZERO,)) * len(self.atoms)
+        return bytes(min(max(CHARGE_ZERO + atom.GetFormalCharge(), 0), 255) for atom in self.atoms)
 
-    def chirality(self) -> list[int]:
-        return [int(atom.GetChiralTag()) for atom in self.atoms] if self.may_be_chiral else self.zeros()
+    def chirality(self) -> bytes:
+        return bytes(list(map(Chem.Atom.GetChiralTag, self.atoms))) if self.may_be_chiral else self.zeros()
 
-    def hybridization(self) -> list[int]:
-        return [int(atom.GetHybridization()) for atom in self.atoms]
+    def hybridization(self) -> bytes:
+        return bytes(list(map(Chem.Atom.GetHybridization, self.atoms)))
 
-    def aromatic(self) -> list[int]:
-        return [atom.GetIsAromatic() for atom in self.atoms]
+    def aromatic(self) -> bytes:
+        return bytes(list(map(Chem.Atom.GetIsAromatic, self.atoms)))
 
-    def isotope(self) -> list[int]:
+    def isotope(self) -> bytes:
         """0 without a label, else mass number - Z + 77, held within 1 .. 255."""
         if not self.may_have_isotopes:
             return self.zeros()
-        pairs = zip(self.z, (atom.GetIsotope() for atom in self.atoms), strict=True)
-        return [min(max(a - z + NEUTRONS_ZERO, 1), 255) if a else 0 for z, a in pairs]
+        pairs = zip(self.z, map(Chem.Atom.GetIsotope, self.atoms), strict=True)
+        return bytes(min(max(a - z + NEUTRONS_ZERO, 1), 255) if a else 0 for z, a in pairs)
 
-    def donor(self) -> list[int]:
-        return self._matching(_donor_acceptor()[0])
+    def donor(self) -> bytes:
+        return self._matching(Lipinski.HDonorSmarts)
 
-    def acceptor(self) -> list[int]:
-        return self._matching(_donor_acceptor()[1])
+    def acceptor(self) -> bytes:
+        return self._matching(Lipinski.HAcceptorSmarts)
 
-    def _matching(self, pattern: Chem.Mol) -> list[int]:
-        out = self.zeros()
+    def _matching(self, pattern: Chem.Mol) -> bytes:
+        out = bytearray(len(self.atoms))
         for (atom,) in self.mol.GetSubstructMatches(pattern, maxMatches=len(out)):
             out[atom] = 1
-        return out
+        return bytes(out)
 
-    def conjugated(self) -> list[int]:
-        return [kind == _AROMATIC or bond.GetIsConjugated() for bond, kind in zip(self.bonds, self.types, strict=True)]
+    def conjugated(self) -> bytes:
+        return bytes([kind == _AROMATIC or bond.GetIsConjugated() for bond, kind in zip(self.bonds, self.types, strict=True)])
 
-    def ring(self) -> list[int]:
+    def ring(self) -> bytes:
         if self.mol.GetRingInfo().NumRings() == 0:
-            return [0] * len(self.bonds)
-        return [kind == _AROMATIC or bond.IsInRing() for bond, kind in zip(self.bonds, self.types, strict=True)]
+            return bytes(len(self.bonds))
+        return bytes([kind == _AROMATIC or bond.IsInRing() for bond, kind in zip(self.bonds, self.types, strict=True)])
 
-    def stereo(self) -> list[int]:
-        ask = self.may_have_odd_stereo
-        return [int(bond.GetStereo()) if ask or kind == _DOUBLE else 0 for bond, kind in zip(self.bonds, self.types, strict=True)]
+    def stereo(self) -> bytes:
+        if self.may_have_odd_stereo:
+            return bytes(list(map(Chem.Bond.GetStereo, self.bonds)))
+        return bytes([bond.GetStereo() if kind == _DOUBLE else 0 for bond, kind in zip(self.bonds, self.types, strict=True)])
 
 
-_ATOM_CODES: dict[str, Callable[[_Reader], list[int] | np.ndarray]] = {
+def _bytes(counts: np.ndarray) -> bytes:
+    return bytes(np.minimum(counts, 255).astype(np.uint8).tobytes())
+
+
+_ATOM_CODES: dict[str, Callable[[_Reader], bytes]] = {
     "z": lambda reader: reader.z,
     "degree": _Reader.degree,
     "charge": _Reader.charge,
@@ -282,7 +282,7 @@ _ATOM_CODES: dict[str, Callable[[_Reader], list[int] | np.ndarray]] = {
     "donor": _Reader.donor,
     "acceptor": _Reader.acceptor,
 }
-_BOND_CODES: dict[str, Callable[[_Reader], list[int] | np.ndarray]] = {
+_BOND_CODES: dict[str, Callable[[_Reader], bytes]] = {
     "type": lambda reader: reader.types,
     "conjugated": _Reader.conjugated,
     "ring": _Reader.ring,

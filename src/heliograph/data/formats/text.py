@@ -35,5 +35,5 @@ def lines(path: Path) -> Iterator[str]:
                     if number == 1:
                         line = line.removeprefix("\ufeff")
                     yield line.removesuffix("\n").removesuffix("\r")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeError) as error:
         raise DataError(f"{path} is damaged after line {number}: {error}. Fetch or compress it again.") from error

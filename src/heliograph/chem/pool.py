@@ -1,0 +1,222 @@
+"""Many structures to arrays, in order, over a pool of worker processes, in flat memory.
+
+Workers are fresh interpreters (no fork: a forked child that meets OpenMP is killed; no re-import of the caller's main module), each
+fed one chunk at a time by a thread. A structure that kills its worker, or takes too long, costs its own row: the chunk is sent again
+one by one, and the culprit gets a reason.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+from heliograph.chem.worker import attempt
+from heliograph.data.record import Record, Structure
+from heliograph.errors import HeliographError
+
+if TYPE_CHECKING:
+    from heliograph.chem.featurizer import Featurizer
+    from heliograph.chem.molecule import Molecule
+
+Outcome = tuple[Record, "Molecule | None", str]
+_SMALL = {"none": 500, "given": 500, "embed": 24}  # fewer rows than this are done before a worker has started
+_CHUNK = {"none": 200, "given": 200, "embed": 16}
+_AHEAD = 4  # chunks under way or waiting, per worker
+
+
+def default_workers() -> int:
+    """One per core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def featurize_table(
+    records: Iterable[Record],
+    featurizer: Featurizer,
+    workers: int | None = None,
+    progress: Callable[[int], None] | None = None,
+    *,
+    scaffold: bool = True,
+    limit: float = 30.0,
+) -> Iterator[Outcome]:
+    """(record, molecule, "") or (record, None, reason) for each record, in order; records are drawn as they are needed.
+
+    `workers`: processes, None for one per core, 0 for none (then, as for a short table, nothing protects from a crash or a hang).
+    `progress` is called with the number of rows done so far. `scaffold=False` leaves `Molecule.scaffold` empty and saves a fifth.
+    `limit`: seconds that one structure may take. Raises HeliographError where workers can't be started.
+    """
+    source = iter(records)
+    small = _SMALL[featurizer.geometry]
+    count = default_workers() if workers is None else workers
+    head = list(islice(source, small)) if count else []
+    everything = chain(head, source)
+    if count == 0 or len(head) < small:
+        outcomes: Iterator[Outcome] = (_outcome(record, attempt(record.structure, featurizer, scaffold)) for record in everything)
+    else:
+        outcomes = _pooled(everything, _CHUNK[featurizer.geometry], [_Worker(featurizer, scaffold, limit) for _ in range(count)])
+    done = 0
+    for done, outcome in enumerate(outcomes, 1):
+        yield outcome
+        if progress is not None and done % 50 == 0:
+            progress(done)
+    if progress is not None and done % 50:
+        progress(done)
+
+
+def _outcome(record: Record, result: Molecule | str | None) -> Outcome:
+    if result is None:
+        return record, None, record.reason or "empty structure"
+    if isinstance(result, str):
+        return record, None, result
+    return record, result, ""
+
+
+def _pooled(records: Iterator[Record], size: int, workers: Sequence[_Worker]) -> Iterator[Outcome]:
+    idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+    for worker in workers:
+        idle.put(worker)
+
+    def task(structures: list[Structure | None]) -> list[Molecule | str | None]:
+        worker = idle.get()
+        try:
+            return worker.run(structures)
+        finally:
+            idle.put(worker)
+
+    pending: deque[tuple[list[Record], Future[list[Molecule | str | None]]]] = deque()
+    executor = ThreadPoolExecutor(len(workers), thread_name_prefix="featurize")
+    try:
+        while chunk := list(islice(records, size)):
+            pending.append((chunk, executor.submit(task, [record.structure for record in chunk])))
+            if len(pending) >= _AHEAD * len(workers):
+                yield from _collect(*pending.popleft())
+        while pending:
+            yield from _collect(*pending.popleft())
+    finally:
+        for worker in workers:
+            worker.close()
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _collect(records: list[Record], future: Future[list[Molecule | str | None]]) -> Iterator[Outcome]:
+    return map(_outcome, records, future.result())
+
+
+class _Worker:
+    """One worker process, started when first needed and again after a death."""
+
+    def __init__(self, featurizer: Featurizer, scaffold: bool, limit: float):
+        self._settings = (featurizer.to_dict(), scaffold)
+        self._limit = limit
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+        self._overdue = False
+        self._lock = threading.Lock()
+
+    def run(self, structures: list[Structure | None]) -> list[Molecule | str | None]:
+        """A result per structure: as one chunk, and one by one where that ended badly."""
+        results, _ = self._ask(structures, one_by_one=False)
+        while len(results) < len(structures):
+            more, why = self._ask(structures[len(results) :], one_by_one=True)
+            results += more
+            if why:
+                results.append(why)
+        return results
+
+    def close(self) -> None:
+        """Kill the process; a `run` under way ends with an error that nobody waits for."""
+        with self._lock:
+            self._closed = True
+        self._kill()
+
+    def _ask(self, structures: list[Structure | None], one_by_one: bool) -> tuple[list[Molecule | str | None], str]:
+        """(results so far, why they are not all). The deadline runs anew after each answer."""
+        process = self._running()
+        results: list[Molecule | str | None] = []
+        try:
+            pickle.dump((structures, one_by_one), process.stdin, protocol=5)  # type: ignore[arg-type]
+            process.stdin.flush()  # type: ignore[union-attr]
+            for _ in range(len(structures) if one_by_one else 1):
+                results += [_molecule(result) for result in self._receive(process, self._limit)]
+        except (EOFError, OSError, pickle.UnpicklingError, ValueError):
+            if self._closed:
+                raise HeliographError("featurization was interrupted") from None
+            self._kill()
+            code = process.returncode
+            return results, f"took too long: more than {self._limit:g} s" if self._overdue else f"crashed RDKit: exit status {code}"
+        return results, ""
+
+    def _receive(self, process: subprocess.Popen[bytes], seconds: float) -> Any:
+        """The next answer; the process is killed, and EOFError raised, when it takes more than `seconds`."""
+        self._overdue = False
+
+        def give_up() -> None:
+            self._overdue = True
+            process.kill()
+
+        timer = threading.Timer(seconds, give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            return pickle.load(process.stdout)  # type: ignore[arg-type]
+        finally:
+            timer.cancel()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is not None:
+            return self._process
+        environment = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
+        environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        with tempfile.TemporaryFile() as log:
+            with self._lock:
+                if self._closed:
+                    raise HeliographError("featurization was interrupted")
+                self._process = process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "heliograph.chem.worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    env=environment,
+                    start_new_session=True,
+                )
+            try:
+                pickle.dump(self._settings, process.stdin, protocol=5)  # type: ignore[arg-type]
+                process.stdin.flush()  # type: ignore[union-attr]
+                self._receive(process, 120.0)  # "ready"
+            except (EOFError, OSError, pickle.UnpicklingError) as error:
+                self._kill()
+                log.seek(0)
+                lines = log.read().decode("utf-8", "replace").strip().splitlines() or [f"exit status {process.returncode}"]
+                raise HeliographError(f"a featurization worker did not start: {lines[-1]}. Try --num-workers 0.") from error
+        return process
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            try:
+                if pipe is not None:
+                    pipe.close()
+            except (OSError, ValueError):  # what was still to be written has no reader any more
+                continue
+
+
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def _molecule(result: Any) -> Molecule | str | None:
+    from heliograph.chem.molecule import Molecule
+
+    return Molecule(*result) if isinstance(result, tuple) else result

@@ -1,0 +1,71 @@
+"""The process that a pool starts: structures in by stdin, arrays out by stdout, until stdin ends. Imports no PyTorch."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from heliograph.data.record import Structure
+from heliograph.errors import StructureError
+
+if TYPE_CHECKING:
+    from heliograph.chem.featurizer import Featurizer
+    from heliograph.chem.molecule import Molecule
+
+
+def attempt(structure: Structure | None, featurizer: Featurizer, scaffold: bool) -> Molecule | str | None:
+    """The molecule, or the reason why there is none; None for a row that has no structure to begin with."""
+    from heliograph.chem.molecule import featurize
+
+    if structure is None:
+        return None
+    try:
+        return featurize(structure, featurizer, scaffold=scaffold)
+    except StructureError as error:
+        return str(error)
+    except Exception as error:  # nothing that a structure holds may end the run
+        first = (str(error).strip().splitlines() or [""])[0]
+        return f"could not be featurized: {type(error).__name__} {first[:100]}".rstrip()
+
+
+def main() -> None:
+    """Frames (pickles between two processes of one program, never a file): settings, then (structures, one by one?) again and again.
+
+    Answers "ready", then for each request one list of results, or, one by one, a list of one result after each structure.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    requests = sys.stdin.buffer
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not mix with the answers
+    from heliograph.chem.featurizer import Featurizer
+    from heliograph.chem.molecule import Molecule
+
+    def plain(result: Molecule | str | None) -> tuple[object, ...] | str | None:
+        if isinstance(result, Molecule):
+            return (result.z, result.x, result.bonds, result.e, result.pos, result.smiles, result.scaffold)
+        return result
+
+    def send(answer: object) -> None:
+        pickle.dump(answer, answers, protocol=5)
+        answers.flush()
+
+    try:
+        settings, scaffold = pickle.load(requests)
+        featurizer = Featurizer.from_dict(settings)
+        send("ready")
+        while True:
+            structures, one_by_one = pickle.load(requests)
+            if one_by_one:
+                for structure in structures:
+                    send([plain(attempt(structure, featurizer, scaffold))])
+            else:
+                send([plain(attempt(structure, featurizer, scaffold)) for structure in structures])
+    except (EOFError, BrokenPipeError):
+        os._exit(0)  # the parent is done, or gone
+
+
+if __name__ == "__main__":
+    main()
