@@ -196,6 +196,20 @@ def _complaint(e: Any, origin: Mapping[str, str]) -> str:
     return f"{where}: {message}; got {e['input']!r}{hint}"
 
 
+def with_data(given: Values, data: str | None) -> Values:
+    """The given options with positional DATA as `data_path`. Raises UsageError where both are given."""
+    if data is None:
+        return given
+    if "data_path" in given:
+        raise UsageError(f"the data is given twice: {data} and --data-path {given['data_path']}. Give one of them.")
+    return given | {"data_path": data}
+
+
+def named(given: Iterable[str]) -> dict[str, str]:
+    """Where each of these came from: its own option."""
+    return {name: "--" + name.replace("_", "-") for name in given}
+
+
 def pairs(items: Sequence[str]) -> Values:
     """`["width=128", "tied=true"]` -> `{"width": 128, "tied": True}`: TOML values, else text."""
     values: Values = {}

@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel
 
 from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
-from heliograph.cli.options import Values, build, expand_lists, options_of, pairs, read_toml, with_options
+from heliograph.cli.options import Values, build, expand_lists, named, options_of, pairs, read_toml, with_data, with_options
 from heliograph.errors import HeliographError, UsageError
 from heliograph.train.config import DataConfig, FitConfig, ModelConfig, SplitConfig, TrainConfig
 
@@ -70,11 +70,8 @@ def train(
 
 def configure(data: str | None, config: Path | None, resume: bool, given: Values) -> TrainConfig:
     """One TrainConfig from positional DATA, options as text, a TOML file, and, when resuming, the run's own config.toml."""
-    if data is not None:
-        if "data_path" in given:
-            raise UsageError(f"the data is given twice: {data} and --data-path {given['data_path']}. Give one of them.")
-        given["data_path"] = data
-    origin = {name: "--" + name.replace("_", "-") for name in given}
+    given = with_data(given, data)
+    origin = named(given)
     if "arch_args" in given:
         given["arch_args"] = pairs(given["arch_args"])
     values: Values = {}

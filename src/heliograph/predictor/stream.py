@@ -20,9 +20,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from heliograph.chem.reasons import kind
+from heliograph.data.writer import Writer, open_writer
 from heliograph.errors import DataError, UsageError
 from heliograph.files import atomic
-from heliograph.data.writer import Writer, open_writer
 
 if TYPE_CHECKING:
     from heliograph.data.formats import Table

@@ -1,0 +1,47 @@
+"""`heliograph predict`: options -> PredictConfig -> `heliograph.predictor.stream.predict_file` -> a count per reason."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from heliograph.cli.common import Bar, Quiet, Verbose, clock, guarded, new_app
+from heliograph.cli.options import build, named, options_of, with_data, with_options
+from heliograph.predictor.stream import PredictConfig, Summary
+
+OPTIONS = options_of(PredictConfig, "Prediction", leave_out=("model_path",))
+
+app = new_app()
+
+
+@app.command()
+@with_options(OPTIONS)
+def predict(
+    model: Annotated[str, typer.Argument(metavar="MODEL_OR_RUN", help="a model file, or the folder of a run (all models of its ensemble)")],
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help="table of molecules (the same as -i)")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing output", rich_help_panel="Prediction")] = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+    **given: Any,
+) -> None:
+    """Predict for a table of any length: every row and column kept, a reason where a row can't be used."""
+    with guarded(verbose, lambda: "Interrupted. Nothing was written: a prediction is whole or not there."):
+        given = with_data(given, data)
+        config = build(PredictConfig, given | {"model_path": model}, named(given))
+        from heliograph.predictor.stream import predict_file
+
+        with Bar(quiet) as bar:
+            summary = predict_file(config, overwrite=overwrite, progress=bar)
+        if not quiet:
+            _show(summary, config)
+
+
+def _show(summary: Summary, config: PredictConfig) -> None:
+    rate = summary.rows / summary.seconds if summary.seconds else 0
+    print(f"{summary.predicted:,} of {summary.rows:,} rows predicted in {clock(summary.seconds)} ({rate:,.0f} rows/s)")
+    for reason, count in summary.reasons.items():
+        print(f"  {count:>9,}  {reason}")
+    for name, new in summary.renamed.items():
+        print(f"the table has a column {name!r} already: the answers are in {new!r}")
+    print(config.output_path)

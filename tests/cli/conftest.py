@@ -1,0 +1,65 @@
+"""A command line run as a user runs it, and model files with weights drawn at random."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import heliograph
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+SOURCE = str(Path(heliograph.__file__).parents[1])
+
+
+def environment() -> dict[str, str]:
+    """That of a user who has set nothing: wide terminal, one thread."""
+    paths = [SOURCE, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "160", "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """`run("train", "x.csv")` in an empty folder; gives returncode, stdout, stderr."""
+
+    def call(*args: str | Path, **settings: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "heliograph", *map(str, args)]
+        options = {"cwd": tmp_path, "env": environment(), "capture_output": True, "text": True, "timeout": 300} | settings
+        return subprocess.run(command, check=False, **options)  # type: ignore[call-overload, no-any-return]
+
+    return call
+
+
+@pytest.fixture
+def model_run(tmp_path: Path) -> Path:
+    """A run folder with an ensemble of two `gcn` that were never trained, for the targets `a` and `b`."""
+    return make_run(tmp_path / "run", members=2)
+
+
+def make_run(folder: Path, *, members: int = 1, kind: str = "regression", arch: str = "gcn", geometry: str = "none") -> Path:
+    """Model files as a training would leave them, weights random but seeded."""
+    import torch
+
+    from heliograph import zoo
+    from heliograph.chem.featurizer import preset
+    from heliograph.model import Inputs
+    from heliograph.predictor import Document, Predictor, Scaling, Task
+
+    featurizer = replace(preset(zoo.load(arch).FEATURIZER), geometry=geometry)
+    classes = {"regression": (), "binary": (("0", "1"),) * 2, "multiclass": (("low", "mid", "high"), ("no", "yes"))}[kind]
+    task = Task(kind, ("a", "b"), ("eV", ""), classes)  # type: ignore[arg-type]
+    scaling = Scaling((1.0, 2.0), (0.5, 3.0)) if kind == "regression" else Scaling.none(2)
+    inputs = {"nodes": featurizer.atom_width, "edges": featurizer.bond_width, "geometry": geometry != "none"}
+    folder.mkdir(exist_ok=True)
+    for member in range(members):
+        torch.manual_seed(member)
+        args = {"d": 16} if arch != "schnet" else {}
+        model = zoo.build(arch, Inputs(**inputs), task.out, args)
+        document = Document(arch, args, inputs, featurizer.to_dict(), task.to_dict(), scaling.to_dict())
+        Predictor(model, document).save(folder / (f"model_{member}.safetensors" if members > 1 else "model.safetensors"))
+    return folder
