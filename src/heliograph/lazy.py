@@ -1,0 +1,354 @@
+"""The lazy edge tensor: ordinary PyTorch code on it builds an expression instead of computing.
+
+The rules below say which torch function becomes which expression; a function without a rule, or with arguments that its rule
+does not cover, gets plain tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from heliograph import segment
+from heliograph.errors import HeliographError
+from heliograph.expression import Cat, Expression, Gather, MatVec, add, multiply, reshape, terms
+from heliograph.graph import Feature, Indexed, Segments
+
+
+@final
+class EdgeTensor:
+    """A tensor [E, ...] that is not computed until something needs its rows. Use it like a `torch.Tensor`."""
+
+    __slots__ = ("expression",)
+
+    def __init__(self, expression: Expression):
+        self.expression = expression
+
+    def dense(self) -> Tensor:
+        """The plain tensor [E, ...]."""
+        return self.expression.value
+
+    def feature(self) -> Feature:
+        """What a graph can keep: a table and who uses which row, where that is smaller, else the plain tensor."""
+        e = self.expression
+        return Indexed(e.table, e.index) if isinstance(e, Gather) and e.small and e.index is not None else self.dense()
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size((self.expression.E, *self.expression.shape))
+
+    def size(self, dim: int | None = None) -> Any:
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.expression.E
+
+    def __repr__(self) -> str:
+        return f"EdgeTensor({type(self.expression).__name__}, shape={tuple(self.shape)})"
+
+    def __getattr__(self, name: str) -> Any:
+        """Methods of Tensor stay lazy where the algebra knows them; other attributes are those of the plain tensor."""
+        member = getattr(Tensor, name)  # AttributeError where there is no such thing
+        if callable(member):
+            return lambda *args, **kwargs: type(self).__torch_function__(member, (type(self),), (self, *args), kwargs)
+        return getattr(self.dense(), name)
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        name = getattr(func, "__name__", "")
+        if name.endswith("_") and not name.endswith("__"):
+            raise HeliographError(f"in-place {name} on a lazy edge tensor; write the out-of-place form, or .dense() first")
+        inplace = bool(kwargs.pop("inplace", False))
+        rule = _RULES.get(func)
+        result = NotImplemented if rule is None else rule(func, *args, **kwargs)
+        if result is NotImplemented:
+            result = func(*_plain(args), **_plain(kwargs))
+        if inplace:  # the name that was handed in now means the result, as it would for a plain tensor
+            args[0].expression = result.expression if isinstance(result, EdgeTensor) else Gather(result, None)
+        return result
+
+
+def _plain(x: Any) -> Any:
+    """`x` with every lazy tensor in it computed."""
+    if isinstance(x, EdgeTensor):
+        return x.dense()
+    if isinstance(x, (list, tuple)):
+        return type(x)(_plain(v) for v in x)
+    return {k: _plain(v) for k, v in x.items()} if isinstance(x, dict) else x
+
+
+# ---- rules: from a torch function to what the expression does with it -------------------------------------------
+
+
+def _lift(x: Any, like: EdgeTensor) -> Expression | None:
+    """`x` as E rows, None where it isn't (a number, a parameter that broadcasts)."""
+    if isinstance(x, EdgeTensor):
+        return x.expression
+    if isinstance(x, Tensor) and x.dim() == like.dim() and len(x) == len(like) and len(like) != 1:
+        return Gather(x, None)
+    return None
+
+
+def _constant(x: Any, like: EdgeTensor) -> bool:
+    """Something that each row meets alike: a number, or a tensor without the edges' axis."""
+    return isinstance(x, (int, float)) or (isinstance(x, Tensor) and x.dim() < like.dim())
+
+
+def _elementwise(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
+    if not isinstance(x, EdgeTensor) or any(isinstance(a, (EdgeTensor, Tensor)) for a in [*args, *kwargs.values()]):
+        return NotImplemented
+    return EdgeTensor(x.expression.map(lambda t: func(t, *args, **kwargs)))
+
+
+def _binary(func: Callable[..., Any], a: Any, b: Any, **kwargs: Any) -> Any:
+    """Constants act on each row; sums and products of several tables stay apart until something mixes them."""
+    like = a if isinstance(a, EdgeTensor) else b
+    if kwargs:
+        return NotImplemented
+    for x, constant, f in ((a, b, lambda t: func(t, b)), (b, a, lambda t: func(a, t))):
+        if isinstance(x, EdgeTensor) and _constant(constant, like):
+            grows = isinstance(constant, Tensor) and torch.broadcast_shapes(constant.shape, like.shape[1:]) != like.shape[1:]
+            return EdgeTensor(x.expression.rowwise(f) if grows else x.expression.map(f))
+    left, right = _lift(a, like), _lift(b, like)
+    name = func.__name__.strip("_")
+    if left is None or right is None or left.E != right.E:
+        return NotImplemented
+    if name in ("add", "radd", "sub", "rsub", "subtract") and left.shape == right.shape:
+        if name == "rsub":
+            left, right = right, left
+        return EdgeTensor(add([*terms(left), *terms(right.map(torch.neg) if "sub" in name else right)]))
+    if name in ("mul", "rmul", "multiply") and len(left.shape) == len(right.shape):
+        return EdgeTensor(multiply(left, right))
+    return NotImplemented
+
+
+def _linear(func: Callable[..., Any], x: Any, weight: Tensor, bias: Tensor | None = None) -> Any:
+    return EdgeTensor(x.expression.linear(weight, bias)) if isinstance(x, EdgeTensor) and x.dim() == 2 else NotImplemented
+
+
+def _matmul(func: Callable[..., Any], x: Any, y: Any) -> Any:
+    """x @ W is a linear map; a matrix per edge times a column per edge is the edge network's message."""
+    if isinstance(x, EdgeTensor) and isinstance(y, Tensor) and x.dim() == y.dim() == 2:
+        return EdgeTensor(x.expression.linear(y.T, None))
+    if isinstance(x, EdgeTensor) and isinstance(y, EdgeTensor) and x.dim() == y.dim() == 3 and y.shape[-1] == 1:
+        return EdgeTensor(MatVec(x.expression, y.expression.rowwise(lambda t: t.squeeze(-1)), column=True))
+    return NotImplemented
+
+
+def _cat(func: Callable[..., Any], tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
+    like = next(t for t in tensors if isinstance(t, EdgeTensor))
+    parts = [_lift(t, like) for t in tensors]
+    if kwargs or like.dim() < 2 or dim not in (-1, like.dim() - 1) or any(p is None or len(like) != p.E for p in parts):
+        return NotImplemented
+    return EdgeTensor(Cat([p for p in parts if p is not None]))
+
+
+def _rowwise(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
+    """Functions that never look across rows, if told to work on trailing axes."""
+    if not isinstance(x, EdgeTensor) or any(isinstance(a, EdgeTensor) for a in [*args, *kwargs.values()]):
+        return NotImplemented
+    dims = kwargs.get("dim", args[0] if args else None)
+    dims = dims if isinstance(dims, (tuple, list)) else (dims,)
+    if not all(isinstance(d, int) and ((d < 0 and d > -x.dim()) or d > 0) for d in dims):
+        return NotImplemented
+    return EdgeTensor(x.expression.rowwise(lambda t: func(t, *args, **kwargs)))
+
+
+def _norm(func: Callable[..., Any], x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
+    if not isinstance(x, EdgeTensor) or not isinstance(dim, int) or dim in (0, -x.dim()):
+        return NotImplemented
+    return EdgeTensor(x.expression.rowwise(lambda t: func(t, p, dim, keepdim, dtype)))
+
+
+def _layer_norm(func: Callable[..., Any], x: Any, normalized_shape: Any, *args: Any, **kwargs: Any) -> Any:
+    if not isinstance(x, EdgeTensor) or len(normalized_shape) >= x.dim():
+        return NotImplemented
+    return EdgeTensor(x.expression.rowwise(lambda t: func(t, normalized_shape, *args, **kwargs)))
+
+
+def _dropout(func: Callable[..., Any], x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """Without dropping it is nothing; with it, edges that share a row must not share its noise."""
+    return x if p == 0 or not training else NotImplemented
+
+
+def _unflatten(func: Callable[..., Any], x: EdgeTensor, dim: int, sizes: tuple[int, ...]) -> Any:
+    trailing = x.shape[1:]
+    if dim in (0, -x.dim()) or len(trailing) != 1:
+        return NotImplemented
+    sizes = tuple(trailing[0] // -prod(sizes) if s == -1 else s for s in sizes)
+    return EdgeTensor(reshape(x.expression, lambda t: t.unflatten(-1, sizes), sizes))
+
+
+def _getitem(func: Callable[..., Any], x: Any, key: Any) -> Any:
+    """x[..., a:b], x[..., None], x[:, a]: indices that leave the edges' axis alone."""
+    keys = key if isinstance(key, tuple) else (key,)
+    first_kept = keys[0] is Ellipsis or (isinstance(keys[0], slice) and keys[0] == slice(None))
+    if not isinstance(x, EdgeTensor) or not first_kept or x.dim() < 2 or any(isinstance(k, (Tensor, list)) for k in keys):
+        return NotImplemented
+    if keys[0] is Ellipsis and sum(1 for k in keys[1:] if k is not None) >= x.dim():
+        return NotImplemented
+    return EdgeTensor(x.expression.rowwise(lambda t: t[key]))
+
+
+def _squeeze(func: Callable[..., Any], x: EdgeTensor, dim: int | None = None) -> Any:
+    e = x.expression
+    if isinstance(e, MatVec) and e.column and dim in (-1, 2):
+        return EdgeTensor(MatVec(e.matrix, e.vector, column=False))
+    return NotImplemented if dim is None else _rowwise(func, x, dim)
+
+
+def _flatten(func: Callable[..., Any], x: EdgeTensor, start_dim: int = 0, end_dim: int = -1) -> Any:
+    return NotImplemented if start_dim in (0, -x.dim()) else EdgeTensor(x.expression.rowwise(lambda t: t.flatten(start_dim, end_dim)))
+
+
+def _chunk(func: Callable[..., Any], x: EdgeTensor, chunks: Any, dim: int = 0) -> Any:
+    if dim in (0, -x.dim()):
+        return NotImplemented
+    count = len(func(torch.empty(1, *x.shape[1:], device="meta"), chunks, dim))
+    return tuple(EdgeTensor(x.expression.rowwise(lambda t, k=k: func(t, chunks, dim)[k])) for k in range(count))  # type: ignore[misc]
+
+
+def _total(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
+    return x.expression.total(segments) if len(x) == len(segments.index) else NotImplemented
+
+
+def _mean(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
+    """mean_j = sum_j / degree, so every identity of the sum serves it."""
+    total = _total(func, x, segments)
+    return total if total is NotImplemented else total / segments.count.clamp(min=1).to(total.dtype).view(-1, *[1] * (total.dim() - 1))
+
+
+def _both(*names: str) -> list[Callable[..., Any]]:
+    """Functions of these names, wherever torch keeps them."""
+    return [f for name in names for f in (getattr(place, name, None) for place in (torch, Tensor, F)) if callable(f)]
+
+
+_ELEMENTWISE = [
+    "relu",
+    "silu",
+    "gelu",
+    "elu",
+    "selu",
+    "celu",
+    "leaky_relu",
+    "softplus",
+    "mish",
+    "hardswish",
+    "hardtanh",
+    "relu6",
+    "sigmoid",
+    "logsigmoid",
+    "tanh",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "sin",
+    "cos",
+    "sqrt",
+    "rsqrt",
+    "square",
+    "abs",
+    "neg",
+    "__neg__",
+    "reciprocal",
+    "pow",
+    "__pow__",
+    "__rpow__",
+    "clamp",
+    "sign",
+    "erf",
+    "float",
+    "double",
+    "half",
+    "to",
+    "type_as",
+]
+_BINARY = [
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "__add__",
+    "__radd__",
+    "__sub__",
+    "__rsub__",
+    "__mul__",
+    "__rmul__",
+    "__truediv__",
+    "__rtruediv__",
+    "multiply",
+    "subtract",
+    "true_divide",
+]
+_RULES: dict[Callable[..., Any], Callable[..., Any]] = {
+    **dict.fromkeys(_both(*_ELEMENTWISE), _elementwise),
+    **dict.fromkeys(_both(*_BINARY), _binary),
+    **dict.fromkeys(_both("sum", "mean", "softmax", "unsqueeze", "cumsum", "prod", "amax"), _rowwise),
+    **dict.fromkeys(_both("norm"), _norm),
+    **dict.fromkeys(_both("layer_norm"), _layer_norm),
+    **dict.fromkeys(_both("dropout"), _dropout),
+    **dict.fromkeys(_both("matmul", "__matmul__"), _matmul),
+    **dict.fromkeys(_both("cat", "concat", "concatenate"), _cat),
+    **dict.fromkeys(_both("unflatten"), _unflatten),
+    **dict.fromkeys(_both("__getitem__"), _getitem),
+    **dict.fromkeys(_both("squeeze"), _squeeze),
+    **dict.fromkeys(_both("flatten"), _flatten),
+    **dict.fromkeys(_both("chunk", "split"), _chunk),
+    F.linear: _linear,
+    segment.sum: _total,
+    segment.mean: _mean,
+}
+
+
+def _operator(name: str) -> Callable[..., Any]:
+    function = getattr(Tensor, name)
+
+    def operate(self: EdgeTensor, *args: Any) -> Any:
+        return EdgeTensor.__torch_function__(function, (EdgeTensor,), (self, *args))
+
+    return operate
+
+
+for _name in [
+    "__add__",
+    "__radd__",
+    "__sub__",
+    "__rsub__",
+    "__mul__",
+    "__rmul__",
+    "__truediv__",
+    "__rtruediv__",
+    "__neg__",
+    "__pow__",
+    "__rpow__",
+    "__matmul__",
+    "__getitem__",
+    "__lt__",
+    "__le__",
+    "__gt__",
+    "__ge__",
+    "__eq__",
+    "__ne__",
+    "__and__",
+    "__or__",
+    "__invert__",
+    "__mod__",
+    "__floordiv__",
+]:
+    setattr(EdgeTensor, _name, _operator(_name))
