@@ -107,7 +107,9 @@ def _open(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFileError(_unreadable(path, str(error))) from None
     if KEY not in metadata:
-        raise ModelFileError(f"{path} is a safetensors file, but not one of heliograph's: its metadata has no {KEY!r}. Was it made by another program?")
+        raise ModelFileError(
+            f"{path} is a safetensors file, but not one of heliograph's: its metadata has no {KEY!r}. Was it made by another program?"
+        )
     try:
         text = json.loads(metadata[KEY])
     except ValueError as error:
@@ -137,7 +139,11 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: str | os.PathLi
     lacks, surplus = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
     shapes = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
     if lacks or surplus or shapes:
-        what = [f"{label}: {', '.join(names[:5])}" for label, names in (("missing", lacks), ("unknown", surplus), ("other shapes", shapes)) if names]
+        what = [
+            f"{label}: {', '.join(names[:5])}"
+            for label, names in (("missing", lacks), ("unknown", surplus), ("other shapes", shapes))
+            if names
+        ]
         raise ModelFileError(f"the weights in {path} don't fit the architecture ({'; '.join(what)}). Was its source changed since?")
     with torch.no_grad():
         for name, tensor in own.items():
@@ -156,5 +162,5 @@ def _sum_of_tensors(tensors: Mapping[str, Tensor]) -> str:
     total = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        total.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy() if tensor.numel() else b"")
+        total.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
     return total.hexdigest()

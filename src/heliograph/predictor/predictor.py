@@ -69,8 +69,9 @@ class Predictor:
         """
         document, tensors = modelfile.read(path)
         try:
-            model = zoo.build(_architecture(path, document, arch_file), Inputs(**document.inputs),
-                              Task.from_dict(document.task).out, document.arch_args)
+            model = zoo.build(
+                _architecture(path, document, arch_file), Inputs(**document.inputs), Task.from_dict(document.task).out, document.arch_args
+            )
             modelfile.fill(model, tensors, path)
             return cls(model, document)
         except ModelFileError:
@@ -95,7 +96,9 @@ class Predictor:
         y = np.concatenate([part[0] for part in parts]) if parts else np.zeros((0, len(self.targets)))
         if self.task.kind == "regression":
             y = self.scaling.unscale(y, composition(store)[rows] if self.scaling.references else None)
-        probabilities = np.concatenate([part[1] for part in parts if part[1] is not None]) if self.task.kind == "multiclass" and parts else None
+        probabilities = (
+            np.concatenate([part[1] for part in parts if part[1] is not None]) if self.task.kind == "multiclass" and parts else None
+        )
         return Answers(y, probabilities, reasons=("",) * len(rows))
 
 
@@ -155,7 +158,9 @@ def files(path: str | os.PathLike[str]) -> list[Path]:
     numbered = {int(m[1]): f for f in folder.glob("model_*.safetensors") if (m := re.fullmatch(r"model_(\d+)\.safetensors", f.name))}
     found = [folder / "model.safetensors"] if (folder / "model.safetensors").is_file() else [numbered[k] for k in sorted(numbered)]
     if not found:
-        hint = "is its training unfinished? go on with --resume" if (folder / "config.toml").is_file() else "give a run folder or a model file"
+        hint = (
+            "is its training unfinished? go on with --resume" if (folder / "config.toml").is_file() else "give a run folder or a model file"
+        )
         raise ModelFileError(f"no model.safetensors in the folder {folder}: {hint}")
     return found
 
@@ -165,14 +170,19 @@ def _architecture(path: str | os.PathLike[str], document: Document, arch_file: s
     source = document.arch_source
     if source is None:
         if document.arch not in zoo.names():
-            raise ModelFileError(f"{path} is of the architecture {document.arch!r}, which this version has not: it has {', '.join(zoo.names())}")
+            raise ModelFileError(
+                f"{path} is of the architecture {document.arch!r}, which this version has not: it has {', '.join(zoo.names())}"
+            )
         return document.arch
     if arch_file is None:
         raise ModelFileError(
-            f"{path} is of an architecture of one's own, {source['file']}, whose source a model file does not hold. Give it again: --arch {source['file']}"
+            f"{path} is of an architecture of one's own, {source['file']}, whose source a model file does not hold. "
+            f"Give it again: --arch {source['file']}"
         )
     if source_sum(arch_file) != source["sha256"]:
-        raise ModelFileError(f"{arch_file} is not the {source['file']} that {path} was trained with: its SHA-256 differs. Give the file as it was.")
+        raise ModelFileError(
+            f"{arch_file} is not the {source['file']} that {path} was trained with: its SHA-256 differs. Give the file as it was."
+        )
     return str(arch_file)
 
 

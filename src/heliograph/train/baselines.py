@@ -191,5 +191,8 @@ def _some(inputs: Inputs, most: int, name: str, notes: list[str]) -> np.ndarray:
     train = inputs.parts["train"]
     if len(train) <= most:
         return train
-    notes.append(f"The baseline {name} learned from {most:,} of the {len(train):,} training molecules, chosen at random, to stay within memory and time.")
+    notes.append(
+        f"The baseline {name} learned from {most:,} of the {len(train):,} training molecules, chosen at random, "
+        "to stay within memory and time."
+    )
     return np.sort(np.random.default_rng(inputs.seed).choice(train, most, replace=False))

@@ -61,5 +61,6 @@ def epochs(job: Job, left: float, trainings: int) -> tuple[int, str]:
     one = per_step * len(member.batches) + per_val
     fitting = int(left * (1.0 - RESERVE) / (one * trainings))
     found = max(1, min(fitting, MOST))
-    text = f"Budget: an epoch takes about {one:.3g} s and {left:.0f} s are left for {trainings} training{'s' if trainings > 1 else ''}: {found} epochs"
+    what = f"{trainings} trainings" if trainings > 1 else "the training"
+    text = f"Budget: an epoch takes about {one:.3g} s and {left:.0f} s are left for {what}: {found} epochs"
     return found, text + (" (one is the least)." if fitting < 1 else f" (at most {MOST})." if fitting > MOST else ".")

@@ -19,58 +19,76 @@ class _Group(BaseModel):
 class DataConfig(_Group):
     """What is learned from which table."""
 
-    data_path: Path = Field(description="table of molecules: csv, tsv, parquet, smi, sdf, xyz, extxyz (plain or .gz), or the name of a shipped set")
-    smiles_columns: str | None = Field(None, description="column with the SMILES (default: 'smiles', else the first)")
-    target_columns: tuple[str, ...] = Field((), description="columns to predict (default: every numeric other column)")
-    weight_column: str | None = Field(None, description="column with the weight of each row in the loss")
-    task_type: Literal["auto", "regression", "binary", "multiclass"] = Field("auto", description="auto: binary where all labels are 0/1, else regression")
-    units: tuple[str, ...] = Field((), description="unit of each target, kept in the model file and shown in the report")
-    geometry: Literal["auto", "none", "given", "embed"] = Field("auto", description="none: bonds only; given: coordinates of the input; embed: ETKDG + MMFF conformers; auto: what the architecture needs")
-    num_workers: int = Field(2, ge=0, description="processes that featurize (0: in this one)")
-    strict: bool = Field(False, description="stop with exit code 1 at the first row that can't be used")
+    data_path: Path = Field(
+        description="table of molecules: csv, tsv, parquet, smi, sdf, xyz, extxyz (plain or .gz), or the name of a shipped set"
+    )
+    smiles_columns: str | None = Field(default=None, description="column with the SMILES (default: 'smiles', else the first)")
+    target_columns: tuple[str, ...] = Field(default=(), description="columns to predict (default: every numeric other column)")
+    weight_column: str | None = Field(default=None, description="column with the weight of each row in the loss")
+    task_type: Literal["auto", "regression", "binary", "multiclass"] = Field(
+        default="auto", description="auto: binary where all labels are 0/1, else regression"
+    )
+    units: tuple[str, ...] = Field(default=(), description="unit of each target, kept in the model file and shown in the report")
+    geometry: Literal["auto", "none", "given", "embed"] = Field(
+        default="auto",
+        description="none: bonds only; given: coordinates of the input; embed: ETKDG + MMFF conformers; auto: what the architecture needs",
+    )
+    num_workers: int = Field(default=2, ge=0, description="processes that featurize (0: in this one)")
+    strict: bool = Field(default=False, description="stop with exit code 1 at the first row that can't be used")
 
 
 class SplitConfig(_Group):
     """Which molecules train, tune and test."""
 
-    split: Literal["random", "scaffold"] = Field("random", description="how the rows are divided")
-    split_sizes: tuple[float, float, float] = Field((0.8, 0.1, 0.1), description="shares of train, validation, test")
-    splits_column: str | None = Field(None, description="column that says train, val or test for each row (blank: left out)")
-    val_path: Path | None = Field(None, description="separate file of validation molecules")
-    test_path: Path | None = Field(None, description="separate file of test molecules")
-    num_replicates: PositiveInt = Field(1, description="trainings on as many different splits, mean and spread reported")
+    split: Literal["random", "scaffold"] = Field(default="random", description="how the rows are divided")
+    split_sizes: tuple[float, float, float] = Field(default=(0.8, 0.1, 0.1), description="shares of train, validation, test")
+    splits_column: str | None = Field(default=None, description="column that says train, val or test for each row (blank: left out)")
+    val_path: Path | None = Field(default=None, description="separate file of validation molecules")
+    test_path: Path | None = Field(default=None, description="separate file of test molecules")
+    num_replicates: PositiveInt = Field(default=1, description="trainings on as many different splits, mean and spread reported")
 
 
 class ModelConfig(_Group):
     """Which architecture."""
 
-    arch: str = Field("dmpnn", description="a file of the zoo (dmpnn, gilmer, gin, gcn, schnet) or path/to/mine.py")
+    arch: str = Field(default="dmpnn", description="a file of the zoo (dmpnn, gilmer, gin, gcn, schnet) or path/to/mine.py")
     arch_args: dict[str, Any] = Field(default_factory=dict, description="arguments of its build(), as name=value")
-    ensemble_size: PositiveInt = Field(1, description="models that differ in their seed; their spread is the error bar")
-    references: Literal["auto", "none", "fit"] = Field("auto", description="per-element reference values taken off a target; auto: where composition explains most of it")
+    ensemble_size: PositiveInt = Field(default=1, description="models that differ in their seed; their spread is the error bar")
+    references: Literal["auto", "none", "fit"] = Field(
+        default="auto", description="per-element reference values taken off a target; auto: where composition explains most of it"
+    )
 
 
 class FitConfig(_Group):
     """How the weights are found."""
 
-    epochs: PositiveInt = Field(50, description="passes over the training set")
-    budget: str | None = Field(None, description="wall time for the whole training instead of epochs, e.g. 90s, 10m, 2h; a short probe turns it into epochs")
-    batch_size: PositiveInt = Field(64, description="molecules per step")
-    loss: Literal["auto", "mse", "mae", "huber", "bce", "ce"] = Field("auto", description="auto: mse for regression, bce for binary, ce for multiclass")
-    metrics: tuple[str, ...] = Field((), description="what to report; the first one selects the best epoch (default: by task, and the validation loss selects)")
-    init_lr: PositiveFloat = Field(1e-4, description="learning rate at the start of the warm-up")
-    max_lr: PositiveFloat = Field(1e-3, description="learning rate after the warm-up")
-    final_lr: PositiveFloat = Field(1e-4, description="learning rate at the end of the exponential decay")
-    warmup_epochs: float = Field(2.0, ge=0, description="epochs of linear warm-up")
-    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW)")
-    grad_clip: float | None = Field(None, gt=0, description="largest gradient norm")
-    patience: int | None = Field(None, ge=1, description="stop after this many epochs without a better validation score")
-    ema: float = Field(0.0, ge=0, lt=1, description="decay per step of the moving average of weights that is validated and kept (0: off)")
-    seed: int = Field(0, ge=0, description="everything random follows from it")
-    accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
-    devices: PositiveInt = Field(1, description="devices for distributed data parallel training")
-    baselines: bool = Field(True, description="also fit simple models on the same parts, to compare with")
-    precision: Literal["32", "64", "bf16"] = Field("32", description="bf16 is mixed precision: weights stay in float32")
+    epochs: PositiveInt = Field(default=50, description="passes over the training set")
+    budget: str | None = Field(
+        default=None,
+        description="wall time for the whole training instead of epochs, e.g. 90s, 10m, 2h; a short probe turns it into epochs",
+    )
+    batch_size: PositiveInt = Field(default=64, description="molecules per step")
+    loss: Literal["auto", "mse", "mae", "huber", "bce", "ce"] = Field(
+        default="auto", description="auto: mse for regression, bce for binary, ce for multiclass"
+    )
+    metrics: tuple[str, ...] = Field(
+        default=(), description="what to report; the first one selects the best epoch (default: by task, and the validation loss selects)"
+    )
+    init_lr: PositiveFloat = Field(default=1e-4, description="learning rate at the start of the warm-up")
+    max_lr: PositiveFloat = Field(default=1e-3, description="learning rate after the warm-up")
+    final_lr: PositiveFloat = Field(default=1e-4, description="learning rate at the end of the exponential decay")
+    warmup_epochs: float = Field(default=2.0, ge=0, description="epochs of linear warm-up")
+    weight_decay: float = Field(default=0.0, ge=0, description="decoupled weight decay (AdamW)")
+    grad_clip: float | None = Field(default=None, gt=0, description="largest gradient norm")
+    patience: int | None = Field(default=None, ge=1, description="stop after this many epochs without a better validation score")
+    ema: float = Field(
+        default=0.0, ge=0, lt=1, description="decay per step of the moving average of weights that is validated and kept (0: off)"
+    )
+    seed: int = Field(default=0, ge=0, description="everything random follows from it")
+    accelerator: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where to train")
+    devices: PositiveInt = Field(default=1, description="devices for distributed data parallel training")
+    baselines: bool = Field(default=True, description="also fit simple models on the same parts, to compare with")
+    precision: Literal["32", "64", "bf16"] = Field(default="32", description="bf16 is mixed precision: weights stay in float32")
 
 
 class TrainConfig(_Group):
@@ -80,4 +98,4 @@ class TrainConfig(_Group):
     split: SplitConfig = SplitConfig()
     model: ModelConfig = ModelConfig()
     fit: FitConfig = FitConfig()
-    output_dir: Path = Field(Path("run"), description="folder for the run; an existing run needs resume or overwrite")
+    output_dir: Path = Field(default=Path("run"), description="folder for the run; an existing run needs resume or overwrite")

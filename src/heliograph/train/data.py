@@ -82,7 +82,9 @@ def _tables(config: TrainConfig) -> list[Table]:
     common = {"smiles_column": data.smiles_columns, "weight_column": data.weight_column}
     first = formats.read(data.data_path, target_columns=data.target_columns or None, splits_column=config.split.splits_column, **common)
     if not first.targets:
-        raise DataError(f"{first.name} has no numeric column to learn: its columns are {', '.join(first.columns)}. Name one with --target-columns.")
+        raise DataError(
+            f"{first.name} has no numeric column to learn: its columns are {', '.join(first.columns)}. Name one with --target-columns."
+        )
     others = [p for p in (config.split.val_path, config.split.test_path) if p is not None]
     return [first, *(formats.read(p, target_columns=first.targets, **common) for p in others)]
 
@@ -102,7 +104,9 @@ def featurizer_for(data: DataConfig, module: ModuleType, kind: str, arch: str) -
         elif kind == "xyz" and wants == "none":
             notes.append(f"{arch} reads bonds, not positions: bonds are found from the distances; the positions are not used.")
     elif asked == "none" and wants == "required":
-        raise UsageError(f"--geometry none: {arch} reads positions. Use --geometry embed or given, or an architecture of bonds (dmpnn, gin, gcn).")
+        raise UsageError(
+            f"--geometry none: {arch} reads positions. Use --geometry embed or given, or an architecture of bonds (dmpnn, gin, gcn)."
+        )
     elif asked != "none" and wants == "none":
         raise UsageError(f"--geometry {asked}: {arch} does not read positions. Leave the option out, or use schnet or gilmer.")
     if asked == "given" and kind == "smiles":
@@ -126,7 +130,9 @@ def _content(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _featurized(tables: list[Table], featurizer: Featurizer, key: str, data: DataConfig, progress: Progress) -> tuple[Store, dict[str, Any]]:
+def _featurized(
+    tables: list[Table], featurizer: Featurizer, key: str, data: DataConfig, progress: Progress
+) -> tuple[Store, dict[str, Any]]:
     """The store of usable rows, and which rows they are: from the cache, or made now."""
 
     def build(folder: Path) -> None:
@@ -150,7 +156,9 @@ def _chain(first: Molecule, rest: Iterator[Molecule]) -> Iterator[Molecule]:
     yield from rest
 
 
-def _molecules(tables: list[Table], featurizer: Featurizer, data: DataConfig, about: dict[str, Any], progress: Progress) -> Iterator[Molecule]:
+def _molecules(
+    tables: list[Table], featurizer: Featurizer, data: DataConfig, about: dict[str, Any], progress: Progress
+) -> Iterator[Molecule]:
     """Usable molecules of all files, one after the other; `about` is filled on the way."""
     from heliograph.chem.pool import featurize_table
     from heliograph.chem.reasons import kind
@@ -193,7 +201,10 @@ def _nothing(table: Table, about: Mapping[str, Any]) -> str:
         return f"{table.name} has no rows: there is nothing to learn from."
     counts = ", ".join(f"{count} {reason}" for reason, count in about["reasons"].items())
     first = about["bad"][0]
-    return f"none of the {about['read']:,} rows of {table.name} has a usable structure{where}: {counts}. The first: row {first[0] + 1}, {first[2]}."
+    return (
+        f"none of the {about['read']:,} rows of {table.name} has a usable structure{where}: {counts}. "
+        f"The first: row {first[0] + 1}, {first[2]}."
+    )
 
 
 def _cells(tables: list[Table], about: Mapping[str, Any], key: str, config: TrainConfig) -> dict[str, Any]:
@@ -262,7 +273,9 @@ def _sizes(config: SplitConfig) -> tuple[tuple[float, ...], list[str]]:
     return tuple(size / whole for size in sizes), files
 
 
-def _cut(data: Dataset, config: SplitConfig, rows: np.ndarray, sizes: tuple[float, ...], seed: int, replicate: int) -> dict[str, np.ndarray]:
+def _cut(
+    data: Dataset, config: SplitConfig, rows: np.ndarray, sizes: tuple[float, ...], seed: int, replicate: int
+) -> dict[str, np.ndarray]:
     if config.split == "random":
         parts = splits.random_split(len(rows), sizes, seed + replicate)
     else:

@@ -34,7 +34,9 @@ def prepare(config: TrainConfig, resume: bool, overwrite: bool) -> TrainConfig |
     if there and resume:
         return _same(toml.load(folder), config)
     if there and not overwrite:
-        raise UsageError(f"{folder} holds a run already: --resume goes on with it, --overwrite replaces it, or choose another --output-dir.")
+        raise UsageError(
+            f"{folder} holds a run already: --resume goes on with it, --overwrite replaces it, or choose another --output-dir."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for pattern in _OURS:  # also what a run left that was killed before it began
@@ -47,6 +49,7 @@ def prepare(config: TrainConfig, resume: bool, overwrite: bool) -> TrainConfig |
 
 def _same(saved: TrainConfig, asked: TrainConfig) -> TrainConfig:
     """The saved configuration in its present folder. Raises UsageError where something else is asked for now."""
+
     def flat(config: TrainConfig) -> dict[str, Any]:
         groups = config.model_dump(exclude={"output_dir"})
         return {name: value for group in groups.values() for name, value in group.items()}
@@ -62,6 +65,7 @@ def _same(saved: TrainConfig, asked: TrainConfig) -> TrainConfig:
 
 def absolute(config: TrainConfig) -> TrainConfig:
     """With whole paths to the data, so that a run can go on from another working folder; names of shipped sets stay."""
+
     def whole(path: Path | None) -> Path | None:
         return path.resolve() if path is not None and path.is_file() else path
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -118,7 +118,8 @@ class Member:
             group["lr"] = self.schedule(step)
         self.optimizer.step()
         self._average(step)
-        value = float(fabric.all_reduce(total.detach(), reduce_op="sum")) if fabric.world_size > 1 else float(total.detach())
+        summed: Any = fabric.all_reduce(total.detach(), reduce_op="sum") if fabric.world_size > 1 else total.detach()
+        value = float(summed)
         if not math.isfinite(value) or not math.isfinite(norm):
             raise HeliographError(
                 f"the loss is no longer finite at epoch {self.counters.epoch + 1}, step {step + 1} (loss {value}, gradient norm {norm}). "

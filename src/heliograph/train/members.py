@@ -47,7 +47,7 @@ def train(job: Job, progress: Progress, about: Mapping[str, Any] | None = None) 
         return _train(fabric, job, progress, about)
     if job.folder is None:
         raise UsageError("training on several devices needs a run folder")
-    fabric.launch(_on_each, job, about)
+    fabric.launch(_on_each, job, about)  # type: ignore[arg-type]
     found = state.load(job.folder)
     assert found is not None
     return found[0], []

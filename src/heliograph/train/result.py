@@ -58,8 +58,17 @@ METRICS: dict[str, Metric] = {
     "ece": Metric("calibration error", False),
     "nll": Metric("negative log likelihood", False),
 }
-ALIASES = {"roc": "roc_auc", "auc": "roc_auc", "prc": "pr_auc", "prc_auc": "pr_auc", "average_precision": "pr_auc", "bce": "log_loss",
-           "ce": "log_loss", "cross_entropy": "log_loss", "acc": "accuracy"}  # fmt: skip
+ALIASES = {
+    "roc": "roc_auc",
+    "auc": "roc_auc",
+    "prc": "pr_auc",
+    "prc_auc": "pr_auc",
+    "average_precision": "pr_auc",
+    "bce": "log_loss",
+    "ce": "log_loss",
+    "cross_entropy": "log_loss",
+    "acc": "accuracy",
+}
 
 
 def metric(name: str) -> Metric:
@@ -240,10 +249,10 @@ class TrainResult:
         return self.units[index] if index < len(self.units) else ""
 
 
-def describe(y: Mapping[str, np.ndarray], scaffolds: Mapping[str, tuple[str, ...] | list[str]], kind: Kind, bins: int = 30) -> SplitFigures:
+def describe(y: Mapping[str, np.ndarray], scaffolds: Mapping[str, tuple[str, ...] | list[str]], kind: Kind) -> SplitFigures:
     """The split in figures: `y[part]` [n, T] with NaN for missing, `scaffolds[part]` [n]; parts named train, val, test."""
     everything = np.concatenate([np.asarray(v, dtype=np.float64) for v in y.values()])  # [n, T]
-    edges = [_edges(column[np.isfinite(column)], kind, bins) for column in everything.T]
+    edges = [_edges(column[np.isfinite(column)], kind) for column in everything.T]
     known = set(scaffolds.get("train", ()))
     parts = {}
     for part, values in y.items():
@@ -267,14 +276,15 @@ def _spread(values: np.ndarray) -> float:
         return float(values.std()) if len(values) else math.nan
 
 
-def _edges(values: np.ndarray, kind: Kind, bins: int) -> list[float]:
+def _edges(values: np.ndarray, kind: Kind) -> list[float]:
+    """Bins of equal width, about 2 sqrt(n) and at most 30 of them; a class is a bin."""
     if kind != "regression":
         top = max(int(values.max()), 1) if len(values) else 1
         return [k - 0.5 for k in range(top + 2)]
     if not len(values):
         return [0.0, 1.0]
     low, high = float(values.min()), float(values.max())
-    edges = np.linspace(low, high, bins + 1)
+    edges = np.linspace(low, high, min(30, max(2, round(2 * math.sqrt(len(values))))) + 1)
     if not np.all(np.diff(edges) > 0) or not np.isfinite(high - low):  # constant, or too narrow for as many bins
         room = max(abs(low), 1.0) * 0.5
         edges = np.array([low - room, high + room])

@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,8 +19,7 @@ import torch
 
 from heliograph import zoo
 from heliograph.errors import UsageError, suggest
-from heliograph.model import Inputs
-from heliograph.predictor import Document, Predictor, combine, composition, predictor
+from heliograph.predictor import Document, Predictor, combine, composition
 from heliograph.predictor.predictor import source_sum
 from heliograph.train import baselines, budget, folder, loss, members, metrics, scale, toml
 from heliograph.train.config import TrainConfig
@@ -98,8 +98,9 @@ class _Timed:
 class _Run:
     """One training of one ensemble on one split, in its own folder."""
 
-    def __init__(self, config: TrainConfig, module: ModuleType, data: Dataset, replicate: int, progress: Progress, started: float,
-                 settled: bool):  # fmt: skip
+    def __init__(
+        self, config: TrainConfig, module: ModuleType, data: Dataset, replicate: int, progress: Progress, started: float, settled: bool
+    ):
         self.config, self.data, self.progress, self.started = config, data, progress, started
         self.log = Log(config.output_dir)
         self.notes: list[str] = list(data.notes)
@@ -108,7 +109,9 @@ class _Run:
         self.task = data.labels.task
         self.notes += check_training_labels(self.task, data.labels.y[self.parts["train"]])
         self.composition = composition(data.store)
-        self.fitted = scale.fit(self.task, data.labels.y[self.parts["train"]], self.composition[self.parts["train"]], config.model.references)
+        self.fitted = scale.fit(
+            self.task, data.labels.y[self.parts["train"]], self.composition[self.parts["train"]], config.model.references
+        )
         self.notes += self.fitted.notes
         self.job = self._job(module, replicate)
         if config.fit.budget and not settled and replicate == 0:
@@ -125,7 +128,11 @@ class _Run:
         document = Document(
             arch=Path(arch).stem if own else arch,
             arch_args=args,
-            inputs={"nodes": data.store.featurizer.atom_width, "edges": data.store.featurizer.bond_width, "geometry": data.store.has_geometry},
+            inputs={
+                "nodes": data.store.featurizer.atom_width,
+                "edges": data.store.featurizer.bond_width,
+                "geometry": data.store.has_geometry,
+            },
             featurizer=data.store.featurizer.to_dict(),
             task=self.task.to_dict(),
             scaling=self.fitted.scaling.to_dict(),
@@ -135,10 +142,22 @@ class _Run:
         )
         fit = config.fit.model_copy(update={"seed": config.fit.seed + 1000 * replicate})
         return Job(
-            data.store, data.labels.y, data.weights, self.composition if has_references else None, self.parts, self.task, self.fitted.scaling,
-            arch, document, fit, loss.resolve(config.fit.loss, self.task.kind), names, names[0] if config.fit.metrics else "loss",
-            config.model.ensemble_size, config.output_dir,
-        )  # fmt: skip
+            data.store,
+            data.labels.y,
+            data.weights,
+            self.composition if has_references else None,
+            self.parts,
+            self.task,
+            self.fitted.scaling,
+            arch,
+            document,
+            fit,
+            loss.resolve(config.fit.loss, self.task.kind),
+            names,
+            names[0] if config.fit.metrics else "loss",
+            config.model.ensemble_size,
+            config.output_dir,
+        )
 
     def _arguments(self, module: ModuleType) -> dict[str, Any]:
         """Arguments of the architecture; where its sum over atoms does not suit an intensive target, the mean."""
@@ -152,8 +171,10 @@ class _Run:
         if sums and "aggregate" not in args and all(self.fitted.intensive):
             args["aggregate"] = "mean"
             what = "the target does not grow" if len(self.task.targets) == 1 else "the targets do not grow"
-            self.notes.append(f"{what.capitalize()} with the number of atoms: {self.config.model.arch} averages over atoms instead of "
-                              "adding up (--arch-args aggregate=sum for the sum).")  # fmt: skip
+            self.notes.append(
+                f"{what.capitalize()} with the number of atoms: {self.config.model.arch} averages over atoms instead of "
+                "adding up (--arch-args aggregate=sum for the sum)."
+            )
         return args
 
     def _spend(self, started: float) -> None:
@@ -193,8 +214,8 @@ class _Run:
         """Load the model files back, predict with them, compare with baselines."""
         job, config = self.job, self.config
         began = time.monotonic()
-        predictors = [Predictor.load(config.output_dir / job.model_file(k), config.model.arch if config.model.arch.endswith(".py") else None)
-                      for k in range(job.members)]  # fmt: skip
+        own = config.model.arch if config.model.arch.endswith(".py") else None
+        predictors = [Predictor.load(config.output_dir / job.model_file(k), own) for k in range(job.members)]
         predictions = {part: self._predict(predictors, self.parts[part]) for part in ("val", "test") if len(self.parts[part])}
         seconds_predict = time.monotonic() - began
         scores = {part: metrics.evaluate(self.task, job.metrics, p.y_true, p.y_pred, p.probabilities) for part, p in predictions.items()}
@@ -203,10 +224,16 @@ class _Run:
         epochs = len(timed.history)
         spent = sum(row.seconds for row in timed.history)
         cost = Cost(
-            sum(p.numel() for p in predictors[0].model.parameters()), self.seconds_featurize, timed.seconds, seconds_predict, epochs,
-            epochs * len(self.parts["train"]) / spent if spent else float("nan"), timed.peak_memory_mb,
-            str(next(predictors[0].model.parameters()).device) if config.fit.accelerator == "cpu" else _device(config), torch.get_num_threads(),
-        )  # fmt: skip
+            sum(p.numel() for p in predictors[0].model.parameters()),
+            self.seconds_featurize,
+            timed.seconds,
+            seconds_predict,
+            epochs,
+            epochs * len(self.parts["train"]) / spent if spent else float("nan"),
+            timed.peak_memory_mb,
+            _device(config),
+            torch.get_num_threads(),
+        )
         scaffolds = {part: [self.data.store.scaffolds[k] for k in rows] for part, rows in self.parts.items()}
         return TrainResult(
             config=config.model_dump(mode="json"),
@@ -236,18 +263,25 @@ class _Run:
         answers = combine([p.predict_store(store, 4 * self.config.fit.batch_size, rows) for p in predictors])
         heavy = store.n_node[rows] - store.composition[rows, 1]
         return Predictions(
-            rows=data.rows[rows], ids=tuple(str(r) for r in data.rows[rows]), structures=tuple(store.smiles[k] for k in rows),
-            n_atoms=heavy.astype(np.int64), scaffolds=tuple(store.scaffolds[k] for k in rows), y_true=data.labels.y[rows],
-            y_pred=answers.y, y_std=answers.std, probabilities=answers.probabilities,
-        )  # fmt: skip
+            rows=data.rows[rows],
+            ids=tuple(str(r) for r in data.rows[rows]),
+            structures=tuple(store.smiles[k] for k in rows),
+            n_atoms=heavy.astype(np.int64),
+            scaffolds=tuple(store.scaffolds[k] for k in rows),
+            y_true=data.labels.y[rows],
+            y_pred=answers.y,
+            y_std=answers.std,
+            probabilities=answers.probabilities,
+        )
 
     def _baselines(self) -> tuple[dict[str, Any], list[str]]:
         store, ends = self.data.store, self.data.store.node_offsets
         geometry = None
         if store.has_geometry:
-            geometry = [(store.columns["z"][a:b], store.columns["pos"][a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
-        inputs = baselines.Inputs(self.task, self.data.labels.y, self.parts, store.smiles, geometry, self.composition, self.job.metrics,
-                                  self.config.fit.seed)  # fmt: skip
+            geometry = [(store.columns["z"][a:b], store.columns["pos"][a:b]) for a, b in pairwise(ends)]
+        inputs = baselines.Inputs(
+            self.task, self.data.labels.y, self.parts, store.smiles, geometry, self.composition, self.job.metrics, self.config.fit.seed
+        )
         return baselines.run(inputs, self.progress)
 
     def _say_scores(self, scores: dict[str, Any]) -> None:
@@ -272,7 +306,7 @@ def versions() -> dict[str, str]:
 
 
 def _device(config: TrainConfig) -> str:
-    name = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
+    name = torch.cuda.get_device_name(0) if config.fit.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
     return f"{config.fit.devices} x {name}" if config.fit.devices > 1 else name
 
 

@@ -72,8 +72,8 @@ def _numbers(name: str, cells: list[Cell], rows: Sequence[str], asked: str, note
         first = f"{_row(rows, odd[0])} has {str(cells[odd[0]])[:40]!r}"
         if len(odd) > TOLERATED * (filled + len(odd)):
             raise DataError(
-                f"target {name!r}: {len(odd)} of {filled + len(odd)} labels are not numbers ({first}); {asked if asked != 'auto' else 'regression'} "
-                "needs numbers. For names of classes use --task-type multiclass."
+                f"target {name!r}: {len(odd)} of {filled + len(odd)} labels are not numbers ({first}); "
+                f"{asked if asked != 'auto' else 'regression'} needs numbers. For names of classes use --task-type multiclass."
             )
         notes.append(f"{len(odd)} label{'s' if len(odd) > 1 else ''} of {name!r} counted as missing: not a number ({first}).")
     if not filled:
@@ -86,7 +86,8 @@ def _check_binary(name: str, column: np.ndarray, rows: Sequence[str]) -> None:
     if len(wrong):
         example = f"{_row(rows, int(wrong[0]))} has {column[wrong[0]]:g}"
         raise DataError(
-            f"target {name!r}: binary labels are 0 or 1; {len(wrong)} are not ({example}). Use --task-type regression, or multiclass for classes."
+            f"target {name!r}: binary labels are 0 or 1; {len(wrong)} are not ({example}). "
+            "Use --task-type regression, or multiclass for classes."
         )
 
 
@@ -97,7 +98,9 @@ def _classes(name: str, cells: list[Cell]) -> tuple[tuple[str, ...], np.ndarray]
     if len(counts) < 2:
         raise DataError(f"target {name!r} has {len(counts)} class{'es' if not counts else ''}; multiclass needs two or more.")
     if len(counts) > MAX_CLASSES:
-        raise DataError(f"target {name!r} has {len(counts)} classes, at most {MAX_CLASSES} are meant. Is it a number? Use --task-type regression.")
+        raise DataError(
+            f"target {name!r} has {len(counts)} classes, at most {MAX_CLASSES} are meant. Is it a number? Use --task-type regression."
+        )
     numeric = all(as_number(text) is not None for text in counts)
     names = sorted(counts, key=lambda text: (as_number(text) or 0.0, text) if numeric else (0.0, text))
     index = {text: float(k) for k, text in enumerate(names)}
