@@ -27,7 +27,11 @@ def score_table(result: TrainResult) -> dict[str, Any]:
     best = [_best([row[k].value for row in cells], metric(name).higher_is_better) for k, name in enumerate(names)]
     heads = [{"label": metric(n).label, "unit": scores.metric_unit(result, target, n), "up": metric(n).higher_is_better} for n in names]
     rows = [
-        {"name": label, "own": not baseline, "cells": [{"text": str(s), "best": i in best[k] and len(models) > 1} for k, s in enumerate(row)]}
+        {
+            "name": label,
+            "own": not baseline,
+            "cells": [{"text": str(s), "best": i in best[k] and len(models) > 1} for k, s in enumerate(row)],
+        }
         for i, ((label, baseline), row) in enumerate(zip(models, cells, strict=True))
     ]
     return {"heads": heads, "rows": rows}
@@ -46,7 +50,8 @@ def replicate_table(result: TrainResult) -> dict[str, Any] | None:
     target, name = scores.overall(result), result.main_metric
     heads = ["this model", *scores.baseline_names(result)]
     columns = [scores.score(result, target, name, b) for b in ["", *heads[1:]]]
-    rows = [[shorten(r.name, 30), *(number(c.each[k]) if k < len(c.each) else "–" for c in columns)] for k, r in enumerate(result.replicates)]
+    of_split = [[scores.figure(name, c.each[k]) if k < len(c.each) else "–" for c in columns] for k in range(len(result.replicates))]
+    rows = [[shorten(r.name, 30), *cells] for r, cells in zip(result.replicates, of_split, strict=True)]
     return {"heads": heads, "rows": rows, "foot": ["mean ± sd", *(str(c) for c in columns)], "label": metric(name).label}
 
 
@@ -62,7 +67,7 @@ def target_table(result: TrainResult) -> dict[str, Any] | None:
         best = _best(values, metric(name).higher_is_better)
         n = int(scores.labelled(result.predictions[part], t).sum()) if part else 0
         unit = scores.metric_unit(result, target, name)
-        cells = [{"text": number(v), "best": i in best and bool(names)} for i, v in enumerate(values)]
+        cells = [{"text": scores.figure(name, v), "best": i in best and bool(names)} for i, v in enumerate(values)]
         rows.append({"target": shorten(target, 60), "unit": unit, "n": count(n), "cells": cells})
     return {"heads": ["this model", *names], "rows": rows, "label": metric(name).label}
 
@@ -82,7 +87,9 @@ def panels(result: TrainResult) -> list[dict[str, Any]]:
         target = result.targets[t]
         value = scores.score(result, target, result.main_metric).value
         summary = f"{metric(result.main_metric).label} {scores.shown(result, target, result.main_metric, value)}"
-        out.append({"title": shorten(target, 70), "summary": f"{summary}, {plural(int(good.sum()), 'molecule')}", **draw(result, p, t, most)})
+        out.append(
+            {"title": shorten(target, 70), "summary": f"{summary}, {plural(int(good.sum()), 'molecule')}", **draw(result, p, t, most)}
+        )
     return out
 
 
@@ -93,7 +100,10 @@ def _regression(result: TrainResult, p: Predictions, t: int, most: int) -> dict[
     std = None if p.y_std is None else p.y_std[good, t].astype(np.float64)
     names = [p.structures[i] for i in np.flatnonzero(good)]
     figures = [
-        (plots.parity(y, predicted, std, names, unit, most), "Predicted against true. The line is perfection; hover a point for its molecule."),
+        (
+            plots.parity(y, predicted, std, names, unit, most),
+            "Predicted against true. The line is perfection; hover a point for its molecule.",
+        ),
         (plots.error_histogram(predicted - y, unit), "Distribution of the errors, prediction minus truth."),
     ]
     return {"figures": figures, "calibration": _calibration(predicted - y, std, names, unit), "confusion": None}
@@ -104,7 +114,9 @@ def _calibration(error: np.ndarray, std: np.ndarray | None, names: list[str], un
     if std is None or c is None:
         return None
     good = np.isfinite(std) & (std > 0)
-    rows = [{"k": f"± {k} sd", "observed": percent(c.within[k - 1]), "normal": percent(NORMAL_WITHIN[k - 1], 0 if k == 1 else 1)} for k in (1, 2, 3)]
+    rows = [
+        {"k": f"± {k} sd", "observed": percent(c.within[k - 1]), "normal": percent(NORMAL_WITHIN[k - 1], int(k == 3))} for k in (1, 2, 3)
+    ]
     facts = [
         f"On average the members differ by {with_unit(number(c.sharpness), unit)} (sharpness).",
         f"Multiplied by {number(c.scale)} the spread would have the size of the errors.",
@@ -115,7 +127,10 @@ def _calibration(error: np.ndarray, std: np.ndarray | None, names: list[str], un
     shown = [name for name, g in zip(names, good, strict=True) if g]
     figures = [
         (plots.coverage(c), "Coverage of central intervals. Below the line the ensemble is too sure of itself, above it too modest."),
-        (plots.spread_against_error(std[good], error[good], shown, unit), "Error against spread. A useful error bar makes the orange line rise."),
+        (
+            plots.spread_against_error(std[good], error[good], shown, unit),
+            "Error against spread. A useful error bar makes the orange line rise.",
+        ),
     ]
     return {"rows": rows, "facts": facts, "figures": figures, "n": plural(c.n, "molecule")}
 
@@ -128,9 +143,11 @@ def _binary(result: TrainResult, p: Predictions, t: int, most: int) -> dict[str,
     if math.isfinite(area):
         figures.append((plots.roc(y, predicted, area), "ROC curve: what share of the positives is found, at what price in false alarms."))
     names = scores.class_names(result, t)
-    figures.append((plots.reliability_plot(y, predicted, f"predicted probability of {shorten(names[1], 24)}"),
-                    "Reliability: on the line, of the molecules given 80 % four in five are positive. Bars: one standard error."))  # fmt: skip
-    return {"figures": figures, "calibration": None, "confusion": _confusion(y.astype(int), (predicted >= 0.5).astype(int), names, "threshold 0.5")}
+    positive = shorten(names[1], 24)
+    diagram = plots.reliability_plot(y, predicted, f"predicted probability of {positive}", f"share of {positive}")
+    figures.append((diagram, "Reliability: on the line, of the molecules given 80 % four in five are positive. Bars: one standard error."))
+    confusion = _confusion(y.astype(int), (predicted >= 0.5).astype(int), names, "threshold 0.5")
+    return {"figures": figures, "calibration": None, "confusion": confusion}
 
 
 def _multiclass(result: TrainResult, p: Predictions, t: int, most: int) -> dict[str, Any]:
@@ -140,13 +157,21 @@ def _multiclass(result: TrainResult, p: Predictions, t: int, most: int) -> dict[
     figures: list[tuple[Markup, str]] = []
     if p.probabilities is not None:
         sure = p.probabilities[good, t].max(axis=1).astype(np.float64)
-        caption = "Reliability of the chosen class: on the line, what is called 80 % sure is right four times in five. Bars: one standard error."
-        figures.append((plots.reliability_plot((y == chosen).astype(np.float64), sure, "probability of the chosen class"), caption))
+        diagram = plots.reliability_plot((y == chosen).astype(np.float64), sure, "probability of the chosen class", "share that is right")
+        figures.append(
+            (diagram, "Reliability: on the line, what is called 80 % sure is right four times in five. Bars: one standard error.")
+        )
     recall = [float((chosen[y == k] == k).mean()) if (y == k).any() else 0.0 for k in range(len(names))]
     shown = [k for k in range(len(names)) if (y == k).any()][:CLASSES]
     titles = [f"{shorten(names[k], 40)}: {percent(recall[k])} of {plural(int((y == k).sum()), 'molecule')} recognised" for k in shown]
-    bars = plots.group_bars([shorten(names[k], 10) for k in shown], [recall[k] for k in shown], titles, "true class", "share recognised",
-                            float((y == chosen).mean()))  # fmt: skip
+    bars = plots.group_bars(
+        [shorten(names[k], 10) for k in shown],
+        [recall[k] for k in shown],
+        titles,
+        ("true class", "share recognised"),
+        float((y == chosen).mean()),
+        420,
+    )
     figures.append((bars, "Share of each class that is recognised; the line is the share over all molecules."))
     return {"figures": figures, "calibration": None, "confusion": _confusion(y, chosen, names, "the most probable class")}
 
@@ -158,10 +183,9 @@ def _confusion(y: np.ndarray, chosen: np.ndarray, names: list[str], how: str) ->
         return None
     table = np.zeros((n, n), dtype=int)
     np.add.at(table, (y, chosen), 1)
-    totals = table.sum(axis=1)
-    rows = [
-        {"name": shorten(names[i], 24), "total": count(int(totals[i])),
-         "cells": [{"n": count(int(table[i, j])), "share": round(table[i, j] / totals[i], 3) if totals[i] else 0.0, "right": i == j} for j in range(n)]}
-        for i in range(n)
-    ]  # fmt: skip
+    rows = []
+    for i, of_class in enumerate(table.tolist()):
+        total = sum(of_class)
+        cells = [{"n": count(k), "share": round(k / total, 3) if total else 0.0, "right": i == j} for j, k in enumerate(of_class)]
+        rows.append({"name": shorten(names[i], 24), "total": count(total), "cells": cells})
     return {"heads": [shorten(name, 24) for name in names], "rows": rows, "how": how}

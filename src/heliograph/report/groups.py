@@ -21,12 +21,16 @@ SCAFFOLDS = 8
 
 @dataclass(frozen=True, eq=False)
 class MoleculeErrors:
-    """One error per molecule, all targets together: `size` [n] (NaN: no label), `worst` [n] the target that is most wrong."""
+    """One error per molecule, all targets together: `size` [n] (NaN: no label), `worst` [n] the target that is most wrong.
+
+    `label` with the unit is what it is called; `meaning` says how it was made, where that needs saying.
+    """
 
     size: np.ndarray
     worst: np.ndarray
     label: str
     unit: str
+    meaning: str
 
 
 def molecule_errors(result: TrainResult, p: Predictions) -> MoleculeErrors:
@@ -34,11 +38,15 @@ def molecule_errors(result: TrainResult, p: Predictions) -> MoleculeErrors:
     table = np.stack([scores.errors_of(result, p, t) for t in range(len(result.targets))], axis=1)  # [n, T]
     size = np.abs(table)
     if result.kind != "regression":
-        label, unit = "probability not given to the truth", ""
+        label, unit, meaning = "error", "", "Error: 1 minus the probability given to the true class."
     elif len(result.targets) == 1:
-        label, unit = "|error|", result.unit(result.targets[0])
+        label, unit, meaning = "|error|", result.unit(result.targets[0]), ""
     else:
-        label, unit = "|error| in standard deviations of the target", ""
+        label, unit, meaning = (
+            "error",
+            "",
+            "Error of a molecule: |error| divided by the standard deviation of the target, mean over its targets.",
+        )
         for t in range(size.shape[1]):
             truth = p.y_true[np.isfinite(p.y_true[:, t]), t]
             spread = float(truth.std()) if len(truth) > 1 else math.nan
@@ -46,7 +54,7 @@ def molecule_errors(result: TrainResult, p: Predictions) -> MoleculeErrors:
     known = np.isfinite(size)
     sums, counts = np.where(known, size, 0.0).sum(axis=1), known.sum(axis=1)
     mean = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return MoleculeErrors(mean, np.where(known, size, -1.0).argmax(axis=1), label, unit)
+    return MoleculeErrors(mean, np.where(known, size, -1.0).argmax(axis=1), label, unit, meaning)
 
 
 def by_size(p: Predictions, errors: MoleculeErrors) -> Markup | None:
@@ -58,11 +66,12 @@ def by_size(p: Predictions, errors: MoleculeErrors) -> Markup | None:
     masks = quantile_bins(atoms, 6)
     names = [f"{a}" if a == b else f"{a}–{b}" for a, b in ((int(atoms[m].min()), int(atoms[m].max())) for m in masks)]
     values = [float(size[m].mean()) for m in masks]
-    titles = [f"{name} heavy atoms: {plural(int(m.sum()), 'molecule')}, mean {number(v)} {errors.unit}".rstrip()
-              for name, m, v in zip(names, masks, values, strict=True)]  # fmt: skip
+    titles = [
+        f"{name} heavy atoms: {plural(int(m.sum()), 'molecule')}, mean {number(v)} {errors.unit}".rstrip()
+        for name, m, v in zip(names, masks, values, strict=True)
+    ]
     suffix = f" ({errors.unit})" if errors.unit else ""
-    y_label = f"mean |error|{suffix}" if errors.label == "|error|" else f"mean {errors.label}"
-    return plots.group_bars(names, values, titles, "heavy atoms", y_label, float(size.mean()))
+    return plots.group_bars(names, values, titles, ("heavy atoms", f"mean {errors.label}{suffix}"), float(size.mean()))
 
 
 def by_scaffold(result: TrainResult, p: Predictions, errors: MoleculeErrors) -> dict[str, Any] | None:
@@ -79,8 +88,15 @@ def by_scaffold(result: TrainResult, p: Predictions, errors: MoleculeErrors) -> 
         mask = which == k
         name = str(names[k])
         bias = "" if signed is None else f"{'+' if (b := float(signed[good][mask].mean())) > 0 else ''}{fixed(b, places)}"
-        rows.append({"image": picture(name, 130, 80), "text": shorten(name, 48) if name else "no ring", "n": count(int(mask.sum())),
-                     "error": fixed(float(errors.size[good][mask].mean()), places), "bias": bias})  # fmt: skip
+        rows.append(
+            {
+                "image": picture(name, 130, 80),
+                "text": shorten(name, 48) if name else "no ring",
+                "n": count(int(mask.sum())),
+                "error": fixed(float(errors.size[good][mask].mean()), places),
+                "bias": bias,
+            }
+        )
     known = set(result.split.shared_scaffolds)
     seen = np.array([s in known for s in p.scaffolds])
     sides = [(word, errors.size[good & side]) for word, side in (("seen in training", seen), ("new to the model", ~seen))]
@@ -99,8 +115,13 @@ def cards(result: TrainResult, p: Predictions, errors: MoleculeErrors) -> dict[s
 
 def _card(result: TrainResult, p: Predictions, errors: MoleculeErrors, i: int) -> dict[str, str]:
     t = int(errors.worst[i])
-    card = {"image": picture(p.structures[i]), "text": shorten(p.structures[i], 90), "id": "" if p.ids[i] == p.structures[i] else shorten(p.ids[i], 40),
-            "row": count(int(p.rows[i]) + 1), "target": shorten(result.targets[t], 40) if len(result.targets) > 1 else ""}  # fmt: skip
+    card = {
+        "image": picture(p.structures[i]),
+        "text": shorten(p.structures[i], 90),
+        "id": "" if p.ids[i] == p.structures[i] else shorten(p.ids[i], 40),
+        "row": count(int(p.rows[i])),
+        "target": shorten(result.targets[t], 40) if len(result.targets) > 1 else "",
+    }
     y, predicted = float(p.y_true[i, t]), float(p.y_pred[i, t])
     if result.kind == "regression":
         truth = p.y_true[np.isfinite(p.y_true[:, t]), t]
@@ -108,8 +129,9 @@ def _card(result: TrainResult, p: Predictions, errors: MoleculeErrors, i: int) -
         places = decimals(spread)
         std = "" if p.y_std is None or not math.isfinite(p.y_std[i, t]) else f" ± {fixed(float(p.y_std[i, t]), places)}"
         error = predicted - y
-        return card | {"true": fixed(y, places), "predicted": fixed(predicted, places) + std, "error": f"{'+' if error > 0 else ''}{fixed(error, places)}"}
+        signed = f"{'+' if error > 0 else ''}{fixed(error, places)}"
+        return card | {"true": fixed(y, places), "predicted": fixed(predicted, places) + std, "error": signed}
     names = scores.class_names(result, t)
     of_truth = 1 - float(scores.errors_of(result, p, t)[i])
     chosen = int(predicted >= 0.5) if result.kind == "binary" else int(predicted)
-    return card | {"true": shorten(names[int(y)], 24), "predicted": shorten(names[chosen], 24), "error": f"{number(of_truth, 2)} given to the truth"}
+    return card | {"true": shorten(names[int(y)], 24), "predicted": shorten(names[chosen], 24), "error": number(of_truth, 2)}

@@ -44,6 +44,7 @@ def _content(result: TrainResult) -> dict[str, Any]:
         "kind": {"regression": "regression", "binary": "binary classification", "multiclass": "multi-class classification"}[result.kind],
         "headline": headline(result),
         "part": PART_WORDS.get(part, ""),
+        "part_file": f"{part}_predictions.csv",
         "asked": sections.asked(result),
         "data": sections.data(result),
         "split": sections.split(result),
@@ -61,6 +62,7 @@ def _content(result: TrainResult) -> dict[str, Any]:
         "scaffolds": None,
         "cards": {"worst": [], "best": []},
         "error_label": "",
+        "error_meaning": "",
     }
     if part:
         predictions = result.predictions[part]
@@ -69,6 +71,7 @@ def _content(result: TrainResult) -> dict[str, Any]:
             "size_plot": groups.by_size(predictions, errors),
             "scaffolds": groups.by_scaffold(result, predictions, errors),
             "cards": groups.cards(result, predictions, errors),
+            "error_meaning": errors.meaning,
             "error_label": f"{errors.label} ({errors.unit})" if errors.unit else errors.label,
         }
     return content

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from markupsafe import Markup
@@ -31,7 +32,7 @@ def parity(y: np.ndarray, p: np.ndarray, std: np.ndarray | None, names: Sequence
         for k in which[np.isfinite(std[which])]:
             plot.line([y[k], y[k]], [p[k] - std[k], p[k] + std[k]], "whisker")
     places = decimals(float(np.ptp(both)) / 10 if len(both) else 1.0)
-    titles = [_told(names[k], y[k], p[k], None if std is None else std[k], places, unit) for k in which]
+    titles = [_told(names[k], y[k], p[k], None if std is None else std[k], places, unit) for k in which.tolist()]
     plot.points(y[which], p[which], "dot", titles, 2.6 if len(which) > 300 else 3.4)
     return plot.svg()
 
@@ -52,14 +53,19 @@ def _density(plot: Plot, x: np.ndarray, y: np.ndarray, bins: int = 56) -> None:
         plot.boxes(x_edges[i], x_edges[i + 1], y_edges[j], y_edges[j + 1], f"shade{shade}", titles)
 
 
-def error_histogram(error: np.ndarray, unit: str, bins: int = 31) -> Markup:
+def _counts(values: np.ndarray) -> Axis:
+    return replace(Axis.fit(values, "molecules", zero=True), integer=True)
+
+
+def error_histogram(error: np.ndarray, unit: str) -> Markup:
     """Distribution of prediction - truth [n], with zero and the mean marked."""
     suffix = f" ({unit})" if unit else ""
     low, high = np.quantile(error, [0.0, 1.0]) if len(error) else (-1.0, 1.0)
     reach = max(abs(float(low)), abs(float(high))) or 1.0
+    bins = 2 * min(20, max(3, round(math.sqrt(len(error))))) + 1  # odd: one bin is around zero
     edges = np.linspace(-reach, reach, bins + 1)
     counts = np.histogram(error, bins=edges)[0].astype(float)
-    plot = Plot(Axis.fit(edges, f"predicted − true{suffix}"), Axis.fit(counts, "molecules", zero=True), "Distribution of the errors", height=420)
+    plot = Plot(Axis.fit(edges, f"predicted − true{suffix}"), _counts(counts), "Distribution of the errors", height=420)
     digits = decimals(reach / 10)
     titles = [f"{fixed(a, digits)} to {fixed(b, digits)}: {count(int(c))}" for a, b, c in zip(edges, edges[1:], counts, strict=False)]
     plot.boxes(edges[:-1], edges[1:], np.zeros(bins), counts, "bar", titles)
@@ -67,17 +73,17 @@ def error_histogram(error: np.ndarray, unit: str, bins: int = 31) -> Markup:
     if len(error):
         bias = float(error.mean())
         plot.line([bias, bias], [0, plot.y.high], "mark")
-        plot.legend("mark", f"mean error {fixed(bias, digits + 1)}")
+        plot.legend("mark", f"mean error {number(bias, 2)}")
     return plot.svg()
 
 
-def target_histogram(edges: Sequence[float], counts: dict[str, Sequence[int]], label: str, names: Sequence[str] = ()) -> Markup:
+def target_histogram(edges: Sequence[float], counts: Mapping[str, Sequence[int]], label: str, names: Sequence[str] = ()) -> Markup:
     """The target's values, the parts stacked. `names`: of the classes, where there are such."""
     bounds = np.asarray(edges, dtype=np.float64)
     base = np.zeros(len(bounds) - 1)
     top = np.sum([np.asarray(c, dtype=float) for c in counts.values()], axis=0) if counts else base
     x_axis = Axis(bounds[0], bounds[-1], label, categories=tuple(names)) if names else Axis.fit(bounds, label)
-    plot = Plot(x_axis, Axis.fit(top, "molecules", zero=True), f"Distribution of {label}", width=460, height=300)
+    plot = Plot(x_axis, _counts(top), f"Distribution of {label}", width=460, height=300)
     inset = 0.15 if names else 0.0
     for part, word in PARTS:
         if part in counts:
@@ -102,18 +108,23 @@ def roc(y: np.ndarray, p: np.ndarray, area: float) -> Markup:
     return plot.svg()
 
 
-def reliability_plot(y: np.ndarray, p: np.ndarray, label: str) -> Markup:
+def reliability_plot(y: np.ndarray, p: np.ndarray, label: str, share: str) -> Markup:
     """Share of ones in each bin of predicted probability; on the diagonal the probabilities mean what they say."""
-    plot = Plot(Axis(0, 1, label), Axis(0, 1, "share that is true"), "Reliability diagram", width=460, height=420)
+    plot = Plot(Axis(0, 1, label), Axis(0, 1, share), "Reliability diagram", width=460, height=420)
     plot.line([0, 1], [0, 1], "ideal")
     rows = reliability(y, p)
     means, shares = [r[2] for r in rows], [r[3] for r in rows]
-    for _, _, mean, share, n in rows:  # one binomial standard error
-        room = math.sqrt(max(share * (1 - share), 0.25 / n) / n)
-        plot.line([mean, mean], [max(0.0, share - room), min(1.0, share + room)], "whisker")
+    for _, _, mean, true, n in rows:  # one binomial standard error
+        room = math.sqrt(max(true * (1 - true), 0.25 / n) / n)
+        plot.line([mean, mean], [max(0.0, true - room), min(1.0, true + room)], "whisker")
     plot.line(means, shares, "model")
-    plot.points(means, shares, "dot", [f"{percent(a)} to {percent(b)}: {count(n)} molecules, said {percent(m)}, true {percent(s)}"
-                                       for a, b, m, s, n in rows], 4)  # fmt: skip
+    plot.points(
+        means,
+        shares,
+        "dot",
+        [f"{percent(a)} to {percent(b)}: {count(n)} molecules, said {percent(m)}, true {percent(s)}" for a, b, m, s, n in rows],
+        4,
+    )
     return plot.svg()
 
 
@@ -143,11 +154,13 @@ def learning_curves(
     return plot.svg()
 
 
-def group_bars(names: Sequence[str], values: Sequence[float], titles: Sequence[str], x_label: str, y_label: str, mean: float) -> Markup:
+def group_bars(
+    names: Sequence[str], values: Sequence[float], titles: Sequence[str], labels: tuple[str, str], mean: float, height: float = 300
+) -> Markup:
     """One bar per group, with the value over all molecules as a line."""
     shown = [*values, mean] if math.isfinite(mean) else list(values)
-    x_axis = Axis(-0.5, max(len(names), 1) - 0.5, x_label, categories=tuple(names) or ("",))
-    plot = Plot(x_axis, Axis.fit(shown, y_label, zero=True), y_label, width=460, height=300)
+    x_axis = Axis(-0.5, max(len(names), 1) - 0.5, labels[0], categories=tuple(names) or ("",))
+    plot = Plot(x_axis, Axis.fit(shown, labels[1], zero=True), " by ".join(labels[::-1]), width=460, height=height)
     at = np.arange(len(names), dtype=float)
     plot.boxes(at - 0.36, at + 0.36, np.zeros(len(names)), np.asarray(values, dtype=float), "bar", titles)
     if math.isfinite(mean):
@@ -170,8 +183,13 @@ def spread_against_error(std: np.ndarray, error: np.ndarray, names: Sequence[str
     """|error| against the ensemble's spread, with the median |error| of tenths."""
     suffix = f" ({unit})" if unit else ""
     size = np.abs(error)
-    plot = Plot(Axis.fit(std, f"spread of the ensemble{suffix}", zero=True), Axis.fit(size, f"|error|{suffix}", zero=True),
-                "Error against spread", width=460, height=380)  # fmt: skip
+    plot = Plot(
+        Axis.fit(std, f"spread of the ensemble{suffix}", zero=True),
+        Axis.fit(size, f"|error|{suffix}", zero=True),
+        "Error against spread",
+        width=460,
+        height=380,
+    )
     which = np.arange(len(std)) if len(std) <= most else np.random.default_rng(0).permutation(len(std))[:most]
     digits = decimals(float(size.max()) / 10 if len(size) else 1.0)
     titles = [f"{shorten(names[k], 90)}\nspread {fixed(std[k], digits)}, error {fixed(error[k], digits)}" for k in which]

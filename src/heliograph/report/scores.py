@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heliograph.report.digits import number, with_unit
+from heliograph.report.digits import fixed, number, with_unit
 from heliograph.train.result import Baseline, Metrics, Predictions, TrainResult, metric
 
 
@@ -15,12 +15,19 @@ from heliograph.train.result import Baseline, Metrics, Predictions, TrainResult,
 class Score:
     """A metric's value; over replicates their mean, with the standard deviation and each one's value."""
 
+    name: str
     value: float
     spread: float = math.nan
     each: tuple[float, ...] = ()
 
     def __str__(self) -> str:
-        return number(self.value) + (f" ± {number(self.spread, 2)}" if math.isfinite(self.spread) else "")
+        return figure(self.name, self.value) + (f" ± {number(self.spread, 2)}" if math.isfinite(self.spread) else "")
+
+
+def figure(name: str, value: float) -> str:
+    """A metric's value: three decimals for those that end at 1 (R², ROC-AUC, accuracy), three digits for the others."""
+    ends_at_one = metric(name).higher_is_better and not metric(name).unit_power
+    return fixed(value, 3) if ends_at_one and abs(value) < 100 else number(value)
 
 
 def judged_part(result: TrainResult) -> str:
@@ -51,10 +58,10 @@ def score(result: TrainResult, target: str, name: str, baseline: str = "") -> Sc
         each = tuple(value_of(nest, part, target, name) for nest in nests)
         known = [v for v in each if math.isfinite(v)]
         if known:
-            return Score(float(np.mean(known)), float(np.std(known, ddof=1)) if len(known) > 1 else math.nan, each)
+            return Score(name, float(np.mean(known)), float(np.std(known, ddof=1)) if len(known) > 1 else math.nan, each)
     if baseline and baseline not in result.baselines:
-        return Score(math.nan)
-    return Score(value_of(result.baselines[baseline].metrics if baseline else result.metrics, part, target, name))
+        return Score(name, math.nan)
+    return Score(name, value_of(result.baselines[baseline].metrics if baseline else result.metrics, part, target, name))
 
 
 def baseline_names(result: TrainResult) -> list[str]:
@@ -86,7 +93,7 @@ def metric_unit(result: TrainResult, target: str, name: str) -> str:
 
 def shown(result: TrainResult, target: str, name: str, value: float) -> str:
     """A metric's value with its unit."""
-    return with_unit(number(value), metric_unit(result, target, name))
+    return with_unit(figure(name, value), metric_unit(result, target, name))
 
 
 def labelled(predictions: Predictions, t: int) -> np.ndarray:

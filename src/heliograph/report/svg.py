@@ -35,6 +35,7 @@ class Axis:
         """An axis that shows all finite values; something sensible where there are none, or one alone. `log` only where it can be."""
         array = np.asarray(values, dtype=np.float64)
         array = np.clip(array[np.isfinite(array)], -LIMIT, LIMIT)
+        array[np.abs(array) < 1 / LIMIT] = 0.0
         if zero:
             array = np.append(array, 0.0)
         if not len(array):
@@ -56,7 +57,7 @@ class Axis:
             with np.errstate(divide="ignore", invalid="ignore"):
                 share = (np.log(array) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
         else:
-            share = (np.clip(array, -LIMIT, LIMIT) - self.low) / (self.high - self.low)
+            share = (np.clip(array, -2 * LIMIT, 2 * LIMIT) - self.low) / (self.high - self.low)
         return np.clip(share, 0.0, 1.0)
 
     def ticks(self, most: int = 6) -> list[tuple[float, str]]:
@@ -71,7 +72,7 @@ class Axis:
         values = [k * step for k in range(first, first + most * 3) if k * step <= self.high + 1e-9 * step]
         places = max(0, -math.floor(math.log10(step) + 1e-9)) if step < 1 else 0
         far = max(abs(self.low), abs(self.high))
-        plain = 1e-4 <= step and far < 1e6
+        plain = step >= 1e-4 and far < 1e6
         return [(v, fixed(v, places) if plain or v == 0 else number(v, 3)) for v in values]
 
     def _log_ticks(self) -> list[tuple[float, str]]:
@@ -134,8 +135,8 @@ class Plot:
                 where = f'x="{min(left[k], right[k]):.1f}" y="{min(low[k], high[k]):.1f}" width="{width:.1f}" height="{height:.1f}"'
                 self._parts.append(f'<rect class="{style}" {where}{_titled("rect", titles, k)}')
 
-    def text(self, x: float, y: float, words: str, style: str = "", anchor: str = "middle", shift: tuple[float, float] = (0.0, 0.0)) -> None:
-        a, b = float(self._px([x])[0]) + shift[0], float(self._py([y])[0]) + shift[1]
+    def text(self, x: float, y: float, words: str, style: str = "", anchor: str = "middle") -> None:
+        a, b = float(self._px([x])[0]), float(self._py([y])[0])
         self._parts.append(f'<text class="{style}" x="{a:.1f}" y="{b:.1f}" text-anchor="{anchor}">{escape(words)}</text>')
 
     def legend(self, style: str, words: str, shape: str = "line") -> None:
@@ -161,7 +162,8 @@ class Plot:
             out.append(f'<text class="tick" x="{a:.1f}" y="{bottom + 17:.1f}" text-anchor="middle">{escape(shorten(words, 16))}</text>')
         out.append(f'<path class="axis" d="M{left:.1f} {bottom:.1f}H{right:.1f}"/>')
         middle, centre = (left + right) / 2, (top + bottom) / 2
-        out.append(f'<text class="label" x="{middle:.1f}" y="{self.height - 8:.1f}" text-anchor="middle">{escape(shorten(self.x.label, 62))}</text>')
+        below = f'x="{middle:.1f}" y="{self.height - 8:.1f}"'
+        out.append(f'<text class="label" {below} text-anchor="middle">{escape(shorten(self.x.label, 62))}</text>')
         turned = f'transform="translate(13 {centre:.1f}) rotate(-90)"'
         out.append(f'<text class="label" {turned} text-anchor="middle">{escape(shorten(self.y.label, 44))}</text>')
         return out

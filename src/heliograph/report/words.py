@@ -9,10 +9,16 @@ import numpy as np
 
 from heliograph.report import scores
 from heliograph.report.digits import count, duration, number, percent, plural, with_unit
-from heliograph.report.stats import NORMAL_WITHIN, SCORES, calibration, interval
+from heliograph.report.stats import NORMAL_WITHIN, SCORES, Calibration, calibration, interval
 from heliograph.train.result import ALIASES, TrainResult, metric
 
-IN_WORDS = {"rmse": "The typical error (RMSE)", "mae": "The mean absolute error (MAE)", "r2": "R²", "roc_auc": "ROC-AUC", "pr_auc": "PR-AUC"}
+IN_WORDS = {
+    "rmse": "The typical error (RMSE)",
+    "mae": "The mean absolute error (MAE)",
+    "r2": "R²",
+    "roc_auc": "ROC-AUC",
+    "pr_auc": "PR-AUC",
+}
 PART_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -32,7 +38,8 @@ def headline(result: TrainResult) -> Headline:
     if math.isfinite(result.cost.seconds_train):
         figures = [(duration(result.cost.seconds_train), "to train")]
     if not part:
-        return Headline("The model was trained on all molecules: none were kept apart to test it, so nothing is known of its error.", (), tuple(figures))
+        lead = "The model was trained on all molecules: none were kept apart to test it, so nothing is known of its error."
+        return Headline(lead, (), tuple(figures))
     own = scores.score(result, target, name)
     label = metric(name).label
     if math.isnan(own.value):
@@ -55,12 +62,12 @@ def _lead(result: TrainResult, part: str, own: scores.Score, unit: str, bounds: 
     name = result.main_metric
     subject = IN_WORDS.get(_key(name), f"The {metric(name).label}")
     n = len(result.predictions[part])
-    value = with_unit(number(own.value), unit)
+    value = with_unit(scores.figure(name, own.value), unit)
     if len(own.each) > 1:
         spread = f", ± {number(own.spread, 2)} (standard deviation over the splits)" if math.isfinite(own.spread) else ""
         return f"{subject} on molecules the model had not seen is {value} on average over {len(own.each)} splits{spread}."
     where = f"on {plural(n, PART_WORDS[part] + ' molecule')}"
-    sure = f" (95\u00a0% interval {number(bounds[0])} to {number(bounds[1])})" if math.isfinite(bounds[0]) else ""
+    sure = f" (95\u00a0% interval {scores.figure(name, bounds[0])} to {scores.figure(name, bounds[1])})" if math.isfinite(bounds[0]) else ""
     if len(result.targets) > 1:
         return f"{subject}, averaged over {count(len(result.targets))} targets, {where} is {value}."
     return f"{subject} {where} is {value}{sure}."
@@ -91,14 +98,13 @@ def _against_baseline(result: TrainResult, target: str, name: str, own: scores.S
     if not best:
         return ["No baseline was run beside it, so there is nothing to compare with."]
     baseline, theirs = best
-    said = "always predicting the mean" if baseline == "mean" else f"the {baseline}"
+    constant = "always predicting the mean" if result.kind == "regression" else "always predicting the class frequencies"
+    said = constant if baseline == "mean" else f"the {baseline}"
     gap = own.value - theirs.value if metric(name).higher_is_better else theirs.value - own.value
-    if metric(name).higher_is_better or theirs.value <= 0:
-        amount = number(abs(gap), 2)
-    else:
-        amount = percent(abs(gap) / theirs.value)
+    plain = metric(name).higher_is_better or theirs.value <= 0
+    amount = number(abs(gap), 2) if plain else percent(abs(gap) / theirs.value)
     better = ("higher" if gap > 0 else "lower") if metric(name).higher_is_better else ("lower" if gap > 0 else "higher")
-    figure = f"{said} ({number(theirs.value)})"
+    figure = f"{said} ({scores.figure(name, theirs.value)})"
     if gap == 0:
         return [f"That is exactly what the best baseline reaches: {figure}."]
     sentences = [f"That is {amount} {better} than the best baseline, {figure}."]
@@ -117,7 +123,9 @@ def _wins(result: TrainResult, target: str, name: str, baseline: str, own: score
         theirs = scores.score(result, target, name, baseline).each
         pairs, what = list(zip(own.each, theirs, strict=True)) if len(theirs) == len(own.each) else [], "splits"
     elif len(result.targets) > 1:
-        pairs, what = [(scores.score(result, t, name).value, scores.score(result, t, name, baseline).value) for t in result.targets], "targets"
+        both = [[scores.score(result, t, name, b).value for t in result.targets] for b in ("", baseline)]
+        pairs = list(zip(*both, strict=True))
+        what = "targets"
     else:
         return ""
     known = [(a, b) for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
@@ -135,12 +143,15 @@ def _spread_in_words(result: TrainResult, part: str) -> list[str]:
     size = int(result.config.get("model", {}).get("ensemble_size") or 0)
     return [
         f"The ensemble{f' of {size}' if size > 1 else ''} gives each molecule an error bar: ± 1 standard deviation holds the truth for "
-        f"{percent(c.within[0])} of the {PART_WORDS[part]} values, where {percent(NORMAL_WITHIN[0])} would be right{_verdict(c.scale)}."
+        f"{percent(c.within[0])} of the {PART_WORDS[part]} values, where {percent(NORMAL_WITHIN[0])} would be right{_verdict(c)}."
     ]
 
 
-def _verdict(scale: float) -> str:
-    if 0.85 <= scale <= 1.2:
+def _verdict(c: Calibration) -> str:
+    """Whether the bars may be believed: most of them by the share within one, the far ones by the mean square."""
+    near = abs(c.within[0] - NORMAL_WITHIN[0]) < 0.08
+    if near and c.scale <= 1.2:
         return ", so it may be believed as it stands"
-    factor = number(scale, 2)
-    return f": the bars are too {'short' if scale > 1 else 'long'}, multiply them by {factor}"
+    if near:
+        return ", so it is about right for most, but a few errors are far larger than their bar"
+    return f": the bars are too {'short' if c.within[0] < NORMAL_WITHIN[0] else 'long'}, multiply them by {number(c.scale, 2)}"

@@ -9,18 +9,43 @@ from typing import Any
 import numpy as np
 
 from heliograph.report.stats import r2, roc_auc
-from heliograph.train.result import Baseline, BadRow, Cost, DataSummary, Epoch, Kind, Metrics, Predictions, Replicate, TrainResult, describe
+from heliograph.train.result import BadRow, Baseline, Cost, DataSummary, Epoch, Kind, Metrics, Predictions, Replicate, TrainResult, describe
 
-SMILES = (
-    "CCO", "c1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "CC(C)Cc1ccc(cc1)C(C)C(=O)O", "C1CCCCC1", "OCC1OC(O)C(O)C(O)C1O",
-    "Clc1ccc(cc1)C(c1ccc(Cl)cc1)C(Cl)(Cl)Cl", "c1ccc2ccccc2c1", "CCCCCCCC", "NC(=O)c1cccnc1", "FC(F)(F)c1ccccc1", "O=C1NC(=O)NC1(c1ccccc1)c1ccccc1",
-    "CC12CCC3C(CCC4=CC(=O)CCC34C)C1CCC2O", "c1ccsc1", "CS(C)=O", "N#Cc1ccccc1", "CC(C)(C)c1ccc(O)cc1", "OC(=O)c1ccccc1O", "c1ccc(cc1)-c1ccccc1",
-)  # fmt: skip
-SCAFFOLDS = ("", "c1ccccc1", "c1ccccc1", "O=c1[nH]c(=O)c2nc[nH]c2[nH]1", "c1ccccc1", "C1CCCCC1", "C1CCOCC1", "c1ccc(Cc2ccccc2)cc1", "c1ccc2ccccc2c1", "",
-             "c1ccncc1", "c1ccccc1", "O=C1NC(=O)C(c2ccccc2)(c2ccccc2)N1", "", "c1ccsc1", "", "c1ccccc1", "c1ccccc1", "c1ccccc1", "c1ccc(-c2ccccc2)cc1")  # fmt: skip
-SIZES = np.array([3, 7, 13, 14, 15, 6, 12, 19, 10, 8, 9, 10, 19, 21, 5, 4, 8, 11, 10, 12])
+# SMILES, heavy atoms, scaffold
+MOLECULES = """
+CCO 3
+c1ccccc1O 7 c1ccccc1
+CC(=O)Oc1ccccc1C(=O)O 13 c1ccccc1
+CN1C=NC2=C1C(=O)N(C(=O)N2C)C 14 O=c1[nH]c(=O)c2nc[nH]c2[nH]1
+CC(C)Cc1ccc(cc1)C(C)C(=O)O 15 c1ccccc1
+C1CCCCC1 6 C1CCCCC1
+OCC1OC(O)C(O)C(O)C1O 12 C1CCOCC1
+Clc1ccc(cc1)C(c1ccc(Cl)cc1)C(Cl)(Cl)Cl 19 c1ccc(Cc2ccccc2)cc1
+c1ccc2ccccc2c1 10 c1ccc2ccccc2c1
+CCCCCCCC 8
+NC(=O)c1cccnc1 9 c1ccncc1
+FC(F)(F)c1ccccc1 10 c1ccccc1
+O=C1NC(=O)NC1(c1ccccc1)c1ccccc1 19 O=C1NC(=O)C(c2ccccc2)(c2ccccc2)N1
+CC12CCC3C(CCC4=CC(=O)CCC34C)C1CCC2O 21 O=C1C=C2CCC3C4CCCC4CCC3C2CC1
+c1ccsc1 5 c1ccsc1
+CS(C)=O 4
+N#Cc1ccccc1 8 c1ccccc1
+CC(C)(C)c1ccc(O)cc1 11 c1ccccc1
+OC(=O)c1ccccc1O 10 c1ccccc1
+c1ccc(cc1)-c1ccccc1 12 c1ccc(-c2ccccc2)cc1
+"""
+BAD = (BadRow(4, "CN(C)(C)(C)C", "valence of N is 5"), BadRow(9, "", "empty"))
+_ROWS = [[*line.split(), ""][:3] for line in MOLECULES.strip().splitlines()]
+SMILES, SIZES, SCAFFOLDS = [r[0] for r in _ROWS], np.array([int(r[1]) for r in _ROWS]), [r[2] for r in _ROWS]
 CONFIG: dict[str, Any] = {
-    "data": {"data_path": "made/up.csv", "smiles_columns": None, "target_columns": ["a"], "task_type": "auto", "geometry": "auto", "num_workers": 2},
+    "data": {
+        "data_path": "made/up.csv",
+        "smiles_columns": None,
+        "target_columns": ["a"],
+        "task_type": "auto",
+        "geometry": "auto",
+        "num_workers": 2,
+    },
     "split": {"split": "random", "split_sizes": [0.8, 0.1, 0.1], "splits_column": None, "num_replicates": 1},
     "model": {"arch": "dmpnn", "arch_args": {"steps": 3}, "ensemble_size": 1, "references": "auto"},
     "fit": {"epochs": 40, "budget": None, "batch_size": 64, "loss": "mse", "max_lr": 1e-3, "seed": 0, "ema": 0.0, "precision": "32"},
@@ -69,11 +94,25 @@ def history(members: int, epochs: int, metric: str, *, val: bool = True) -> tupl
             train = 1.5 * math.exp(-e / 6) + 0.12 + 0.01 * rng.random()
             loss = 1.5 * math.exp(-e / 5) + 0.35 + 0.004 * e + 0.05 * rng.random() if val else math.nan
             value = (0.9 - 0.4 * math.exp(-e / 6)) if metric in ("roc_auc", "accuracy") else math.sqrt(loss) if val else math.nan
-            rows.append(Epoch(m, e, train, loss, {metric: value} if val else {}, 1e-3, 3 * math.exp(-e / 9) + rng.random(), 0.4 + 0.3 * e / epochs, 0.7))
+            rows.append(
+                Epoch(
+                    m,
+                    e,
+                    train,
+                    loss,
+                    {metric: value} if val else {},
+                    1e-3,
+                    3 * math.exp(-e / 9) + rng.random(),
+                    0.4 + 0.3 * e / epochs,
+                    0.7,
+                )
+            )
     return tuple(rows)
 
 
-def result(kind: Kind, y: dict[str, np.ndarray], pred: dict[str, np.ndarray], *, members: int = 1, targets: tuple[str, ...] = (), **changes: Any) -> TrainResult:
+def result(
+    kind: Kind, y: dict[str, np.ndarray], pred: dict[str, np.ndarray], *, members: int = 1, targets: tuple[str, ...] = (), **changes: Any
+) -> TrainResult:
     """A result from truths and predictions per part; `changes` replaces fields."""
     width = next(iter(y.values())).shape[1]
     targets = targets or tuple(f"target {t}" for t in range(width)) if width > 1 else targets or ("log solubility",)
@@ -82,6 +121,7 @@ def result(kind: Kind, y: dict[str, np.ndarray], pred: dict[str, np.ndarray], *,
     metrics = {part: measured(kind, targets, y[part], pred[part]) for part in pred}
     worse = {part: np.roll(pred[part], 1, axis=0) if kind != "regression" else pred[part] * 0.3 for part in pred}
     forest = Baseline({part: measured(kind, targets, y[part], worse[part]) for part in pred}, 3.2)
+    nothing = {part: measured(kind, targets, y[part], np.zeros_like(y[part])) for part in pred}
     probabilities = changes.pop("probabilities", {})
     starts = dict(zip(y, np.cumsum([0, *(len(v) for v in y.values())]).tolist(), strict=False))
     parts = {
@@ -93,11 +133,11 @@ def result(kind: Kind, y: dict[str, np.ndarray], pred: dict[str, np.ndarray], *,
         "config": CONFIG | {"model": CONFIG["model"] | {"ensemble_size": members}},
         "kind": kind, "targets": targets, "main_metric": main, "units": ("log mol/L",) * len(targets) if kind == "regression" else (),
         "predictions": parts, "metrics": metrics,
-        "data": DataSummary("made/up.csv", ("smiles", *targets), 1003, 1001, {"valence of N is 5": 1, "empty": 1}, (BadRow(4, "CN(C)(C)(C)C", "valence of N is 5"), BadRow(9, "", "empty"))),
+        "data": DataSummary("made/up.csv", ("smiles", *targets), 1003, 1001, {"valence of N is 5": 1, "empty": 1}, BAD),
         "split": describe(y, {part: [SCAFFOLDS[k % len(SCAFFOLDS)] for k in range(len(v))] for part, v in y.items()}, kind),
         "rows": {part: np.arange(len(v)) for part, v in y.items()},
         "history": history(members, 40, main, val="val" in pred), "best_epochs": tuple(38 - 5 * m for m in range(members)),
-        "baselines": {"mean": Baseline({part: measured(kind, targets, y[part], np.full_like(y[part], 0.0)) for part in pred}, 0.01), "random forest on ECFP4": forest},
+        "baselines": {"mean": Baseline(nothing, 0.01), "random forest on ECFP4": forest},
         "cost": Cost(314_159, 2.1, 75.0, 0.4, 40, 980.0, 812.0, "cpu", 2), "notes": ("3D model given SMILES: conformers embedded.",),
         "model_files": tuple(f"model_{m}.safetensors" for m in range(members)) if members > 1 else ("model.safetensors",),
         "versions": {"heliograph": "0.1.0", "torch": "2.13.0", "rdkit": "2026.3.6", "python": "3.11"},
@@ -176,7 +216,20 @@ def no_test() -> TrainResult:
 
 def nothing_held_back() -> TrainResult:
     y = np.random.default_rng(0).normal(size=(30, 1))
-    return result("regression", {"train": y}, {}, history=(), best_epochs=(), baselines={}, cost=Cost(), versions={}, command="", notes=(), model_files=(), config={})
+    return result(
+        "regression",
+        {"train": y},
+        {},
+        history=(),
+        best_epochs=(),
+        baselines={},
+        cost=Cost(),
+        versions={},
+        command="",
+        notes=(),
+        model_files=(),
+        config={},
+    )
 
 
 def one_class() -> TrainResult:
@@ -195,13 +248,18 @@ def absurd_numbers() -> TrainResult:
 
 
 def replicated() -> TrainResult:
-    made = regression()
+    def scored(rmse: float) -> dict[str, Metrics]:
+        return {"test": {"log solubility": {"rmse": rmse, "mae": rmse - 0.1}}}
+
     replicates = tuple(
-        Replicate(f"random_{k}", {"test": {"log solubility": {"rmse": 0.5 + 0.03 * k, "mae": 0.4 + 0.01 * k}}},
-                  {"mean": Baseline({"test": {"log solubility": {"rmse": 2.0}}}), "random forest on ECFP4": Baseline({"test": {"log solubility": {"rmse": 1.0 - 0.1 * k}}})})
+        Replicate(
+            f"random_{k}",
+            scored(0.5 + 0.03 * k),
+            {"mean": Baseline(scored(2.0)), "random forest on ECFP4": Baseline(scored(1.0 - 0.1 * k))},
+        )
         for k in range(5)
-    )  # fmt: skip
-    return regression(replicates=replicates, data=made.data)
+    )
+    return regression(replicates=replicates)
 
 
 HOSTILE = '"><script>alert(1)</script>{{ 7 * 7 }}'
@@ -210,18 +268,37 @@ HOSTILE = '"><script>alert(1)</script>{{ 7 * 7 }}'
 def hostile() -> TrainResult:
     """Text that would like to be markup, wherever a text can stand."""
     y = np.random.default_rng(0).normal(size=(30, 1))
-    made = result("regression", {"train": y, "val": y[:8], "test": y[:8]}, {"val": y[:8], "test": y[:8] + 0.3}, targets=(HOSTILE,), units=(HOSTILE,), members=2)
+    made = result(
+        "regression",
+        {"train": y, "val": y[:8], "test": y[:8]},
+        {"val": y[:8], "test": y[:8] + 0.3},
+        targets=(HOSTILE,),
+        units=(HOSTILE,),
+        members=2,
+    )
     p = made.predictions["test"]
     texts = (HOSTILE, "\udcff\0", "C" * 5000, "</title></style>", "&amp;", "' onload='x", "<svg onload=alert(1)>", "日本語")
     evil = Predictions(p.rows, texts, texts, p.n_atoms, texts, p.y_true, p.y_pred, p.y_std)
     metrics = {"test": {HOSTILE: {HOSTILE: 1.0, "rmse": 0.3}}}
     changes: dict[str, Any] = {
-        "predictions": {"test": evil}, "metrics": metrics, "baselines": {HOSTILE: Baseline(metrics, 1.0)}, "notes": texts, "model_files": texts,
-        "versions": {HOSTILE: HOSTILE}, "command": HOSTILE, "finished": HOSTILE, "cost": Cost(device=HOSTILE),
-        "config": {"model": {"arch": HOSTILE, "arch_args": {HOSTILE: HOSTILE}}, "output_dir": HOSTILE, "split": {"split": HOSTILE, "splits_column": HOSTILE}},
+        "predictions": {"test": evil},
+        "metrics": metrics,
+        "baselines": {HOSTILE: Baseline(metrics, 1.0)},
+        "config": {
+            "model": {"arch": HOSTILE, "arch_args": {HOSTILE: HOSTILE}},
+            "output_dir": HOSTILE,
+            "split": {"split": HOSTILE, "splits_column": HOSTILE},
+        },
         "data": DataSummary(HOSTILE, texts, 9, 1, {HOSTILE: 8}, tuple(BadRow(0, t, t) for t in texts)),
-        "history": made.history, "best_epochs": made.best_epochs,
-    }  # fmt: skip
+        "history": made.history,
+        "best_epochs": made.best_epochs,
+        "cost": Cost(device=HOSTILE),
+        "notes": texts,
+        "model_files": texts,
+        "versions": {HOSTILE: HOSTILE},
+        "command": HOSTILE,
+        "finished": HOSTILE,
+    }
     return result("regression", {"train": y, "test": y[:8]}, {}, targets=(HOSTILE,), units=(HOSTILE,), **changes)
 
 
