@@ -67,7 +67,10 @@ def featurize(structure: Structure, featurizer: Featurizer, *, scaffold: bool = 
         mol = parse_smiles(structure)
     else:
         raise StructureError(f"not a structure: {type(structure).__name__}")
-    return from_mol(mol, featurizer, scaffold=scaffold, text=structure if isinstance(structure, str) else None)
+    try:
+        return from_mol(mol, featurizer, scaffold=scaffold, text=structure if isinstance(structure, str) else None)
+    except (RuntimeError, ValueError) as error:  # RDKit's own checks, which have no family of their own
+        raise StructureError(f"could not be featurized: {(str(error).strip().splitlines() or ['?'])[0][:100]}") from None
 
 
 def from_mol(mol: Chem.Mol, featurizer: Featurizer, *, scaffold: bool = True, text: str | None = None) -> Molecule:
@@ -102,7 +105,9 @@ def bonded(geometry: Geometry) -> Chem.Mol:
         raise StructureError("no bonds for a periodic structure: use an architecture of positions alone")
     mol = Chem.RWMol()
     for z in geometry.z.tolist():
-        mol.AddAtom(Chem.Atom(z))
+        atom = Chem.Atom(z)
+        atom.SetNoImplicit(True)  # a geometry has all its hydrogens
+        mol.AddAtom(atom)
     conformer = Chem.Conformer(len(geometry.z))
     conformer.Set3D(True)
     conformer.SetPositions(np.ascontiguousarray(geometry.pos, dtype=np.float64))

@@ -31,7 +31,7 @@ def read(
     weight_column: str | None = None,
     splits_column: str | None = None,
 ) -> Table:
-    """Open a file, or a shipped set by its name, as a table of records.
+    """Open a file, or a shipped or fetched set by its name, as a table of records.
 
     The structure column is `smiles` (any case), else the first; targets are every other numeric column (found from the first 1,000
     rows; columns of weights, splits, identifiers and row numbers left out), unless named. `target_columns=()` asks for none.
@@ -55,14 +55,21 @@ def ending(path: Path) -> str:
 
 
 def _open(name: str | os.PathLike[str], smiles_column: str | None) -> Source:
+    from heliograph.data.formats.shipped import fetched, open_shipped
+
     path = Path(name)
-    if not path.is_file():
-        shipped = _shipped(os.fspath(name))
+    if path.suffix == ".npz" or not path.is_file():
+        shipped = open_shipped(path.stem if path.suffix == ".npz" else os.fspath(name))
         if shipped is not None:
             return shipped
-        if path.is_dir():
+    if not path.is_file():
+        public = fetched(os.fspath(name))
+        if public is None and path.is_dir():
             raise DataError(f"{path} is a folder; expected a file of molecules")
-        raise DataError(f"no such file: {path} (and no shipped set of that name; `heliograph data` lists them)")
+        if public is None:
+            raise DataError(f"no such file: {path} (and no data set of that name; `heliograph data` lists them)")
+        path, column = public
+        smiles_column = smiles_column or (column if ending(path) not in (".sdf", ".xyz") else None)
     try:
         return _open_file(path, smiles_column)
     except OSError as error:
@@ -94,9 +101,3 @@ def _open_file(path: Path, smiles_column: str | None) -> Source:
             from heliograph.data.formats.delimited import open_delimited
 
             return open_delimited(path, {".csv": None, ".tsv": "\t"}.get(kind), smiles_column)
-
-
-def _shipped(name: str) -> Source | None:
-    from heliograph.data.formats.shipped import open_shipped
-
-    return open_shipped(name)
