@@ -77,9 +77,8 @@ class Bar:
     Call it with what is being done and how far it is: `bar("featurizing", 512, 1128)`; `total` None where it is unknown.
     """
 
-    def __init__(self, quiet: bool = False, unit: str = "molecules") -> None:
+    def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.unit = unit
         self._rich: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
@@ -105,7 +104,7 @@ class Bar:
         if self.quiet:
             return
         rate = done / (now - start) if now > start else 0.0
-        count = f"{done:,}{f'/{total:,}' if total else ''}{f'  {rate:,.0f} {self.unit}/s' if rate else ''}{'  ' + note if note else ''}"
+        count = f"{done:,}{f'/{total:,}' if total else ''}{f'  {rate:,.0f}/s' if rate >= 1 else ''}{'  ' + note if note else ''}"
         if self._rich is not None:
             self._draw(stage, done, total, count)
         elif now - self._said.setdefault(stage, start) >= PLAIN_EVERY:

@@ -18,6 +18,7 @@ def show_result(result: TrainResult, folder: Path, report: Path) -> None:
     console = Console(highlight=False)
     console.print()
     if judged_part(result):
+        console.print(_title(result), markup=False, style="bold")
         console.print(_one_target(result) if len(result.targets) == 1 else _many_targets(result))
     bad = result.data.rows_read - result.data.rows_usable
     if bad > 0:
@@ -32,7 +33,8 @@ def _title(result: TrainResult) -> str:
     what = {"test": "Test", "val": "Validation (there is no test part)"}[part]
     size = f"{len(result.predictions[part]):,} molecules"
     runs = f", mean ± spread of {len(result.replicates)} replicates" if len(result.replicates) > 1 else ""
-    return f"{what}: {size}{runs}"
+    which = result.targets[0] if len(result.targets) == 1 else metric(result.main_metric).label
+    return f"{what}: {size}{runs}, {which}"
 
 
 def _label(result: TrainResult) -> str:
@@ -52,7 +54,7 @@ def _one_target(result: TrainResult) -> object:
     from rich.table import Table
 
     target, names = overall(result), metric_names(result)[:MOST_METRICS]
-    table = Table(title=escape(f"{_title(result)}, {target}"), title_justify="left", title_style="bold")
+    table = Table()
     table.add_column("")
     for name in names:
         table.add_column(escape(_heading(result, target, name)), justify="right")
@@ -68,9 +70,8 @@ def _many_targets(result: TrainResult) -> object:
     from rich.table import Table
 
     name, baselines = result.main_metric, baseline_names(result)
-    arrow = "↑" if metric(name).higher_is_better else "↓"
-    table = Table(title=escape(f"{_title(result)}, {metric(name).label} {arrow}"), title_justify="left", title_style="bold")
-    table.add_column("")
+    table = Table()
+    table.add_column(f"{metric(name).label} {'↑' if metric(name).higher_is_better else '↓'}")
     for heading in (_label(result), *baselines):
         table.add_column(escape(heading), justify="right")
     shown = list(result.targets[:MOST_TARGETS])

@@ -49,8 +49,8 @@ def train(
     folder: list[Path] = []
 
     def interrupted() -> str:
-        if not folder or not folder[0].is_dir():
-            return "Interrupted before the run began; nothing is left behind."
+        if not folder or not (folder[0] / "config.toml").is_file():
+            return "Interrupted before the training began: there is nothing to go on with. Start it again with the same command."
         return f"Interrupted. Go on with: heliograph train --resume -o {folder[0]}"
 
     with guarded(verbose, interrupted):
