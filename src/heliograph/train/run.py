@@ -30,6 +30,8 @@ from heliograph.train.progress import Lines, Progress
 from heliograph.train.result import Cost, Predictions, Replicate, TrainResult, describe
 from heliograph.train.targets import check_training_labels
 
+SAVE_EVERY = 60.0  # seconds between two saves of the state, beside those at ends of epochs
+
 
 def run(config: TrainConfig, *, resume: bool = False, overwrite: bool = False, progress: Progress | None = None) -> TrainResult:
     """Train as `config` says into `config.output_dir` and return what came of it; the result is saved there too.
@@ -157,6 +159,7 @@ class _Run:
             names[0] if config.fit.metrics else "loss",
             config.model.ensemble_size,
             config.output_dir,
+            SAVE_EVERY,
         )
 
     def _arguments(self, module: ModuleType) -> dict[str, Any]:
