@@ -106,10 +106,10 @@ def _regression(result: TrainResult, p: Predictions, t: int, most: int) -> dict[
         ),
         (plots.error_histogram(predicted - y, unit), "Distribution of the errors, prediction minus truth."),
     ]
-    return {"figures": figures, "calibration": _calibration(predicted - y, std, names, unit), "confusion": None}
+    return {"figures": figures, "calibration": _calibration(predicted - y, std, names, unit, most), "confusion": None}
 
 
-def _calibration(error: np.ndarray, std: np.ndarray | None, names: list[str], unit: str) -> dict[str, Any] | None:
+def _calibration(error: np.ndarray, std: np.ndarray | None, names: list[str], unit: str, most: int) -> dict[str, Any] | None:
     c = calibration(error, std) if std is not None else None
     if std is None or c is None:
         return None
@@ -128,7 +128,7 @@ def _calibration(error: np.ndarray, std: np.ndarray | None, names: list[str], un
     figures = [
         (plots.coverage(c), "Coverage of central intervals. Below the line the ensemble is too sure of itself, above it too modest."),
         (
-            plots.spread_against_error(std[good], error[good], shown, unit),
+            plots.spread_against_error(std[good], error[good], shown, unit, min(most, 600)),
             "Error against spread. A useful error bar makes the orange line rise.",
         ),
     ]

@@ -118,7 +118,7 @@ def _card(result: TrainResult, p: Predictions, errors: MoleculeErrors, i: int) -
     card = {
         "image": picture(p.structures[i]),
         "text": shorten(p.structures[i], 90),
-        "id": "" if p.ids[i] == p.structures[i] else shorten(p.ids[i], 40),
+        "id": "" if p.ids[i] in (p.structures[i], str(int(p.rows[i]))) else shorten(p.ids[i], 40),
         "row": count(int(p.rows[i])),
         "target": shorten(result.targets[t], 40) if len(result.targets) > 1 else "",
     }

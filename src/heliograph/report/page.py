@@ -40,7 +40,7 @@ def _content(result: TrainResult) -> dict[str, Any]:
     arch = str(result.config.get("model", {}).get("arch") or "model")
     content: dict[str, Any] = {
         "title": f"{shorten(Path(arch).stem, 40)} on {shorten(Path(result.data.path).name or 'molecules', 60)}",
-        "finished": shorten(result.finished, 40),
+        "finished": shorten(result.finished.replace("T", " ")[:16], 16),
         "kind": {"regression": "regression", "binary": "binary classification", "multiclass": "multi-class classification"}[result.kind],
         "headline": headline(result),
         "part": PART_WORDS.get(part, ""),

@@ -49,8 +49,7 @@ def _density(plot: Plot, x: np.ndarray, y: np.ndarray, bins: int = 56) -> None:
     level = np.ceil(5 * np.log1p(counts) / max(float(np.log1p(counts.max())), 1e-9)).astype(int)
     for shade in range(1, 6):
         i, j = np.nonzero(level == shade)
-        titles = [count(int(c)) for c in counts[i, j]]
-        plot.boxes(x_edges[i], x_edges[i + 1], y_edges[j], y_edges[j + 1], f"shade{shade}", titles)
+        plot.cells(x_edges[i], y_edges[j], (x_edges[1] - x_edges[0], y_edges[1] - y_edges[0]), f"shade{shade}")
 
 
 def _counts(values: np.ndarray) -> Axis:

@@ -144,7 +144,9 @@ def _kinds_in_test(result: TrainResult) -> str:
     if not test or not test.size:
         return ""
     share = test.shared_scaffolds / test.size
-    meaning = "the figures hold for molecules of such kinds" if share > 0.5 else "the test asks about new kinds of molecules"
+    meaning = "the others are of new kinds"
+    if not 0.2 < share < 0.8:
+        meaning = "the figures hold for molecules of such kinds" if share > 0.5 else "the test asks about new kinds of molecules"
     return f"{percent(share)} of the test molecules have a scaffold (rings and their linkers) that the training set has too; {meaning}."
 
 
@@ -160,18 +162,20 @@ def _curves(history: tuple[Epoch, ...], value: Callable[[Epoch], float], style: 
 
 
 def training(result: TrainResult) -> dict[str, Any]:
-    """Learning curves: the loss of both parts, and the metric that chose the kept epoch."""
+    """Learning curves: the loss of both parts and the main metric; which of them chose the kept epoch (no metric asked for: the loss)."""
     history, name = result.history, result.main_metric
+    by_loss = not result.config.get("fit", {}).get("metrics")
     figures: list[tuple[Markup, str]] = []
     loss = [*_curves(history, lambda r: r.train_loss, "train", "training"), *_curves(history, lambda r: r.val_loss, "model", "validation")]
     if loss:
         marks = _kept(result, lambda r: r.val_loss)
-        figures.append((plots.learning_curves(loss, "loss", marks, log=_positive(loss)), "Loss on training and validation molecules."))
+        caption = "Loss on training and validation molecules" + ("; the latter chose the kept epoch." if by_loss else ".")
+        figures.append((plots.learning_curves(loss, "loss", marks, log=_positive(loss)), caption))
     curves = _curves(history, lambda r: r.val_metrics.get(name, math.nan), "model", "validation")
     if curves:
         marks = _kept(result, lambda r: r.val_metrics.get(name, math.nan))
         label, log = f"validation {metric(name).label}", not metric(name).higher_is_better and _positive(curves)
-        caption = f"Validation {metric(name).label}, which chose the kept epoch."
+        caption = f"Validation {metric(name).label}" + ("." if by_loss else ", which chose the kept epoch.")
         figures.append((plots.learning_curves(curves, label, marks, log=log), caption))
     return {"figures": figures, "words": _kept_in_words(result)}
 

@@ -108,10 +108,10 @@ def _against_baseline(result: TrainResult, target: str, name: str, own: scores.S
     if gap == 0:
         return [f"That is exactly what the best baseline reaches: {figure}."]
     sentences = [f"That is {amount} {better} than the best baseline, {figure}."]
-    if gap < 0:
-        sentences.append("On this data the simpler model is the better one.")
     if bounds[0] <= theirs.value <= bounds[1]:
         sentences.append("The baseline lies inside the interval: so few molecules can't tell the two apart.")
+    elif gap < 0:
+        sentences.append("On this data the simpler model is the better one.")
     wins = _wins(result, target, name, baseline, own)
     return [*sentences, *([wins] if wins else [])]
 

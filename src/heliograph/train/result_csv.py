@@ -75,7 +75,8 @@ def read_predictions(path: Path, dtypes: dict[str, str], targets: Sequence[str])
 
 
 def _texts(values: np.ndarray) -> list[str]:
-    return ["" if np.isnan(v) else str(v) for v in values]
+    plain = values.tolist() if values.dtype == np.float64 else list(values)  # a narrower float knows its own shortest text
+    return ["" if v != v else str(v) for v in plain]
 
 
 @contextmanager
