@@ -19,11 +19,11 @@ from tests.graphs import ATOMS, BONDS, awkward
 
 
 @pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-mixed", "bf16-true"])
-@pytest.mark.parametrize("name", ["gin", "schnet"])
+@pytest.mark.parametrize("name", zoo.names())
 def test_precisions(name: str, precision: str) -> None:
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
     torch.manual_seed(0)
-    net = zoo.build(name, Inputs(ATOMS, BONDS, zoo.load(name).GEOMETRY == "required"), 1)
+    net = zoo.build(name, Inputs(ATOMS, BONDS, zoo.load(name).GEOMETRY != "none"), 1)
     model, optimizer = fabric.setup(net, torch.optim.Adam(net.parameters()))
     loss = model(fabric.to_device(awkward().to(dtype=torch.float32)))["y"].float().square().mean()
     fabric.backward(loss)
