@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import smallmol_molecules
+import smallmol_pack
 
 from heliograph.chem import xtb
 from heliograph.errors import StructureError
@@ -32,7 +33,6 @@ SEED = 20240
 FRAMES_EVERY = 20  # every 20th molecule also gets displaced geometries
 AMPLITUDES = (0.02, 0.05, 0.1, 0.15)  # angstrom, standard deviation per coordinate
 FRAMES_PER_AMPLITUDE = 3
-SHIPPED = Path(__file__).parents[1] / "src" / "heliograph" / "data" / "sets" / "smallmol.npz"
 
 
 def one(job: tuple[str, bool]) -> dict[str, Any]:
@@ -113,6 +113,21 @@ def _collect(rows: Iterable[dict[str, Any]], out: Any, total: int) -> None:
             print(f"{k}/{total}  {rate:.2f}/s  {(total - k) / rate / 60:.1f} min left  {dropped} dropped", flush=True)
 
 
+def _method() -> dict[str, Any]:
+    return {
+        "made_by": "scripts/make_smallmol.py",
+        "seed": SEED,
+        "method": "GFN2-xTB (doi:10.1021/acs.jctc.8b01176), tblite defaults: gas phase, 300 K electronic temperature, no spin polarisation",
+        "scc_accuracy": xtb.ACCURACY,
+        "geometry": "lowest of five ETKDGv3 conformers after MMFF94, then relaxed with GFN2-xTB; one conformer and one stereoisomer each",
+        "stationary": f"largest force component below {xtb.FORCE_THRESHOLD} eV/angstrom, checked; curvature not checked",
+        "bonds_checked": f"pairs with a Wiberg bond order above {xtb.BONDED} are the bonds of the SMILES, else dropped",
+        "atomization_energy": "E(molecule) - sum of E(free neutral atom in its ground-state multiplicity): negative where bound",
+        "frames": f"every {FRAMES_EVERY}th molecule, {FRAMES_PER_AMPLITUDE} for each Gaussian amplitude of {AMPLITUDES} angstrom",
+        "hartree_in_ev": xtb.HARTREE,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=["label", "pack"])
@@ -121,6 +136,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.step == "label":
         label(arguments.folder, arguments.jobs)
+    else:
+        smallmol_pack.pack(list(results(arguments.folder)), _method())
 
 
 if __name__ == "__main__":

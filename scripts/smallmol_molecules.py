@@ -22,28 +22,41 @@ EXHAUSTIVE = 3
 QUOTA = {5: 620, 6: 1300, 7: 1950, 8: 2350}  # heavy atoms -> molecules; all that was found below 5
 SHARES = {"aromatic": 0.42, "aliphatic ring": 0.33, "open chain": 0.25}
 
-RINGS = """c1ccccc1 c1ccncc1 c1cncnc1 c1cnccn1 c1ccnnc1 c1ncncn1 c1cc[nH]c1 c1ccoc1 c1ccsc1 c1c[nH]cn1 c1cn[nH]c1 c1cocn1 c1cnoc1 c1cscn1
-c1cnsc1 c1nc[nH]n1 c1cn[nH]n1 c1nnco1 c1nncs1 c1ncno1 c1ncns1 c1conn1 O=c1cccc[nH]1 O=c1ccocc1 O=c1cc[nH]cc1 O=c1cnccn1C O=c1cc[nH][nH]1
-C1CC1 C1CN1 C1CO1 C1CS1 C1CCC1 C1CNC1 C1COC1 C1CSC1 C1CCCC1 C1CCNC1 C1CCOC1 C1CCSC1 C1COCO1 C1=CCCC1 C1=CCNC1 C1=COCC1 C1=NCCC1
-C1=NCCN1 C1=NCCO1 C1=NCCS1 O=C1CCCN1 O=C1CCCO1 O=C1CCNC1 O=C1C=CCC1 C1CCCCC1 C1CCNCC1 C1CCOCC1 C1CCSCC1 C1CNCCN1 C1COCCN1 C1COCCO1
-C1CSCCN1 C1=CCCCC1 C1=CCNCC1 C1=CCOCC1 O=C1CCCCC1 O=C1CCCCN1 O=C1CCCCO1 O=C1CNCCN1 O=C1C=CCCC1 O=C1CCNCC1 C1CCCCCC1 C1CCNCCC1 C1CCOCCC1 C1=CCCCCC1
-c1cc2sccc2s1 c1cn2ccsc2n1 c1cc2cc[nH]c2[nH]1 c1cc2occc2o1 c1cn2ccoc2n1 c1cc2[nH]ncc2s1 c1cn2ncnc2s1 c1cn2nccc2[nH]1 c1cc2n(c1)CCC2 c1ncc2n1CCC2
-C1CC2CC2C1 C1CC2CC2N1 C1CC2OC2C1 C1CCC2OC2C1 C1CCC2CC2C1 C1CC2CCC1C2 C1CC2CCC1O2 C1CC2CCC1N2 C1CC2CCC2C1 C1CC2CCCC2C1 C1CC2CNCC2C1 C1CC2COCC2O1
-C1CC2(C1)CC2 C1CC2(C1)CCC2 C1CC2(C1)CNC2 C1CC2(C1)COC2 C1CC2(CC2)CN1 C1CC2(CC2)CO1 C1CC2CCC1CC2 C1CN2CCC1CC2 C1CN2CCN1CC2 C1CC2CC=CC2C1 C1=CC2CCC1C2""".split()
+RINGS = [
+    "c1ccccc1", "c1ccncc1", "c1cncnc1", "c1cnccn1", "c1ccnnc1", "c1ncncn1", "c1cc[nH]c1", "c1ccoc1", "c1ccsc1", "c1c[nH]cn1",
+    "c1cn[nH]c1", "c1cocn1", "c1cnoc1", "c1cscn1", "c1cnsc1", "c1nc[nH]n1", "c1cn[nH]n1", "c1nnco1", "c1nncs1", "c1ncno1", "c1ncns1",
+    "c1conn1", "O=c1cccc[nH]1", "O=c1ccocc1", "O=c1cc[nH]cc1", "O=c1cnccn1C", "O=c1cc[nH][nH]1", "C1CC1", "C1CN1", "C1CO1", "C1CS1",
+    "C1CCC1", "C1CNC1", "C1COC1", "C1CSC1", "C1CCCC1", "C1CCNC1", "C1CCOC1", "C1CCSC1", "C1COCO1", "C1=CCCC1", "C1=CCNC1", "C1=COCC1",
+    "C1=NCCC1", "C1=NCCN1", "C1=NCCO1", "C1=NCCS1", "O=C1CCCN1", "O=C1CCCO1", "O=C1CCNC1", "O=C1C=CCC1", "C1CCCCC1", "C1CCNCC1",
+    "C1CCOCC1", "C1CCSCC1", "C1CNCCN1", "C1COCCN1", "C1COCCO1", "C1CSCCN1", "C1=CCCCC1", "C1=CCNCC1", "C1=CCOCC1", "O=C1CCCCC1",
+    "O=C1CCCCN1", "O=C1CCCCO1", "O=C1CNCCN1", "O=C1C=CCCC1", "O=C1CCNCC1", "C1CCCCCC1", "C1CCNCCC1", "C1CCOCCC1", "C1=CCCCCC1",
+    "c1cc2sccc2s1", "c1cn2ccsc2n1", "c1cc2cc[nH]c2[nH]1", "c1cc2occc2o1", "c1cn2ccoc2n1", "c1cc2[nH]ncc2s1", "c1cn2ncnc2s1",
+    "c1cn2nccc2[nH]1", "c1cc2n(c1)CCC2", "c1ncc2n1CCC2", "C1CC2CC2C1", "C1CC2CC2N1", "C1CC2OC2C1", "C1CCC2OC2C1", "C1CCC2CC2C1",
+    "C1CC2CCC1C2", "C1CC2CCC1O2", "C1CC2CCC1N2", "C1CC2CCC2C1", "C1CC2CCCC2C1", "C1CC2CNCC2C1", "C1CC2COCC2O1", "C1CC2(C1)CC2",
+    "C1CC2(C1)CCC2", "C1CC2(C1)CNC2", "C1CC2(C1)COC2", "C1CC2(CC2)CN1", "C1CC2(CC2)CO1", "C1CC2CCC1CC2", "C1CN2CCC1CC2", "C1CN2CCN1CC2",
+    "C1CC2CC=CC2C1", "C1=CC2CCC1C2",
+]  # fmt: skip
 
-GROUPS = ["C#N", "C(C)=O", "C=O", "C(=O)O", "C(N)=O", "OC", "N(C)C", "C(F)(F)F", "[N+](=O)[O-]", "S(C)(=O)=O", "S(N)(=O)=O", "SC", "C#C", "C=C", "CC", "C(C)C"]
+GROUPS = [
+    "C#N", "C(C)=O", "C=O", "C(=O)O", "C(N)=O", "OC", "N(C)C", "C(F)(F)F", "[N+](=O)[O-]", "S(C)(=O)=O", "S(N)(=O)=O", "SC", "C#C",
+    "C=C", "CC", "C(C)C",
+]  # fmt: skip
 
 REJECTED = {
     name: [Chem.MolFromSmarts(p) for p in patterns.split()]
     for name, patterns in {
-        "chain of heteroatoms": "[O,S;!a]-[O,S;!a] [#7,#8,#16;!a;!$([N+])]~[#7,#8,#16;!a;!$([N+]);!$(S(=O)=O)]~[#7,#8,#16;!a] "
-        "[n]-[#7,#8,#16;!a]-,=[#7,#8,#16] [!#6]-[F,Cl] [#7;!a]=[#7;!a] [O,S;!a]-[N;!a]-[#7,#8,#16] [#8,#16;!a]-[n,o,s] "
-        "[#7;!a;!$(N=*)]-[#7;!a;!$(N-C=O);!$(N=*)]-[#7] [N;!$([N+])](-[#7,#8])-[#7,#8]",
-        "unstable group": "[CX4]([OH,SH,NH2,NH1;!$(N-C=O);!$(NS=O)])([#7,#8,#16;!$([N+]);!$(S=O)]) [CX4]([F,Cl])[#7,#8,#16;!$(S(=O)=O)] "
-        "[C;!a]=[C;!a]-[OH,SH,NH2,NH1;!$(N-C=O)] [C;!a]=[C;!a]-[F,Cl] [OH,SH]-[C;!a]=[#7] [CX3H1]=S [CX3](=S)([#6])[#6] [CX3]=[NH1;!$(N=C(-N))] "
-        "[CX3](=[O,S,N])[F,Cl] "
-        "[CX2]#[CX2]-[!#6;!#1] [CX2]#[CX2]-[CX2]#[CX2] C=C=C C=C=[O,S,N] N=C=N [#7,#8,#16]-[C;!a]#N [CX4](Cl)(Cl)Cl [#6;X3](=O)-[#6;X3](=O)-[#6;X3]=O "
-        "O=[CX3]([OH])-[OH,NH2,NH1,N,O] [#7,O,S]-[CX3](=O)-[CX3H]=O C(=O)-[SH,S]-C=O [N;X2;!a]=[C;!a]-[F,Cl] [#7]=[#16;X1,X2] [N;!a]-[SX2] [OH]-C=S [SH]-C=O [NX3]-O-[C,c;X3] [NX2]=O [NH]=c [o,s]~[o,s] [OH0;X1]=[SX1] [s]c=O O=c[s] [NX3;!a]-[NX3;!a;R] [OH]-[NX3]-[CX4] [NX3H1,NX3H2]-[NX2]",
+        "chain of heteroatoms":
+            "[O,S;!a]-[O,S;!a] [#7,#8,#16;!a;!$([N+])]~[#7,#8,#16;!a;!$([N+]);!$(S(=O)=O)]~[#7,#8,#16;!a] "
+            "[n]-[#7,#8,#16;!a]-,=[#7,#8,#16] [!#6]-[F,Cl] [#7;!a]=[#7;!a] [O,S;!a]-[N;!a]-[#7,#8,#16] [#8,#16;!a]-[n,o,s] "
+            "[#7;!a;!$(N=*)]-[#7;!a;!$(N-C=O);!$(N=*)]-[#7] [N;!$([N+])](-[#7,#8])-[#7,#8]",
+        "unstable group":
+            "[CX4]([OH,SH,NH2,NH1;!$(N-C=O);!$(NS=O)])([#7,#8,#16;!$([N+]);!$(S=O)]) [CX4]([F,Cl])[#7,#8,#16;!$(S(=O)=O)] "
+            "[C;!a]=[C;!a]-[OH,SH,NH2,NH1;!$(N-C=O)] [C;!a]=[C;!a]-[F,Cl] [OH,SH]-[C;!a]=[#7] [CX3H1]=S [CX3](=S)([#6])[#6] "
+            "[CX3]=[NH1;!$(N=C(-N))] [CX3](=[O,S,N])[F,Cl] [CX2]#[CX2]-[!#6;!#1] [CX2]#[CX2]-[CX2]#[CX2] C=C=C C=C=[O,S,N] N=C=N "
+            "[#7,#8,#16]-[C;!a]#N [CX4](Cl)(Cl)Cl [#6;X3](=O)-[#6;X3](=O)-[#6;X3]=O O=[CX3]([OH])-[OH,NH2,NH1,N,O] "
+            "[#7,O,S]-[CX3](=O)-[CX3H]=O C(=O)-[SH,S]-C=O [N;X2;!a]=[C;!a]-[F,Cl] [#7]=[#16;X1,X2] [N;!a]-[SX2] [OH]-C=S [SH]-C=O "
+            "[NX3]-O-[C,c;X3] [NX2]=O [NH]=c [o,s]~[o,s] [OH0;X1]=[SX1] [s]c=O O=c[s] [NX3;!a]-[NX3;!a;R] [OH]-[NX3]-[CX4] "
+            "[NX3H1,NX3H2]-[NX2]",
         "strained": "[r3]=,:[*] [r3]#* [R]#[R] [r4]=,:[r4] [R]=[#6X2;R]=[R] [R]=[R0]=* [r4;a]",
         "aromatic with five nitrogens or a charge": "n1nnnn1 [+;!$([N+](=O)[O-])] [-;!$([O-][N+]=O)]",
     }.items()
@@ -217,7 +230,9 @@ def kind(molecule: Chem.Mol) -> str:
 
 
 def sample(found: dict[str, Chem.Mol], seed: int, quota: dict[int, int]) -> list[str]:
-    """SMILES, `quota[n]` for n heavy atoms, in the shares SHARES: six tenths from the scaffolds seen five times or more in turn, the rest plainly at random."""
+    """SMILES, `quota[n]` for n heavy atoms, in the shares SHARES: six tenths from the scaffolds seen five times or more in turn,
+    the rest plainly at random.
+    """
     random_ = random.Random(seed)
     chosen: list[str] = []
     for n in sorted({m.GetNumHeavyAtoms() for m in found.values()}):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -127,7 +127,7 @@ class XTB:
             dipole=float(np.linalg.norm(vector)),
             dipole_vector=vector,
             charges=np.array(result["charges"], dtype=np.float64),
-            wiberg=np.asarray(result["bond-orders"], dtype=np.float64).reshape(n, n, -1).sum(axis=2),
+            wiberg=np.array(result["bond-orders"], dtype=np.float64).ravel()[: n * n].reshape(n, n),  # an open shell's spin part follows
             forces=forces,
             steps=steps,
         )
@@ -137,11 +137,11 @@ def _unpaired(z: np.ndarray, charge: int) -> int:
     if len(z) == 1 and charge == 0:
         from ase.data import ground_state_magnetic_moments
 
-        return int(round(float(ground_state_magnetic_moments[int(z[0])])))
+        return round(float(ground_state_magnetic_moments[int(z[0])]))
     return int((int(z.sum()) - charge) % 2)
 
 
-@lru_cache(maxsize=None)
+@cache
 def free_atom_energy(number: int) -> float:
     """GFN2-xTB energy (eV) of the neutral atom with atomic number `number` in the multiplicity of its ground state."""
     return XTB(np.array([number]))(np.zeros((1, 3)))[0]
@@ -212,12 +212,15 @@ def label(structure: Structure, *, optimise: bool = True, seed: int = 0, unpaire
         smiles, z, pos, charge, radicals, bonds = _molecule(structure, seed)
         unpaired = radicals if unpaired is None else unpaired
     _check(z, pos)
-    xtb, steps = XTB(z, charge, unpaired), 0
-    if optimise and len(z) > 1:
-        pos, steps = relax(xtb, pos, model_hessian(z, pos))
-    labels = xtb.labels(pos, smiles, steps)
-    if optimise and labels.max_force > FORCE_THRESHOLD:
-        raise StructureError(f"the largest force after the optimisation is {labels.max_force:.3g} eV/angstrom")
+    xtb = XTB(z, charge, unpaired)
+    labels, steps = None, 0
+    while labels is None or (optimise and labels.max_force > FORCE_THRESHOLD):  # the SCC's noise may lift a force that just passed
+        if optimise and len(z) > 1:
+            pos, more = relax(xtb, pos, model_hessian(z, pos))
+            steps += more
+        if steps > MAX_STEPS or (labels is not None and len(z) == 1):
+            raise StructureError(f"no stationary point in {MAX_STEPS} steps")
+        labels = xtb.labels(pos, smiles, steps)
     if optimise and bonds is not None:
         found = {(int(i), int(j)) for i, j in zip(*np.nonzero(np.triu(labels.wiberg > BONDED, 1)), strict=True)}
         if found != bonds:
@@ -243,10 +246,7 @@ def _molecule(structure: str | MolBlock, seed: int) -> tuple[str, np.ndarray, np
     from rdkit import Chem, RDLogger
 
     RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
-    if isinstance(structure, MolBlock):
-        molecule = Chem.MolFromMolBlock(structure.text, removeHs=False)
-    else:
-        molecule = Chem.MolFromSmiles(structure)
+    molecule: Any = Chem.MolFromSmiles(structure) if isinstance(structure, str) else Chem.MolFromMolBlock(structure.text, removeHs=False)
     if molecule is None:
         raise StructureError("RDKit can't read the molecule")
     if molecule.GetNumAtoms() == 0:
@@ -277,11 +277,15 @@ def _molecule(structure: str | MolBlock, seed: int) -> tuple[str, np.ndarray, np
 
 def _embed(molecule: Any, seed: int) -> None:
     """Give an RDKit molecule with hydrogens one conformer: the lowest of five after MMFF94 (UFF where MMFF lacks a type)."""
-    try:
-        energies = _conformers(molecule, seed)
-    except RuntimeError as error:  # RDKit's optimiser gives up with an invariant violation now and then
-        raise StructureError(f"no 3D conformer found (ETKDG): {' '.join(str(error).split())[:100]}") from error
-    if not energies:
+    energies: dict[int, float] = {}
+    for small_rings, anywhere in ((True, False), (True, True), (False, False), (False, True)):
+        try:
+            energies = _conformers(molecule, seed, small_rings, anywhere)
+        except RuntimeError:  # RDKit's optimiser ends with an invariant violation for some small rings
+            continue
+        if energies:
+            break
+    else:
         raise StructureError("no 3D conformer found (ETKDG)")
     best = min(energies, key=lambda i: energies[i])
     for other in energies:
@@ -289,17 +293,15 @@ def _embed(molecule: Any, seed: int) -> None:
             molecule.RemoveConformer(other)
 
 
-def _conformers(molecule: Any, seed: int) -> dict[int, float]:
-    """Conformer id -> force field energy of up to five relaxed conformers, added to the molecule."""
+def _conformers(molecule: Any, seed: int, small_rings: bool, anywhere: bool) -> dict[int, float]:
+    """Conformer id -> force field energy of up to five relaxed conformers, added to the molecule in place of what it had."""
     from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-    options = rdDistGeom.ETKDGv3()
+    options: Any = rdDistGeom.ETKDGv3()
     options.randomSeed = seed
-    options.useSmallRingTorsions = True
+    options.useSmallRingTorsions = small_rings
+    options.useRandomCoords = anywhere
     ids = list(rdDistGeom.EmbedMultipleConfs(molecule, 5, options))
-    if not ids:
-        options.useRandomCoords = True
-        ids = list(rdDistGeom.EmbedMultipleConfs(molecule, 5, options))
     if not ids or molecule.GetNumAtoms() == 1:
         return dict.fromkeys(ids, 0.0)
     if rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule):
