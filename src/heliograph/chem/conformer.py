@@ -29,7 +29,8 @@ def embed(mol: Chem.Mol, seed: int, seconds: int = 20) -> np.ndarray:
     with rdBase.BlockLogs():
         for random_coordinates in (False, True):
             parameters = rdDistGeom.ETKDGv3()
-            parameters.randomSeed = seed  # type: ignore[assignment]
+            # RDKit's -1 means "not seeded", its 0 and 1 are the same
+            parameters.randomSeed = seed % (2**31 - 2) + 1  # type: ignore[assignment]
             parameters.useRandomCoords = random_coordinates  # type: ignore[assignment]
             parameters.timeout = seconds  # type: ignore[assignment]
             parameters.numThreads = 1  # type: ignore[assignment]

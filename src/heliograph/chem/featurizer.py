@@ -24,7 +24,7 @@ from heliograph.chem.elements import NUMBERS, masses
 from heliograph.errors import DataError, UsageError, suggest
 
 CHARGE_ZERO = 128  # code of charge 0: charges -128 .. 127
-NEUTRONS_ZERO = 77  # isotope code = mass number - Z + 77; 0 = no isotope label; 1 .. 255 cover every nuclide known and most labels
+NEUTRONS_ZERO = 50  # isotope code = mass number - Z + 50, within 1 .. 255: every nuclide known and most labels; 0 = no label
 
 
 @dataclass(frozen=True, slots=True)

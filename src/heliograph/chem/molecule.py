@@ -238,7 +238,7 @@ class _Reader:
         return bytes(list(map(Chem.Atom.GetIsAromatic, self.atoms)))
 
     def isotope(self) -> bytes:
-        """0 without a label, else mass number - Z + 77, held within 1 .. 255."""
+        """0 without a label, else mass number - Z + 50, held within 1 .. 255."""
         if not self.may_have_isotopes:
             return self.zeros()
         pairs = zip(self.z, map(Chem.Atom.GetIsotope, self.atoms), strict=True)

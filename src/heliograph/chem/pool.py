@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 Outcome = tuple[Record, "Molecule | None", str]
 _SMALL = {"none": 500, "given": 500, "embed": 24}  # fewer rows than this are done before a worker has started
 _CHUNK = {"none": 200, "given": 200, "embed": 16}
+_PROGRAM = ("-m", "heliograph.chem.worker")
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _AHEAD = 4  # chunks under way or waiting, per worker
 
 
@@ -181,7 +183,7 @@ class _Worker:
                 if self._closed:
                     raise HeliographError("featurization was interrupted")
                 self._process = process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "heliograph.chem.worker"],
+                    [sys.executable, "-P", *_PROGRAM],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -211,9 +213,6 @@ class _Worker:
                     pipe.close()
             except (OSError, ValueError):  # what was still to be written has no reader any more
                 continue
-
-
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def _molecule(result: Any) -> Molecule | str | None:
