@@ -25,9 +25,10 @@ Config = Callable[..., TrainConfig]
 SCRIPT = """
 import sys
 from pathlib import Path
+import heliograph.train.assemble as a
 import heliograph.train.run as r
 from heliograph.train import toml
-r.SAVE_EVERY = float(sys.argv[2])
+a.SAVE_EVERY = float(sys.argv[2])
 r.run(toml.load(Path(sys.argv[1])).model_copy(update={"output_dir": Path(sys.argv[3])}), resume=True)
 """
 
@@ -49,7 +50,7 @@ class Stop(Exception):
 @pytest.mark.parametrize("changes", [{}, {"ema": 0.9, "ensemble_size": 2, "weight_decay": 0.01}, {"arch": "gin"}, {"precision": "64"}])
 def test_stopped_anywhere(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]) -> None:
     """Stopped after steps 1, 4, 6 and 8 of 9 a member, within and at ends of epochs, saving at every step."""
-    monkeypatch.setattr("heliograph.train.run.SAVE_EVERY", -1.0)
+    monkeypatch.setattr("heliograph.train.assemble.SAVE_EVERY", -1.0)
     whole = config(output_dir=tmp_path / "whole", **changes)
     run(whole)
     original = Member.step
@@ -138,7 +139,7 @@ def test_the_table_has_changed_since(config: Config, table: Path, monkeypatch: p
         raise Stop
 
     monkeypatch.setattr(Member, "_validate", stop)
-    monkeypatch.setattr("heliograph.train.run.SAVE_EVERY", -1.0)
+    monkeypatch.setattr("heliograph.train.assemble.SAVE_EVERY", -1.0)
     with pytest.raises(Stop):
         run(config())
     table.write_text(table.read_text().replace("CCO,3.", "CCO,4."))

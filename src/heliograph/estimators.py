@@ -1,0 +1,233 @@
+"""scikit-learn estimators over structures: SMILES, RDKit molecules, ASE atoms.
+
+    model = MoleculeRegressor(epochs=30).fit(smiles, y)
+    y, std = model.predict(["CCO", "c1ccccc1"], return_std=True)
+
+They work where scikit-learn's do: `Pipeline`, `cross_val_score`, `GridSearchCV`, `clone`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import NotFittedError
+
+from heliograph import zoo
+from heliograph.data.record import Geometry, MolBlock, Structure
+from heliograph.data.splits import random_split
+from heliograph.data.store import Store
+from heliograph.errors import DataError, StructureError, UsageError
+from heliograph.predictor import Answers, Predictor, ensemble
+from heliograph.predictor import modelfile as files
+from heliograph.predictor.task import Task
+from heliograph.train import members
+from heliograph.train.assemble import assemble
+from heliograph.train.config import DataConfig, FitConfig, ModelConfig
+from heliograph.train.data import featurizer_for
+from heliograph.train.job import Job
+from heliograph.train.progress import silent
+from heliograph.train.targets import Labels
+
+
+class _MoleculeEstimator(BaseEstimator):
+    """What regressor and classifier share. Fitted: `predictors_` (one per member), `notes_`, `history_`, `reasons_` ("" = used)."""
+
+    def __init__(
+        self,
+        arch: str = "dmpnn",
+        arch_args: dict[str, Any] | None = None,
+        geometry: str = "auto",
+        ensemble_size: int = 1,
+        validation_fraction: float = 0.1,
+        epochs: int = 50,
+        fit_args: dict[str, Any] | None = None,
+        random_state: int = 0,
+    ):
+        self.arch = arch
+        self.arch_args = arch_args
+        self.geometry = geometry
+        self.ensemble_size = ensemble_size
+        self.validation_fraction = validation_fraction
+        self.epochs = epochs
+        self.fit_args = fit_args
+        self.random_state = random_state
+
+    def _fit(self, X: Iterable[Any], y: np.ndarray, task: Task, sample_weight: Any) -> Any:
+        """Train on structures `X` [n] and labels `y` [n, T] (NaN = missing)."""
+        structures = _one_column(X)
+        if len(structures) != len(y):
+            raise DataError(f"X has {len(structures)} structures and y has {len(y)} rows; they must be as many")
+        module = zoo.load(self.arch)
+        store, used, notes = self._featurize(structures, module)
+        weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        if weights.shape != (len(y),) or not np.isfinite(weights).all() or (weights < 0).any():
+            raise DataError(f"sample_weight must be {len(y)} numbers >= 0, got an array of shape {weights.shape}")
+        labels, weights = Labels(task, y[used]), weights[used]
+        job, decided = assemble(
+            module, store, labels, weights, self._parts(labels.y), self._model(), self._settings(), about={"data": "scikit-learn"}
+        )
+        counters, trained = members.train(job, silent())
+        self.predictors_ = [_predictor(job, member) for member in trained]
+        self.history_ = counters.history
+        self.notes_ = [*notes, *decided]
+        self.n_outputs_ = y.shape[1]
+        return self
+
+    def _model(self) -> ModelConfig:
+        return ModelConfig(arch=self.arch, arch_args=self.arch_args or {}, ensemble_size=self.ensemble_size)
+
+    def _settings(self) -> FitConfig:
+        given = dict(self.fit_args or {})
+        for name in given:
+            if name not in FitConfig.model_fields or name in ("epochs", "seed", "budget", "devices", "baselines"):
+                raise UsageError(f"fit_args[{name!r}]: no such setting; known: {', '.join(sorted(FitConfig.model_fields))}")
+        return FitConfig(**given, epochs=self.epochs, seed=int(self.random_state or 0))
+
+    def _featurize(self, structures: list[Any], module: Any) -> tuple[Store, np.ndarray, list[str]]:
+        """The store of the usable ones, which they are, and what was decided. Warns of those that are not."""
+        from heliograph.chem import featurize, to_structure
+        from heliograph.chem.reasons import count
+
+        self.reasons_ = [""] * len(structures)
+        plain: list[Structure | None] = []
+        for k, item in enumerate(structures):
+            try:
+                plain.append(to_structure(item))
+            except StructureError as error:
+                plain.append(None)
+                self.reasons_[k] = str(error)
+        data = DataConfig(data_path=Path("X"), geometry=self.geometry)  # type: ignore[arg-type]
+        featurizer, notes = featurizer_for(data, module, _kind(plain), self.arch)
+        molecules, used = [], []
+        for k, structure in enumerate(plain):
+            if structure is None:
+                continue
+            try:
+                molecules.append(featurize(structure, featurizer, scaffold=False))
+                used.append(k)
+            except StructureError as error:
+                self.reasons_[k] = str(error)
+        bad = [reason for reason in self.reasons_ if reason]
+        counts = ", ".join(f"{n} {why}" for why, n in count(bad).items())
+        if not molecules:
+            raise DataError(f"none of the {len(structures)} structures can be used: {counts or 'X is empty'}")
+        if bad:
+            warnings.warn(f"{len(bad)} of {len(structures)} structures can't be used and are left out: {counts}", UserWarning, stacklevel=4)
+        return Store.build(molecules, featurizer), np.array(used), notes
+
+    def _parts(self, y: np.ndarray) -> dict[str, np.ndarray]:
+        rows = np.flatnonzero(np.isfinite(y).any(1))
+        share = self.validation_fraction
+        if not 0.0 <= share < 1.0:
+            raise UsageError(f"validation_fraction is at least 0 and less than 1; got {share}")
+        if share == 0.0 or round(share * len(rows)) == 0:  # too few to validate: the last epoch's weights are kept
+            return {"train": rows, "val": rows[:0], "test": rows[:0]}
+        parts = random_split(len(rows), (1.0 - share, share, 0.0), int(self.random_state or 0))
+        return {part: rows[chosen] for part, chosen in parts.items()}
+
+    def _answers(self, X: Iterable[Any]) -> Answers:
+        if not hasattr(self, "predictors_"):
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit(X, y) first")
+        return ensemble(self.predictors_, _one_column(X))
+
+
+class MoleculeRegressor(RegressorMixin, _MoleculeEstimator):
+    """Regression over structures with a message passing network.
+
+    `arch`, `arch_args`: a file of the zoo and arguments of its `build`. `geometry`: "auto", "none", "given", "embed". `fit_args`: other
+    settings of `heliograph.train.FitConfig` (batch_size, max_lr, loss, patience ...). `validation_fraction` of the data chooses the
+    best epoch (0: the last one is kept). A structure that can't be used is left out of `fit` with a warning and is NaN in `predict`.
+    """
+
+    def fit(self, X: Iterable[Any], y: Any, sample_weight: Any = None) -> MoleculeRegressor:
+        """Train on n structures and `y` [n] or [n, T] (NaN = missing). Raises DataError, UsageError."""
+        try:
+            labels = np.asarray(y, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise DataError("y must be numbers; for classes use MoleculeClassifier") from None
+        self._flat = labels.ndim == 1
+        labels = labels[:, None] if self._flat else labels
+        if labels.ndim != 2 or np.isinf(labels).any():
+            raise DataError(f"y must be finite numbers of shape [n] or [n, T]; got shape {np.shape(y)}{', with infinities' * bool(labels.ndim == 2)}")
+        names = [str(c) for c in getattr(y, "columns", [])] or [str(getattr(y, "name", None) or f"y{t or ''}") for t in range(labels.shape[1])]
+        self._fit(X, labels, Task("regression", tuple(names)), sample_weight)
+        return self
+
+    def predict(self, X: Iterable[Any], return_std: bool = False) -> Any:
+        """[n] or [n, T]. With `return_std` also the spread of the ensemble or, for one member, its error on the validation part."""
+        found = self._answers(X)
+        y = found.y[:, 0] if self._flat else found.y
+        if not return_std:
+            return y
+        std = found.std
+        if std is None:
+            error = self.predictors_[0].document.calibration.get("residual_std") or [np.nan] * found.y.shape[1]
+            std = np.where(np.isnan(found.y), np.nan, np.array(error, dtype=np.float64))
+        return y, (std[:, 0] if self._flat else std)
+
+
+class MoleculeClassifier(ClassifierMixin, _MoleculeEstimator):
+    """Classification over structures, two classes or more; arguments as for `MoleculeRegressor`. Fitted: `classes_`."""
+
+    def fit(self, X: Iterable[Any], y: Any, sample_weight: Any = None) -> MoleculeClassifier:
+        """Train on n structures and their classes `y` [n], of any type that sorts. Raises DataError, UsageError."""
+        labels = np.asarray(y)
+        if labels.ndim != 1:
+            raise DataError(f"y must have shape [n], one class per structure; got {labels.shape}. Fit one classifier per column.")
+        self.classes_, index = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise DataError(f"y has one class only ({self.classes_[:1]}); a classifier needs two or more")
+        kind = "binary" if len(self.classes_) == 2 else "multiclass"
+        task = Task(kind, (str(getattr(y, "name", None) or "y"),), classes=(tuple(str(c) for c in self.classes_),))  # type: ignore[arg-type]
+        self._fit(X, index[:, None].astype(np.float64), task, sample_weight)
+        return self
+
+    def predict_proba(self, X: Iterable[Any]) -> np.ndarray:
+        """[n, C], columns in the order of `classes_`; NaN where a structure can't be used."""
+        found = self._answers(X)
+        if found.probabilities is not None:
+            return found.probabilities[:, 0]
+        return np.column_stack([1.0 - found.y[:, 0], found.y[:, 0]])
+
+    def predict(self, X: Iterable[Any]) -> np.ndarray:
+        """The likeliest class of each, [n]. Raises DataError where a structure can't be used: a class can't be NaN."""
+        structures = _one_column(X)
+        p = self.predict_proba(structures)
+        bad = np.flatnonzero(np.isnan(p[:, 0]))
+        if len(bad):
+            shown = str(structures[bad[0]])[:60]
+            raise DataError(f"{len(bad)} of {len(p)} structures can't be used, the first at {bad[0]} ({shown}); predict_proba gives NaN for them")
+        return np.asarray(self.classes_[p.argmax(1)])
+
+
+def _predictor(job: Job, member: members.Trained) -> Predictor:
+    from heliograph.model import Inputs
+
+    model = zoo.build(job.arch, Inputs(**job.document.inputs), job.task.out, job.document.arch_args)
+    files.fill(model, member.tensors, "memory")
+    return Predictor(model, replace(member.document))
+
+
+def _one_column(X: Iterable[Any]) -> list[Any]:
+    """Structures out of a list, a Series, an array [n] or [n, 1], or a table of one column."""
+    if isinstance(X, str):
+        raise DataError(f"X must be a sequence of structures, got one text ({X[:40]!r}); give [{X[:40]!r}]")
+    if hasattr(X, "to_numpy"):
+        X = X.to_numpy()
+    if isinstance(X, np.ndarray) and X.ndim == 2:
+        if X.shape[1] != 1:
+            raise DataError(f"X must have one column of structures, got {X.shape[1]}; choose it, for instance with a ColumnTransformer")
+        X = X[:, 0]
+    return list(X)
+
+
+def _kind(structures: Sequence[Structure | None]) -> str:
+    """What a table of such structures would be: "xyz", "sdf" or "smiles", by the first one."""
+    first = next((s for s in structures if s is not None), "")
+    return "xyz" if isinstance(first, Geometry) else "sdf" if isinstance(first, MolBlock) else "smiles"

@@ -1,0 +1,107 @@
+"""From molecules, labels and settings to a `Job`: what is decided on the way, and in which words."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from heliograph.data.store import Store
+from heliograph.predictor import Document, composition
+from heliograph.predictor.predictor import source_sum
+from heliograph.predictor.task import Task
+from heliograph.train import loss, metrics, scale
+from heliograph.train.config import FitConfig, ModelConfig
+from heliograph.train.job import Job
+from heliograph.train.scale import Fitted
+from heliograph.train.targets import Labels, check_training_labels
+
+SAVE_EVERY = 60.0  # seconds between two saves of the state, beside those at ends of epochs
+
+
+def assemble(
+    module: ModuleType,
+    store: Store,
+    labels: Labels,
+    weights: np.ndarray,
+    parts: Mapping[str, np.ndarray],
+    model: ModelConfig,
+    fit: FitConfig,
+    *,
+    folder: Path | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> tuple[Job, list[str]]:
+    """The job, and a sentence on each decision that was taken for the user. `module`: the architecture's; `about`: for the model file.
+
+    Raises DataError where the training part teaches nothing, UsageError for a loss or a metric that doesn't fit the task.
+    """
+    task, train = labels.task, parts["train"]
+    notes = check_training_labels(task, labels.y[train])
+    counts = composition(store)
+    fitted = scale.fit(task, labels.y[train], counts[train], model.references)
+    args, more = _arguments(module, model, fitted, task)
+    own = model.arch.endswith(".py")
+    document = Document(
+        arch=Path(model.arch).stem if own else model.arch,
+        arch_args=args,
+        inputs={"nodes": store.featurizer.atom_width, "edges": store.featurizer.bond_width, "geometry": store.has_geometry},
+        featurizer=store.featurizer.to_dict(),
+        task=task.to_dict(),
+        scaling=fitted.scaling.to_dict(),
+        arch_source={"file": Path(model.arch).name, "sha256": source_sum(model.arch)} if own else None,
+        training=dict(about or {}),
+        versions=versions(),
+    )
+    names = metrics.resolve(fit.metrics, task.kind)
+    job = Job(
+        store=store,
+        y=labels.y,
+        weights=weights,
+        composition=counts if fitted.scaling.references else None,
+        parts=dict(parts),
+        task=task,
+        scaling=fitted.scaling,
+        arch=model.arch,
+        document=document,
+        fit=fit,
+        loss=loss.resolve(fit.loss, task.kind),
+        metrics=names,
+        select=names[0] if fit.metrics else "loss",
+        members=model.ensemble_size,
+        folder=folder,
+        save_every=SAVE_EVERY,
+    )
+    return job, [*notes, *fitted.notes, *more]
+
+
+def _arguments(module: ModuleType, model: ModelConfig, fitted: Fitted, task: Task) -> tuple[dict[str, Any], list[str]]:
+    """Arguments of the architecture; where its sum over atoms does not suit intensive targets, the mean."""
+    from heliograph import segment
+
+    args = dict(model.arch_args)
+    parameter = inspect.signature(module.build).parameters.get("aggregate")
+    sums = parameter is not None and parameter.default is segment.sum and module.GEOMETRY == "required"
+    if not sums or "aggregate" in args or not all(fitted.intensive):
+        return args, []
+    what = "The target does not grow" if len(task.targets) == 1 else "The targets do not grow"
+    note = f"{what} with the number of atoms: {model.arch} averages over atoms instead of adding up (--arch-args aggregate=sum: the sum)."
+    return args | {"aggregate": "mean"}, [note]
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that shape a result."""
+    from heliograph import __version__
+
+    found = {"python": ".".join(map(str, sys.version_info[:3])), "heliograph": __version__}
+    for name in ("torch", "numpy", "rdkit", "scikit-learn", "safetensors", "lightning-fabric"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "none"
+    return found
