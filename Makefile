@@ -43,7 +43,7 @@ test-slow: $(VENV)/.development
 	$(BIN)/pytest --shapes -m slow
 
 bench: $(VENV)/.development
-	@for script in bench/*.py; do [ -e "$$script" ] || continue; $(BIN)/python "$$script" || exit 1; done
+	$(BIN)/python bench/training_step.py
 
 docs: $(VENV)/.development
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/test_docs.py
