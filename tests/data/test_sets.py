@@ -19,7 +19,8 @@ import pytest
 
 from heliograph.data import sets
 from heliograph.data.formats import read
-from heliograph.data.sets import convert, download, listing
+from heliograph.data.record import Geometry, MolBlock
+from heliograph.data.sets import convert, download, listing, smallmol
 from heliograph.data.sets.listing import DataSet, RemoteFile
 from heliograph.errors import DataError, HeliographError, UsageError
 
@@ -295,3 +296,95 @@ def test_conversion_is_part_of_fetch(server: Server, tmp_path: Path, monkeypatch
     monkeypatch.setattr(listing, "_SETS", (replace(sets.find("qm7"), files=(file,)),))
     path = sets.fetch("qm7", folder=tmp_path / "out")
     assert gzip.decompress(path.read_bytes()).startswith(b"2\nProperties=species:S:1:pos:R:3 index=0 u0_atom=-4.336")
+
+
+# The set that ships
+
+
+@pytest.fixture(scope="module")
+def molecules() -> smallmol.SmallMol:
+    return smallmol.load()
+
+
+def test_shipped_set_has_what_it_promises(molecules: smallmol.SmallMol) -> None:
+    assert smallmol.PATH.stat().st_size < 5_000_000
+    assert len(molecules) == sets.find("smallmol").records >= 5000
+    assert len(set(molecules.smiles.tolist())) == len(molecules)
+    assert len(molecules.z) == len(molecules.pos) == len(molecules.charges) == molecules.atom_offsets[-1]
+    assert len(molecules.bonds) == len(molecules.bond_order) == molecules.bond_offsets[-1]
+    assert set(np.unique(molecules.z)) == {1, 6, 7, 8, 9, 16, 17}
+    about = molecules.provenance
+    assert about["molecules"] == len(molecules) and about["molecules_tried"] == len(molecules) + sum(about["dropped"].values())
+    assert {"made_by", "seed", "method", "versions", "stationary", "units", "date", "licence", "dropped"} <= set(about)
+    assert sets.find("smallmol").units == smallmol.UNITS
+    with np.load(smallmol.PATH, allow_pickle=False) as file:
+        assert all(file[name].dtype != object for name in file.files)
+
+
+def test_shipped_labels_are_physical(molecules: smallmol.SmallMol) -> None:
+    assert molecules.max_force.max() <= 0.002  # stationary
+    rows = np.repeat(np.arange(len(molecules)), np.diff(molecules.atom_offsets))
+    free = np.bincount(rows, np.array([molecules.atom_energy.get(z, np.nan) for z in range(18)])[molecules.z])
+    np.testing.assert_allclose(molecules.energy - free, molecules.atomization_energy, atol=1e-6)
+    assert molecules.atomization_energy.max() < 0
+    np.testing.assert_allclose(molecules.gap, molecules.lumo - molecules.homo, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(molecules.dipole_vector, axis=1), molecules.dipole, atol=1e-4)
+    charge = np.bincount(rows, molecules.charges)
+    np.testing.assert_allclose(charge, np.bincount(rows, molecules.formal_charge), atol=2e-3)  # each rounded to 1e-4
+    assert molecules.bond_order.min() > 0.5 and molecules.bond_order.max() < 3.2
+
+
+def test_shipped_smiles_are_the_atoms_and_bonds(molecules: smallmol.SmallMol) -> None:
+    from rdkit import Chem
+
+    for row in range(0, len(molecules), 7):
+        smiles = str(molecules.smiles[row])
+        molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
+        assert [atom.GetAtomicNum() for atom in molecule.GetAtoms()] == molecules.z[molecules.atoms(row)].tolist()
+        pairs, orders = molecules.bonds_of(row)
+        assert [(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in molecule.GetBonds()] == list(map(tuple, pairs.tolist()))
+        assert len(orders) == len(pairs) and len(molecules.charges_of(row)) == molecule.GetNumAtoms()
+        block = Chem.MolFromMolBlock(molecules.block(row).text, removeHs=False)
+        Chem.AssignStereochemistryFrom3D(block)
+        assert Chem.MolToSmiles(Chem.RemoveHs(block)) == smiles == Chem.CanonSmiles(smiles)
+        np.testing.assert_allclose(block.GetConformer().GetPositions(), molecules.pos[molecules.atoms(row)], atol=1e-6)
+
+
+def test_displaced_frames_have_forces(molecules: smallmol.SmallMol) -> None:
+    frames = list(molecules.frames())
+    rows = {frame.molecule for frame in frames}
+    assert len(rows) >= 250 and 11 * len(rows) <= len(frames) <= 12 * len(rows)
+    for frame in frames[::10]:
+        assert frame.pos.shape == frame.forces.shape == (len(frame.z), 3)
+        assert frame.energy > molecules.energy[frame.molecule] - 1e-3
+        np.testing.assert_allclose(frame.forces.sum(axis=0), 0, atol=5e-3)
+
+
+def test_records_and_the_readers(molecules: smallmol.SmallMol) -> None:
+    record = next(iter(smallmol.records(targets=("gap",))))
+    assert list(record.targets) == ["gap"] and isinstance(record.structure, MolBlock) and tuple(record.meta) == smallmol.COLUMNS
+    assert float(record.meta["energy"]) == molecules.energy[0]
+    assert next(iter(smallmol.records(structure="smiles"))).structure == molecules.smiles[0]
+    geometry = next(iter(smallmol.records(structure="geometry"))).structure
+    assert isinstance(geometry, Geometry) and len(geometry.z) == len(geometry.pos)
+    with pytest.raises(UsageError, match="did you mean 'energy'"):
+        next(iter(smallmol.records(targets=("enrgy",))))
+    table = read("smallmol")
+    assert table.columns == smallmol.COLUMNS and table.targets == smallmol.COLUMNS[1:]
+    assert sum(1 for _ in table) == len(molecules)
+
+
+def test_shipped_energies_come_out_again(molecules: smallmol.SmallMol) -> None:
+    pytest.importorskip("tblite.interface", reason="tblite is not installed: the shipped energies are not computed anew")
+    from heliograph.chem import xtb
+
+    for row in range(0, len(molecules), len(molecules) // 8):
+        labels = xtb.label(molecules.geometry(row), optimise=False)
+        assert labels.energy == pytest.approx(molecules.energy[row], abs=2e-4)
+        assert labels.atomization_energy == pytest.approx(molecules.atomization_energy[row], abs=2e-4)
+        assert labels.gap == pytest.approx(molecules.gap[row], abs=1e-3) and labels.max_force < 0.004
+        np.testing.assert_allclose(labels.charges, molecules.charges_of(row), atol=1e-3)
+    for frame in list(molecules.frames())[::400]:
+        labels = xtb.label(Geometry(frame.z, frame.pos), optimise=False)
+        assert labels.energy == pytest.approx(frame.energy, abs=2e-4)
+        np.testing.assert_allclose(labels.forces, frame.forces, atol=5e-3)

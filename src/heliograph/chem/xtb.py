@@ -225,7 +225,24 @@ def label(structure: Structure, *, optimise: bool = True, seed: int = 0, unpaire
         found = {(int(i), int(j)) for i, j in zip(*np.nonzero(np.triu(labels.wiberg > BONDED, 1)), strict=True)}
         if found != bonds:
             raise StructureError(f"a bond changed in the optimisation: {len(bonds - found)} broken, {len(found - bonds)} made")
+        if (now := smiles_at(smiles, labels.pos)) != smiles:
+            raise StructureError(f"a stereocentre changed in the optimisation: {smiles} became {now}")
     return labels
+
+
+def smiles_at(smiles: str, pos: np.ndarray) -> str:
+    """`smiles` (as in Labels) with the stereo that it has at the positions [n, 3] of its atoms, hydrogens counted."""
+    from rdkit import Chem
+
+    if not any(mark in smiles for mark in "@/\\"):
+        return smiles
+    molecule: Any = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    conformer = Chem.Conformer(molecule.GetNumAtoms())
+    conformer.Set3D(True)
+    conformer.SetPositions(np.ascontiguousarray(pos, dtype=np.float64))
+    molecule.AddConformer(conformer)
+    Chem.AssignStereochemistryFrom3D(molecule)
+    return str(Chem.MolToSmiles(Chem.RemoveHs(molecule)))
 
 
 def _check(z: np.ndarray, pos: np.ndarray) -> None:
