@@ -10,6 +10,7 @@ import re
 import tarfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -82,7 +83,7 @@ def server() -> Iterator[Server]:
 
 
 def left(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
 
 
 def test_downloads_checks_and_reports(server: Server, tmp_path: Path) -> None:
@@ -156,6 +157,16 @@ def test_without_a_checksum_the_first_download_holds(server: Server, tmp_path: P
     assert left(tmp_path) == ["a.csv.sha256"]
     (tmp_path / "a.csv.sha256").unlink()
     assert download.download(file, tmp_path).read_bytes() == CONTENT[::-1]
+
+
+def test_several_at_once_download_once(server: Server, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl", reason="no file locks on this system")
+    server.files["a.csv"] = CONTENT
+    file = RemoteFile("a.csv", (server.address("a.csv"),), sha256=SHA)
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda _: download.download(file, tmp_path), range(4)))
+    assert server.asked == ["all"] and {path.read_bytes() for path in paths} == {CONTENT}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
 def test_a_folder_that_cannot_be_written(server: Server, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from heliograph.data.sets.listing import RemoteFile
@@ -46,10 +46,14 @@ def download(file: RemoteFile, folder: Path, progress: Progress | None = None) -
                 else:
                     os.replace(part, target)
                     return target
+            raise DataError(_failed(file, failures))
     except OSError as error:
         raise HeliographError(f"can't write {part}: {error.strerror or error}. Free some space or choose another folder.") from error
+
+
+def _failed(file: RemoteFile, failures: list[str]) -> str:
     tried = "\n  ".join(failures)
-    raise DataError(
+    return (
         f"{file.name} could not be downloaded:\n  {tried}\nTry again (it goes on where it stopped), or download it elsewhere and put it "
         f"into a folder that HELIOGRAPH_OFFLINE names."
     )
@@ -57,18 +61,19 @@ def download(file: RemoteFile, folder: Path, progress: Progress | None = None) -
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    """One process at a time, where the system has file locks; the others wait."""
+    """One process at a time, where the system has file locks; the others wait. The lock file goes away with success only: while
+    nothing is there to be found, a new one beside a lock that is held would let two in.
+    """
     try:
         import fcntl
     except ImportError:
         yield
         return
     with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+        with suppress(OSError):  # a network file system may have none
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+        lock.unlink(missing_ok=True)
 
 
 def take(file: RemoteFile, offline: Path, folder: Path) -> Path:
