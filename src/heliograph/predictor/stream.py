@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from heliograph.allocator import keep_freed_memory
 from heliograph.chem.reasons import kind
 from heliograph.data.writer import Writer, open_writer
 from heliograph.errors import DataError, UsageError
@@ -82,6 +83,7 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
     from heliograph.predictor.predictor import open as open_model
 
     _check_output(config, overwrite)
+    keep_freed_memory()
     predictors = open_model(config.model_path, config.arch)
     table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=())
     started = time.monotonic()

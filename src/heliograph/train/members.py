@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from heliograph.allocator import keep_freed_memory
 from heliograph.errors import DataError, UsageError
 from heliograph.predictor.modelfile import Document, tensors_of, write
 from heliograph.train import log, state
@@ -72,6 +73,7 @@ def _on_each(fabric: Fabric, job: Job, about: dict[str, Any]) -> None:
 
 
 def _train(fabric: Fabric, job: Job, progress: Progress, about: dict[str, Any]) -> tuple[Counters, list[Trained]]:
+    keep_freed_memory()
     counters, tensors = _start(fabric, job, about)
     finished: list[Trained] = []
     while counters.member < job.members:
