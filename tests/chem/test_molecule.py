@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
 
-from heliograph.chem import from_ase, to_structure
+from heliograph.chem import from_ase, to_graph, to_structure
 from heliograph.chem.featurizer import preset
 from heliograph.chem.molecule import bonded, featurize
 from heliograph.chem.reasons import count, kind
@@ -93,6 +93,14 @@ def test_conformers_are_seeded_and_sensible() -> None:
 def test_what_can_not_be_embedded_has_a_reason(smiles: str) -> None:
     with pytest.raises(StructureError, match=r"structure could not be embedded in 3D: "):
         featurize(smiles, SOLID)
+
+
+@pytest.mark.parametrize("smiles", ["[Na+].[Cl-]", "CCO.CCO", "CC(=O)[O-].[NH4+]", "[Na+].[Na+].[O-]S(=O)(=O)[O-]", "C.C.C"])
+def test_molecules_and_ions_of_one_structure_do_not_overlap(smiles: str) -> None:
+    pos = featurize(smiles, SOLID).pos
+    assert pos is not None
+    apart = np.linalg.norm(pos[:, None] - pos[None], axis=-1) + 9.0 * np.eye(len(pos))
+    assert apart.min() > 0.9 and apart.min(1).max() < 5.0  # angstrom
 
 
 def test_uff_where_mmff_lacks_a_type() -> None:
@@ -188,3 +196,9 @@ def test_charge_of_a_geometry_is_used() -> None:
         charge=1,
     )
     assert Chem.MolToSmiles(Chem.RemoveHs(bonded(ammonium))) == "[NH4+]"
+
+
+def test_a_structure_as_a_graph() -> None:
+    graph = to_graph("CCO")
+    assert graph.topology.n_node.tolist() == [3] and graph.topology.n_edge.tolist() == [4]
+    assert graph.nodes["z"].tolist() == [6, 6, 8] and tuple(graph.edges["edge_attr"].shape) == (4, FLAT.bond_width)

@@ -6,13 +6,15 @@ import csv
 import gzip
 import io
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from heliograph.chem.featurizer import preset
+from heliograph.chem.featurizer import Featurizer, preset
+from heliograph.chem.molecule import featurize
 from heliograph.chem.pool import featurize_table
 from heliograph.chem.reasons import count
 from heliograph.data.formats import read
@@ -244,3 +246,17 @@ def test_a_set_that_was_not_fetched_says_how(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("HELIOGRAPH_CACHE", str(tmp_path))
     with pytest.raises(DataError, match="heliograph data fetch esol"):
         read("esol")
+
+
+def test_smallmol_itself() -> None:
+    """Atoms and bonds come in the order of the set's own SMILES with hydrogens added, so that its labels per atom fit."""
+    if not smallmol.PATH.is_file():
+        pytest.skip("smallmol.npz is not built yet: scripts/make_smallmol.py")
+    solid = Featurizer(preset("table10_1").atoms, preset("table10_1").bonds, hydrogens="explicit", geometry="given")
+    table = read("smallmol")
+    assert table.targets == tuple(smallmol.COLUMNS[1:])
+    for record in islice(table, 0, 3000, 100):
+        assert record.structure is not None
+        molecule, flat = featurize(record.structure, solid), featurize(record.structure, preset("table10_1"))
+        assert molecule.smiles == flat.smiles == record.meta["smiles"]
+        assert molecule.z.tolist() == smallmol.load().geometry(int(record.id)).z.tolist()

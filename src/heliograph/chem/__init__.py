@@ -15,6 +15,7 @@ _WHERE = {
     "draw_svg": "draw",
     "ecfp": "fingerprints",
     "from_ase": "convert",
+    "to_graph": "convert",
     "to_structure": "convert",
 }
 __all__ = sorted(_WHERE)

@@ -12,6 +12,7 @@ from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from heliograph.errors import StructureError
 
+_GAP = 3.0  # angstrom between the molecules or ions of one structure, before they are relaxed together
 MAX_EMBEDDED_ATOMS = 500  # hydrogens counted: distance geometry grows with the cube
 
 
@@ -43,15 +44,39 @@ def embed(mol: Chem.Mol, seed: int, seconds: int = 20) -> np.ndarray:
         else:
             raise StructureError("structure could not be embedded in 3D: no conformer found")
         _relax(mol)
+        if _line_up(mol):
+            _relax(mol, together=True)
     positions = np.asarray(mol.GetConformer().GetPositions(), dtype=np.float64)  # [n, 3]
     if not np.isfinite(positions).all():
         raise StructureError("structure could not be embedded in 3D: positions are not finite")
     return positions
 
 
-def _relax(mol: Chem.Mol) -> None:
-    """A few hundred steps of MMFF94s, of UFF where MMFF lacks an atom type; as embedded where both do."""
+def _line_up(mol: Chem.Mol) -> bool:
+    """Molecules and ions of one structure are embedded each around the origin: set them side by side, the largest first.
+
+    False where there is only one.
+    """
+    fragments = sorted(Chem.GetMolFrags(mol), key=len, reverse=True)
+    if len(fragments) == 1:
+        return False
+    positions = np.array(mol.GetConformer().GetPositions(), dtype=np.float64)
+    edge = 0.0
+    for fragment in fragments:
+        at = list(fragment)
+        positions[at] -= positions[at].mean(0)
+        positions[at, 0] += edge - positions[at, 0].min()
+        edge = positions[at, 0].max() + _GAP
+    mol.GetConformer().SetPositions(positions)
+    return True
+
+
+def _relax(mol: Chem.Mol, together: bool = False) -> None:
+    """A few hundred steps of MMFF94s, of UFF where MMFF lacks an atom type; as embedded where both do.
+
+    `together`: with the forces between the molecules or ions of one structure.
+    """
     if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
-        rdForceFieldHelpers.MMFFOptimizeMolecule(mol, mmffVariant="MMFF94s", maxIters=500)
+        rdForceFieldHelpers.MMFFOptimizeMolecule(mol, mmffVariant="MMFF94s", maxIters=500, ignoreInterfragInteractions=not together)
     elif rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
-        rdForceFieldHelpers.UFFOptimizeMolecule(mol, maxIters=500)
+        rdForceFieldHelpers.UFFOptimizeMolecule(mol, maxIters=500, ignoreInterfragInteractions=not together)

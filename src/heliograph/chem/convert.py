@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rdkit import Chem
 
+from heliograph.chem.featurizer import Featurizer, preset
+from heliograph.chem.molecule import featurize
 from heliograph.data.record import Geometry, MolBlock, Structure
 from heliograph.errors import StructureError
+
+if TYPE_CHECKING:
+    from heliograph.graph import Graph
 
 
 def to_structure(item: Any) -> Structure:
@@ -48,3 +53,16 @@ def _from_mol(mol: Chem.Mol) -> Structure:
     if mol.GetNumConformers():
         return MolBlock(Chem.MolToV3KMolBlock(mol))
     return str(Chem.MolToSmiles(mol, canonical=False))
+
+
+def to_graph(item: Any, featurizer: Featurizer | None = None) -> Graph:
+    """One structure (anything `to_structure` takes) as a graph with encoded features; `featurizer` None is `preset("table10_1")`.
+
+    Nodes `x` [n, atom_width], `z` [n] and, with geometry, `pos` [n, 3]; edges `edge_attr`, both directions of each bond.
+    Raises StructureError.
+    """
+    from heliograph.data.store import Store
+
+    featurizer = featurizer or preset("table10_1")
+    store = Store.build([featurize(to_structure(item), featurizer)], featurizer)
+    return store.batch(np.array([0]))

@@ -60,7 +60,8 @@ def featurize(structure: Structure, featurizer: Featurizer, *, scaffold: bool = 
             return _atoms_alone(structure, featurizer)
         mol = bonded(structure)
         if featurizer.hydrogens == "implicit":
-            mol = _without_hydrogens(mol)
+            with rdBase.BlockLogs():
+                mol = _without_hydrogens(mol)
     elif isinstance(structure, MolBlock):
         mol = parse_block(structure, remove_hydrogens=featurizer.hydrogens == "implicit")
     elif isinstance(structure, str):
@@ -68,7 +69,8 @@ def featurize(structure: Structure, featurizer: Featurizer, *, scaffold: bool = 
     else:
         raise StructureError(f"not a structure: {type(structure).__name__}")
     try:
-        return from_mol(mol, featurizer, scaffold=scaffold, text=structure if isinstance(structure, str) else None)
+        with rdBase.BlockLogs():
+            return from_mol(mol, featurizer, scaffold=scaffold, text=structure if isinstance(structure, str) else None)
     except (RuntimeError, ValueError) as error:  # RDKit's own checks, which have no family of their own
         raise StructureError(f"could not be featurized: {(str(error).strip().splitlines() or ['?'])[0][:100]}") from None
 
@@ -153,8 +155,7 @@ def _atoms_alone(geometry: Geometry, featurizer: Featurizer) -> Molecule:
 
 def _without_hydrogens(mol: Chem.Mol) -> Chem.Mol:
     try:
-        with rdBase.BlockLogs():
-            return Chem.RemoveHs(mol)
+        return Chem.RemoveHs(mol)
     except (RuntimeError, ValueError):  # a hydrogen that RDKit can't fold into its neighbour stays an atom
         return mol
 

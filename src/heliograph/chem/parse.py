@@ -50,14 +50,14 @@ def parse_block(block: MolBlock, remove_hydrogens: bool) -> Chem.Mol:
     try:
         with rdBase.BlockLogs():
             mol = read()
+            if mol is not None and mol.GetNumConformers() and mol.GetConformer().Is3D():
+                Chem.AssignStereochemistryFrom3D(mol)
     except UnicodeEncodeError:
         raise StructureError("not a valid MDL block: bytes that are not UTF-8") from None
     except (RuntimeError, ValueError) as error:
         raise StructureError(f"not a valid MDL block: {_short(str(error))}") from None
     if mol is None:
         raise StructureError(f"not a valid MDL block: {_why(read)}")
-    if mol.GetNumConformers() and mol.GetConformer().Is3D():
-        Chem.AssignStereochemistryFrom3D(mol)
     return _checked(mol)
 
 

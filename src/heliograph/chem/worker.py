@@ -41,7 +41,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not mix with the answers
     from heliograph.chem.featurizer import Featurizer
-    from heliograph.chem.molecule import Molecule
+    from heliograph.chem.molecule import Molecule  # RDKit is loaded before the first structure's time runs
 
     def plain(result: Molecule | str | None) -> tuple[object, ...] | str | None:
         if isinstance(result, Molecule):
@@ -56,6 +56,7 @@ def main() -> None:
         settings, scaffold = pickle.load(requests)
         featurizer = Featurizer.from_dict(settings)
         send("ready")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # up to here it explains a failed start; a library's chatter nobody reads
         while True:
             structures, one_by_one = pickle.load(requests)
             if one_by_one:
