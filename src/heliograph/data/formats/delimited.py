@@ -116,11 +116,16 @@ class _Lines:
                 fields = _quoted("\n".join([line, *more]), delimiter)
             except csv.Error:
                 continue
-            if len(fields) == n:
+            if len(fields) == n and not _looks_like_rows(more[:-1], delimiter, n):
                 self._taken += len(more)
                 return fields, ""
         self._ahead.extendleft(reversed(more))
         return None
+
+
+def _looks_like_rows(between: list[str], delimiter: str, n: int) -> bool:
+    """Lines between two quotes that are rows themselves, most of them: then the quotes are two damaged rows, not one long field."""
+    return len(between) > 1 and sum(line.count(delimiter) == n - 1 for line in between) > len(between) / 2
 
 
 def _quoted(text: str, delimiter: str) -> list[str]:
