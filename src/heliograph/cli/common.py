@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import time
 import traceback
@@ -45,6 +46,8 @@ def guarded(verbose: bool, interrupted: Callable[[], str] = lambda: "interrupted
     except OSError as error:
         _fail(f"Error: {_os_error(error)}", 1, verbose)
     except Exception as error:
+        if os.strerror(errno.ENOSPC) in str(error):  # a library's own error for a full disk
+            _fail(f"Error: {_os_error(OSError(errno.ENOSPC, ''))}", 1, verbose)
         hint = "" if verbose else "\nThis should not happen. Run it again with --verbose for the traceback, and please report it."
         _fail(f"Unexpected {type(error).__name__}: {_first_line(error)}{hint}", 1, verbose)
 
@@ -52,7 +55,7 @@ def guarded(verbose: bool, interrupted: Callable[[], str] = lambda: "interrupted
 def _os_error(error: OSError) -> str:
     where = f" {error.filename}" if error.filename else ""
     if error.errno == errno.ENOSPC:
-        return f"no space left on the disk{' for' + where if where else ''}. Free some space or choose another folder with -o."
+        return f"no space left on the disk{' for' + where if where else ''}: nothing half-written was kept. Free some space or choose another folder with -o."
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"not allowed to write or read{where} ({error.strerror}). Choose another folder, or change its permissions."
     return f"{error.strerror or error}{':' + where if where else ''}"
