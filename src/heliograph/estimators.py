@@ -154,9 +154,11 @@ class MoleculeRegressor(RegressorMixin, _MoleculeEstimator):
         self._flat = labels.ndim == 1
         labels = labels[:, None] if self._flat else labels
         if labels.ndim != 2 or np.isinf(labels).any():
-            raise DataError(f"y must be finite numbers of shape [n] or [n, T]; got shape {np.shape(y)}{', with infinities' * bool(labels.ndim == 2)}")
-        names = [str(c) for c in getattr(y, "columns", [])] or [str(getattr(y, "name", None) or f"y{t or ''}") for t in range(labels.shape[1])]
-        self._fit(X, labels, Task("regression", tuple(names)), sample_weight)
+            raise DataError(f"y must be finite numbers (NaN = missing) of shape [n] or [n, T]; got an array of shape {np.shape(y)}")
+        names = getattr(y, "columns", None)
+        if names is None:
+            names = [getattr(y, "name", None) or "y"] if self._flat else [f"y{t}" for t in range(labels.shape[1])]
+        self._fit(X, labels, Task("regression", tuple(str(name) for name in names)), sample_weight)
         return self
 
     def predict(self, X: Iterable[Any], return_std: bool = False) -> Any:
@@ -202,7 +204,7 @@ class MoleculeClassifier(ClassifierMixin, _MoleculeEstimator):
         bad = np.flatnonzero(np.isnan(p[:, 0]))
         if len(bad):
             shown = str(structures[bad[0]])[:60]
-            raise DataError(f"{len(bad)} of {len(p)} structures can't be used, the first at {bad[0]} ({shown}); predict_proba gives NaN for them")
+            raise DataError(f"{len(bad)} of {len(p)} structures can't be used, the first at {bad[0]} ({shown}): predict_proba has NaN")
         return np.asarray(self.classes_[p.argmax(1)])
 
 

@@ -19,14 +19,14 @@ from heliograph.train import run as package_run
 from heliograph.train import toml
 from heliograph.train.config import TrainConfig
 from heliograph.train.member import Member
-from heliograph.train.run import run
+from heliograph.train.runner import run
 
 Config = Callable[..., TrainConfig]
 SCRIPT = """
 import sys
 from pathlib import Path
 import heliograph.train.assemble as a
-import heliograph.train.run as r
+import heliograph.train.runner as r
 from heliograph.train import toml
 a.SAVE_EVERY = float(sys.argv[2])
 r.run(toml.load(Path(sys.argv[1])).model_copy(update={"output_dir": Path(sys.argv[3])}), resume=True)

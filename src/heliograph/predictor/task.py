@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -65,7 +65,8 @@ class Task:
         return probabilities.argmax(-1).to(torch.float64).numpy(), probabilities.numpy()
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Plain JSON data."""
+        return {"kind": self.kind, "targets": list(self.targets), "units": list(self.units), "classes": [list(c) for c in self.classes]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Task:

@@ -7,7 +7,7 @@ from typing import Any
 
 from heliograph.train.config import DataConfig, FitConfig, ModelConfig, SplitConfig, TrainConfig
 
-_WHERE = {"run": "run", "TrainResult": "result"}
+_WHERE = {"run": "runner", "TrainResult": "result"}
 __all__ = ["DataConfig", "FitConfig", "ModelConfig", "SplitConfig", "TrainConfig", "TrainResult", "run"]
 
 

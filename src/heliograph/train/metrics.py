@@ -14,6 +14,7 @@ from heliograph.train.result import ALIASES, Metrics, metric
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 
+_SMALLEST = float(np.finfo(np.float64).eps)  # probability that a log loss counts with at least, as scikit-learn does
 DEFAULTS: dict[Kind, tuple[str, ...]] = {
     "regression": ("rmse", "mae", "r2"),
     "binary": ("roc_auc", "pr_auc", "accuracy", "mcc", "log_loss"),
@@ -151,12 +152,12 @@ def _macro_f1(table: np.ndarray) -> float:
 
 
 def _log_loss(truth: np.ndarray, y: np.ndarray) -> float:
-    p = np.clip(np.where(truth > 0.5, y, 1.0 - y), 1e-15, 1.0)
+    p = np.clip(np.where(truth > 0.5, y, 1.0 - y), _SMALLEST, 1.0)
     return float(-np.log(p).mean())
 
 
 def _multi_log_loss(truth: np.ndarray, p: np.ndarray) -> float:
-    return float(-np.log(np.clip(p[np.arange(len(p)), truth], 1e-15, 1.0)).mean())
+    return float(-np.log(np.clip(p[np.arange(len(p)), truth], _SMALLEST, 1.0)).mean())
 
 
 def _one_against_rest(truth: np.ndarray, p: np.ndarray) -> float:

@@ -1,0 +1,260 @@
+"""A model file loads anywhere and predicts the same, or says plainly why not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from heliograph import predictor, zoo
+from heliograph.chem.featurizer import preset
+from heliograph.data.record import Geometry
+from heliograph.errors import ModelFileError, UsageError
+from heliograph.model import Inputs
+from heliograph.predictor import Document, Predictor, Scaling, Task, combine, composition, ensemble, modelfile
+
+HERE = Path(__file__).parent
+SMILES = ["CCO", "c1ccccc1", "not a molecule", "C[N+](C)(C)CC(=O)[O-]", "", "F/C=C/Cl", "[Na+].[Cl-]", "C"]
+
+
+def make(arch: str = "gcn", task: Task | None = None, scaling: Scaling | None = None, seed: int = 0, **args: Any) -> Predictor:
+    """An untrained predictor."""
+    task = task or Task("regression", ("a", "b"), ("eV", ""))
+    featurizer = preset(zoo.load(arch).FEATURIZER)
+    if arch == "schnet":
+        featurizer = replace(featurizer, hydrogens="explicit", geometry="given")
+    inputs = {"nodes": featurizer.atom_width, "edges": featurizer.bond_width, "geometry": arch == "schnet"}
+    torch.manual_seed(seed)
+    model = zoo.build(arch, Inputs(**inputs), task.out, args)
+    scaling = scaling or Scaling.none(len(task.targets))
+    document = Document(arch, args, inputs, featurizer.to_dict(), task.to_dict(), scaling.to_dict(), versions={"heliograph": "0.1.0"})
+    return Predictor(model, document)
+
+
+REFERENCES = Scaling((1.5, -2.0), (0.5, 3.0), {1: (-13.6, 0.0), 6: (-1029.123456789012, 0.0), 8: (0.1, 0.0)})
+
+
+@pytest.mark.parametrize("arch", ["gcn", "dmpnn", "gin", "gilmer"])
+def test_the_file_gives_the_same_predictor(tmp_path: Path, arch: str) -> None:
+    before = make(arch, scaling=REFERENCES, d=8)
+    before.save(tmp_path / "m.safetensors")
+    after = Predictor.load(tmp_path / "m.safetensors")
+    assert after.document == before.document
+    np.testing.assert_array_equal(after.predict(SMILES), before.predict(SMILES))
+    after.save(tmp_path / "n.safetensors")
+    assert (tmp_path / "n.safetensors").read_bytes() == (tmp_path / "m.safetensors").read_bytes()
+
+
+def test_rows_keep_their_place(tmp_path: Path) -> None:
+    found = make(d=8).predict_records(SMILES)
+    assert found.y.shape == (8, 2)
+    assert np.isnan(found.y).any(1).tolist() == [False, False, True, False, True, False, False, False]
+    assert found.reasons[2].startswith("not valid SMILES")
+    assert [bool(r) for r in found.reasons] == np.isnan(found.y).any(1).tolist()
+    assert make(d=8).predict([]).shape == (0, 2)
+    assert np.isnan(make(d=8).predict(["?"])).all()
+    assert make(d=8).predict_records([None]).reasons == ("empty structure",)
+
+
+def test_references_count_hydrogens_that_are_not_nodes() -> None:
+    plain, referenced = make(d=8), make(d=8, scaling=REFERENCES)
+    y = plain.predict(["CCO"])[0] * [0.5, 3.0] + [1.5 + 6 * -13.6 + 2 * -1029.123456789012 + 0.1, -2.0]
+    np.testing.assert_allclose(referenced.predict(["CCO"])[0], y, rtol=1e-12)
+    np.testing.assert_allclose(referenced.predict(["[2H]C([2H])O"]) - plain.predict(["[2H]C([2H])O"]) * [0.5, 3.0],
+                               [[1.5 + 4 * -13.6 - 1029.123456789012 + 0.1, -2.0]], rtol=1e-12)  # fmt: skip
+
+
+def test_positions() -> None:
+    water = Geometry(np.array([8, 1, 1], np.uint8), np.array([[0.0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]))
+    found = make("schnet", d=8, depth=1).predict_records([water, "O"])
+    assert np.isfinite(found.y[0]).all()
+    assert found.reasons[1].startswith("no 3D coordinates")
+
+
+def test_classes() -> None:
+    task = Task("multiclass", ("a", "b"), classes=(("x", "y", "z"), ("no", "yes")))
+    found = make(task=task, d=8).predict_records(SMILES)
+    assert found.probabilities is not None
+    assert found.probabilities.shape == (8, 2, 3)
+    good = [not r for r in found.reasons]
+    np.testing.assert_allclose(found.probabilities[good].sum(-1), 1.0)
+    assert (found.probabilities[good][:, 1, 2] == 0.0).all()
+    np.testing.assert_array_equal(found.y[good], found.probabilities[good].argmax(-1))
+    binary = make(task=Task("binary", ("a",), classes=(("0", "1"),)), d=8).predict(["CCO"])
+    assert 0.0 < binary[0, 0] < 1.0
+
+
+def test_ensemble() -> None:
+    members = [make(seed=k, d=8) for k in range(3)]
+    found = ensemble(members, SMILES)
+    each = np.stack([m.predict(SMILES) for m in members])
+    assert found.std is not None
+    np.testing.assert_allclose(found.y, each.mean(0))
+    np.testing.assert_allclose(found.std, each.std(0), atol=1e-12)
+    task = Task("multiclass", ("a",), classes=(("x", "y", "z"),))
+    both = combine([make(task=task, seed=k, d=8).predict_records(["CCO", "CC"]) for k in range(2)])
+    assert both.probabilities is not None
+    np.testing.assert_array_equal(both.y, both.probabilities.argmax(-1))
+
+
+def test_files_of_a_run_folder(tmp_path: Path) -> None:
+    for k in (0, 1, 10, 2):
+        make(d=4, seed=k).save(tmp_path / f"model_{k}.safetensors")
+    assert [f.stem for f in predictor.files(tmp_path)] == ["model_0", "model_1", "model_2", "model_10"]
+    assert len(predictor.open(tmp_path)) == 4
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelFileError, match=r"no model.safetensors in the folder .*empty"):
+        predictor.open(tmp_path / "empty")
+    (tmp_path / "empty" / "config.toml").touch()
+    with pytest.raises(ModelFileError, match=r"unfinished\? go on with --resume"):
+        predictor.open(tmp_path / "empty")
+
+
+def test_a_store_of_another_featurizer() -> None:
+    from heliograph.chem import featurize
+    from heliograph.data.store import Store
+
+    other = preset("chemprop_v2")
+    store = Store.build([featurize("CCO", other)], other)
+    assert composition(store)[0, [1, 6, 8]].tolist() == [6, 2, 1]
+    with pytest.raises(UsageError, match="another featurizer"):
+        make(d=4).predict_store(store)
+
+
+def document(path: Path) -> dict[str, Any]:
+    with safe_open(path, "pt") as file:
+        return json.loads(file.metadata()["heliograph"])  # type: ignore[no-any-return]
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def truncated_header(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def nearly_nothing(path: Path) -> None:
+    path.write_bytes(b"abc")
+
+
+def flipped_weight(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-50] ^= 1
+    path.write_bytes(data)
+
+
+def changed_document(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b'\\"GIVEN\\"', b'\\"TAKEN\\"').replace(b"gcn", b"gin", 1))
+
+
+def foreign(path: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, path, metadata={"format": "pt"})
+
+
+def pickled(path: Path) -> None:
+    torch.save({"weight": torch.zeros(3)}, path)
+
+
+def text(path: Path) -> None:
+    path.write_text("smiles,y\n" * 10)
+
+
+def rewritten(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+    """The document changed, its sums put right again."""
+    def damage(path: Path) -> None:
+        known, tensors = document(path), modelfile.read(path)[1]
+        change(known)
+        known["sha256"]["document"] = modelfile._sum_of_document(known)
+        save_file(tensors, path, metadata={"heliograph": json.dumps(known)})
+
+    damage.__name__ = change.__name__
+    return damage
+
+
+def future(known: dict[str, Any]) -> None:
+    known["format_version"], known["versions"] = 99, {"heliograph": "9.9"}
+
+
+def no_version(known: dict[str, Any]) -> None:
+    del known["format_version"]
+
+
+def unknown_arch(known: dict[str, Any]) -> None:
+    known["arch"] = "transformer"
+
+
+def path_as_arch(known: dict[str, Any]) -> None:
+    known["arch"] = "/tmp/evil.py"
+
+
+def import_as_arch(known: dict[str, Any]) -> None:
+    known["arch"] = "os.path"
+
+
+def other_arguments(known: dict[str, Any]) -> None:
+    known["arch_args"] = {"d": 5}
+
+
+def unknown_argument(known: dict[str, Any]) -> None:
+    known["arch_args"] = {"width": 5}
+
+
+def unknown_feature(known: dict[str, Any]) -> None:
+    known["featurizer"]["atoms"] = ["smell"]
+
+
+def surplus(known: dict[str, Any]) -> None:
+    known["colour"] = "red"
+
+
+@pytest.mark.parametrize(("damage", "message"), [
+    (truncated, "is truncated or damaged"), (truncated_header, "is truncated or damaged"), (nearly_nothing, "is truncated: it has 3 bytes"),
+    (flipped_weight, "is damaged: SHA-256 of its tensors"), (changed_document, "is damaged: SHA-256 of its document"),
+    (foreign, "not one of heliograph's"), (pickled, r"a zip archive, as torch.save writes \(pickle is never loaded\)"),
+    (text, "not a safetensors file"),
+    (rewritten(future), r"has format 99, written by heliograph 9.9; this version reads up to format 1. Update with: pip install -U heliograph"),
+    (rewritten(no_version), "no format version"), (rewritten(unknown_arch), "architecture 'transformer', which this version has not"),
+    (rewritten(path_as_arch), "which this version has not"), (rewritten(import_as_arch), "which this version has not"),
+    (rewritten(other_arguments), "don't fit the architecture"), (rewritten(unknown_argument), "can't be used by this version"),
+    (rewritten(unknown_feature), "can't be used by this version"), (rewritten(surplus), "does not fit format 1"),
+    (Path.unlink, "no such file"),
+])  # fmt: skip
+def test_files_that_cannot_be_used(tmp_path: Path, damage: Callable[[Path], None], message: str) -> None:
+    path = tmp_path / "model.safetensors"
+    make(d=8).save(path)
+    damage(path)
+    with pytest.raises(ModelFileError, match=message):
+        Predictor.load(path)
+
+
+def test_tied_layers_are_stored_once(tmp_path: Path) -> None:
+    made = make("gilmer", d=4, steps=5)
+    made.save(tmp_path / "m.safetensors")
+    with safe_open(tmp_path / "m.safetensors", "pt") as file:
+        assert len([name for name in file.keys() if name.startswith("layers.")]) == len(list(made.model.layers[0].parameters()))  # noqa: SIM118
+
+
+@pytest.mark.parametrize("path", sorted((HERE / "files").glob("*.safetensors")), ids=lambda p: p.stem)
+def test_released_files_keep_loading(path: Path) -> None:
+    """A file of each format version, and the predictions that it made on the day it was written."""
+    expected = json.loads(path.with_suffix(".json").read_text())
+    y = Predictor.load(path).predict(expected["smiles"])
+    np.testing.assert_allclose(y, np.array(expected["y"], dtype=np.float64), rtol=1e-5, atol=1e-6)
+
+
+def test_loading_needs_no_rdkit() -> None:
+    """Training and the file itself need the store and numpy; structures alone need RDKit."""
+    path = next((HERE / "files").glob("*.safetensors"))
+    code = f"import sys; from heliograph.predictor import Predictor; Predictor.load({str(path)!r}); sys.exit('rdkit' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
