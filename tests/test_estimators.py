@@ -1,0 +1,134 @@
+"""The estimators keep scikit-learn's promises."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from heliograph import MoleculeClassifier, MoleculeRegressor
+from heliograph.errors import DataError, UsageError
+from tests.train.conftest import MOLECULES
+
+Y = np.array([float(len(s)) for s in MOLECULES])
+FAST = {"arch": "gcn", "arch_args": {"d": 16, "depth": 2}, "epochs": 2}
+
+
+def swap(X: list[str]) -> list[str]:
+    return [s.replace("F", "Cl") for s in X]
+
+
+@pytest.mark.parametrize("kind", [MoleculeRegressor, MoleculeClassifier])
+def test_init_stores_arguments_and_nothing_else(kind: type) -> None:
+    given = {name: object() for name in inspect.signature(kind).parameters}
+    assert vars(kind(**given)) == given
+    made = kind(epochs=7, arch_args={"d": 3})
+    assert clone(made).get_params() == made.get_params()
+    with pytest.raises(NotFittedError, match=r"call fit\(X, y\) first"):
+        made.predict(["C"])
+
+
+def test_regressor() -> None:
+    model = MoleculeRegressor(**FAST)
+    assert is_regressor(model)
+    assert model.fit(MOLECULES, Y) is model
+    y, std = model.predict(MOLECULES[:3], return_std=True)
+    assert y.shape == std.shape == (3,)
+    assert (std > 0).all()
+    np.testing.assert_array_equal(model.predict(MOLECULES[:3]), y)
+    np.testing.assert_array_equal(clone(model).fit(MOLECULES, Y).predict(MOLECULES[:3]), y)
+    assert not np.array_equal(MoleculeRegressor(**FAST, random_state=1).fit(MOLECULES, Y).predict(MOLECULES[:3]), y)
+    assert len(model.history_) == 2
+
+
+def test_several_targets_with_gaps_and_an_ensemble() -> None:
+    labels = np.column_stack([Y, -Y])
+    labels[::4, 1] = np.nan
+    model = MoleculeRegressor(**FAST, ensemble_size=2).fit(MOLECULES, labels, sample_weight=np.ones(len(Y)))
+    y, std = model.predict(np.array(MOLECULES[:5])[:, None], return_std=True)
+    assert y.shape == std.shape == (5, 2)
+    assert len(model.predictors_) == 2
+    np.testing.assert_allclose(y, np.mean([p.predict(MOLECULES[:5]) for p in model.predictors_], axis=0))
+
+
+def test_without_validation_the_last_epoch_is_kept() -> None:
+    model = MoleculeRegressor(**FAST, validation_fraction=0.0).fit(MOLECULES, Y)
+    assert np.isnan(model.history_[0].val_loss)
+    y, std = model.predict(["CCO"], return_std=True)
+    assert np.isfinite(y).all()
+    assert np.isnan(std).all()
+    MoleculeRegressor(**FAST).fit(MOLECULES[:3], Y[:3])
+
+
+def test_classifier() -> None:
+    labels = np.array(["ring" if "1" in s else "chain" for s in MOLECULES])
+    model = MoleculeClassifier(**FAST | {"epochs": 30}, fit_args={"batch_size": 16, "max_lr": 3e-3}).fit(MOLECULES, labels)
+    assert is_classifier(model)
+    assert model.classes_.tolist() == ["chain", "ring"]
+    assert model.score(MOLECULES, labels) > 0.7
+    p = model.predict_proba([*MOLECULES[:3], "nonsense"])
+    np.testing.assert_allclose(p[:3].sum(1), 1.0)
+    assert np.isnan(p[3]).all()
+    with pytest.raises(DataError, match=r"1 of 2 structures can't be used, the first at 1 \(nonsense\)"):
+        model.predict(["C", "nonsense"])
+
+
+def test_many_classes() -> None:
+    labels = np.array([min(len(s), 5) for s in MOLECULES])
+    model = MoleculeClassifier(**FAST).fit(MOLECULES, labels)
+    assert set(model.predict(MOLECULES)) <= set(labels)
+    assert model.predict_proba(MOLECULES).shape == (len(MOLECULES), len(set(labels)))
+
+
+def test_where_scikit_learn_goes() -> None:
+    model = MoleculeRegressor(**FAST)
+    assert np.isfinite(cross_val_score(model, MOLECULES, Y, cv=3)).all()
+    assert np.isfinite(cross_val_score(MoleculeClassifier(**FAST), np.array(MOLECULES), Y > 6, cv=2)).all()
+    search = GridSearchCV(model, {"epochs": [1, 2]}, cv=2).fit(MOLECULES, Y)
+    assert search.best_params_["epochs"] in (1, 2)
+    pipeline = make_pipeline(FunctionTransformer(swap), model).fit(MOLECULES, Y)
+    np.testing.assert_array_equal(pipeline.predict(["CF"]), pipeline.predict(["CCl"]))
+
+
+def test_molecules_of_other_libraries() -> None:
+    ase, chem = pytest.importorskip("ase"), pytest.importorskip("rdkit.Chem")
+    pandas = pytest.importorskip("pandas")
+    model = MoleculeRegressor(**FAST).fit(pandas.Series(MOLECULES, index=range(5, 66)), pandas.Series(Y, name="letters"))
+    assert model.predictors_[0].targets == ("letters",)
+    np.testing.assert_allclose(model.predict([chem.MolFromSmiles(s) for s in MOLECULES[:4]]), model.predict(MOLECULES[:4]), rtol=1e-6)
+    water = ase.Atoms("OHH", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
+    atoms = [water, ase.Atoms("HF", [[0, 0, 0], [0, 0, 0.92]])] * 6
+    spatial = MoleculeRegressor(arch="schnet", arch_args={"d": 8, "depth": 1}, epochs=1).fit(atoms, np.arange(12.0))
+    assert spatial.predict([water]).shape == (1,)
+
+
+def test_structures_that_cannot_be_used() -> None:
+    with pytest.warns(UserWarning, match=r"2 of 63 structures can't be used and are left out: 1 empty structure, 1 not valid SMILES"):
+        model = MoleculeRegressor(**FAST).fit([None, "xx", *MOLECULES], [0.0, 0.0, *Y])
+    assert [bool(r) for r in model.reasons_] == [True, True] + [False] * 61
+    assert np.isnan(model.predict(["CC", "xx", None])).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(("X", "y", "changes", "error", "message"), [
+    (["xx"], [1.0], {}, DataError, "none of the 1 structures can be used: 1 not valid SMILES"),
+    (["C"], [1.0, 2.0], {}, DataError, "X has 1 structures and y has 2 rows"),
+    ("CCO", [1.0], {}, DataError, "X must be a sequence of structures"),
+    (MOLECULES, ["a"] * 61, {}, DataError, "y must be numbers; for classes use MoleculeClassifier"),
+    (MOLECULES, [np.inf] * 61, {}, DataError, "y must be finite"),
+    (MOLECULES, Y, {"arch": "gcnn"}, UsageError, "did you mean 'gcn'"),
+    (MOLECULES, Y, {"fit_args": {"batchsize": 3}}, UsageError, r"fit_args\['batchsize'\]: no such setting"),
+    (MOLECULES, Y, {"validation_fraction": 1.5}, UsageError, "validation_fraction is at least 0"),
+    (MOLECULES, [1.0] * 61, {}, DataError, "nothing to learn"),
+    ([["C", "C"]] * 3, [1.0] * 3, {}, DataError, "none of the 3 structures"),
+])  # fmt: skip
+def test_errors(X: object, y: object, changes: dict[str, object], error: type[Exception], message: str) -> None:
+    with warnings.catch_warnings(), pytest.raises(error, match=message):
+        warnings.simplefilter("ignore")
+        MoleculeRegressor(**FAST | changes).fit(X, y)  # type: ignore[arg-type]

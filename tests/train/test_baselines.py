@@ -1,0 +1,97 @@
+"""Simple models on the same parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from heliograph.predictor import Task
+from heliograph.train import baselines
+from heliograph.train.baselines import Inputs
+from heliograph.train.config import TrainConfig
+from heliograph.train.progress import silent
+from heliograph.train.runner import run
+from tests.train.conftest import MOLECULES
+
+Config = Callable[..., TrainConfig]
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "TREES", 20)
+
+
+def inputs(y: np.ndarray, kind: str = "regression", geometry: bool = False, **changes: object) -> Inputs:
+    n, T = y.shape
+    classes = {"regression": (), "binary": (("0", "1"),) * T, "multiclass": (("a", "b", "c"),) * T}[kind]
+    task = Task(kind, tuple(f"t{t}" for t in range(T)), classes=classes)  # type: ignore[arg-type]
+    rng = np.random.default_rng(0)
+    composition = np.zeros((n, 119), np.int64)
+    composition[:, 6] = rng.integers(1, 9, n)
+    composition[:, 1] = 2
+    shapes = [(np.array([6] * c + [1, 1], np.uint8), rng.normal(size=(c + 2, 3)) * 2) for c in composition[:, 6]] if geometry else None
+    rows = np.arange(n)
+    parts = {"train": rows[: n // 2], "val": rows[n // 2 : 3 * n // 4], "test": rows[3 * n // 4 :]}
+    names = {"regression": ("rmse", "mae"), "binary": ("roc_auc",), "multiclass": ("accuracy",)}[kind]
+    given = {"task": task, "y": y, "parts": parts, "smiles": [MOLECULES[k % 60] for k in rows], "geometry": shapes, "composition": composition,
+             "names": names} | changes  # fmt: skip
+    return Inputs(**given)  # type: ignore[arg-type]
+
+
+def test_mean() -> None:
+    y = np.array([[1.0], [3.0], [np.nan], [5.0], [7.0], [9.0]])
+    found = baselines.mean(inputs(y, parts={"train": np.arange(3), "val": np.array([3]), "test": np.array([4, 5])}), [])
+    assert found["test"][0].tolist() == [[2.0], [2.0]]
+    classes = baselines.mean(inputs(np.array([[0.0], [1.0], [1.0], [np.nan], [2.0], [0.0], [0.0], [0.0]]), "multiclass"), [])
+    assert classes["test"][1] is not None
+    np.testing.assert_allclose(classes["test"][1][0, 0], [1 / 3, 2 / 3, 0.0])
+    assert classes["test"][0][0, 0] == 1.0
+
+
+@pytest.mark.parametrize("kind", ["regression", "binary", "multiclass"])
+def test_forest_learns(kind: str) -> None:
+    o = np.array([float("O" in MOLECULES[k % 60]) for k in range(120)])
+    ring = np.array([float("1" in MOLECULES[k % 60]) for k in range(120)])
+    y = np.column_stack([o + 2 * ring * (kind == "regression") if kind != "multiclass" else np.where(ring > 0, 2.0, o), o])
+    y[3, 1] = np.nan
+    found = baselines.forest(inputs(y, kind), [])
+    answers, probabilities = found["test"]
+    close = answers if kind != "binary" else np.round(answers)
+    assert np.mean(np.abs(close - y[90:]) < 0.3) > 0.9
+    assert (probabilities is not None) == (kind == "multiclass")
+
+
+def test_a_class_that_training_has_not() -> None:
+    y = np.array([[0.0], [1.0]] * 10 + [[2.0]] * 20)
+    found = baselines.forest(inputs(y, "multiclass"), [])
+    assert found["test"][1] is not None
+    assert (found["test"][1][:, 0, 2] == 0.0).all()
+    assert np.isfinite(baselines.forest(inputs(np.zeros((8, 1)), "binary"), [])["test"][0]).all()
+
+
+def test_kernel_ridge_learns_and_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = inputs(np.zeros((200, 2)), geometry=True)
+    size = np.array([len(z) for z, _ in data.geometry or []], dtype=float)
+    data.y[:, 0], data.y[:, 1] = -1000.0 * size, np.sin(size)
+    data.y[5, 1] = np.nan
+    answers = baselines.kernel_ridge(data, [])["test"][0]
+    assert np.abs(answers[:, 0] - data.y[150:, 0]).max() < 1e-3
+    assert np.corrcoef(answers[:, 1], data.y[150:, 1])[0, 1] > 0.5
+    for name in ("MOST_KERNEL", "MOST_ANSWERS", "MOST_CHOOSING"):
+        monkeypatch.setattr(baselines, name, 20)
+    notes: list[str] = []
+    few = baselines.kernel_ridge(data, notes)["test"][0]
+    assert np.isfinite(few[:20]).all()
+    assert np.isnan(few[20:]).all()
+    assert notes[0].startswith("The baseline kernel ridge on Coulomb matrices learned from 20 of the 100 training molecules")
+
+
+def test_beside_a_network(config: Config) -> None:
+    found = run(config(baselines=True, epochs=1), progress=silent())
+    assert list(found.baselines) == ["mean", "random forest on ECFP4"]
+    for baseline in found.baselines.values():
+        assert set(baseline.metrics) == {"val", "test"}
+        assert np.isfinite(baseline.metrics["test"]["mean"]["rmse"])
+        assert baseline.seconds >= 0
