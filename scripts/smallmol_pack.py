@@ -38,6 +38,9 @@ def pack(rows: Sequence[dict[str, Any]], method: dict[str, Any]) -> None:
         if row["smiles"] in seen:
             dropped["the same molecule twice"] += 1
             continue
+        if row["gap"] < 0.3:
+            dropped["no gap: not a closed-shell molecule"] += 1
+            continue
         if xtb.smiles_at(row["smiles"], np.array(row["pos"])) != row["smiles"]:
             dropped["a stereocentre changed in the optimisation"] += 1
             continue
