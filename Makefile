@@ -29,7 +29,7 @@ $(VENV)/.development: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 demo: $(VENV)/.run-time
 	$(BIN)/heliograph train smallmol --target-columns gap --arch schnet --budget 2m -o demo-run --overwrite
-	$(BIN)/heliograph predict demo-run examples/molecules.csv -o demo-run/predictions.csv
+	$(BIN)/heliograph predict demo-run examples/molecules.csv -o demo-run/predictions.csv --overwrite
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check src tests bench scripts examples
