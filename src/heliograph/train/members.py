@@ -5,14 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.multiprocessing import ProcessRaisedException
 
 from heliograph.allocator import keep_freed_memory
-from heliograph.errors import DataError, UsageError
+from heliograph.errors import DataError, HeliographError, UsageError
 from heliograph.predictor.modelfile import Document, tensors_of, write
 from heliograph.train import log, state
 from heliograph.train.config import FitConfig
@@ -48,7 +50,11 @@ def train(job: Job, progress: Progress, about: Mapping[str, Any] | None = None) 
         return _train(fabric, job, progress, about)
     if job.folder is None:
         raise UsageError("training on several devices needs a run folder")
-    fabric.launch(_on_each, job, about)  # type: ignore[arg-type]
+    try:
+        fabric.launch(partial(_on_each, job=job, about=about))  # as arguments, Fabric would look into frozen dataclasses and refuse them
+    except ProcessRaisedException as error:
+        last = str(error).strip().splitlines()[-1].removeprefix("heliograph.errors.")
+        raise HeliographError(f"one of the {fabric.world_size} processes failed: {last}") from error
     found = state.load(job.folder)
     assert found is not None
     return found[0], []
