@@ -13,7 +13,7 @@ import pytest
 from heliograph.errors import DataError, UsageError
 from heliograph.predictor import combine
 from heliograph.predictor import open as open_model
-from heliograph.predictor.stream import PredictConfig, answer_columns, count_rows, predict_file
+from heliograph.predictor.stream import PredictConfig, answer_columns, batches, count_rows, predict_file
 from tests.cli.conftest import Run, make_run
 
 LONG = "C" * 10_000
@@ -183,6 +183,14 @@ def test_rows_are_counted_for_the_time_left(tmp_path: Path) -> None:
         file.write("C\nCC\n")
     assert count_rows(tmp_path / "b.smi.gz") == 2
     assert count_rows(tmp_path / "nothing.csv") is None
+
+
+def test_batches_cost_alike() -> None:
+    sizes = np.random.default_rng(0).integers(1, 200, 500)
+    found = list(batches(sizes, 16))
+    assert sorted(np.concatenate(found).tolist()) == list(range(500))
+    assert all((np.maximum(sizes[rows], 24) ** 2 / 24**2).sum() < 16 + 200**2 / 24**2 or sizes[rows].max() <= 24 for rows in found)
+    assert [len(rows) for rows in batches(np.full(64, 24), 16)][1:-1] == [16] * 3
 
 
 def test_names_of_answers_never_clash(model_run: Path) -> None:

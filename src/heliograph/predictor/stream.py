@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Row = tuple["Record", Any, str]  # record, molecule or None, reason
 CHUNK = 4096  # rows predicted and written at a time
+USUAL_NODES = 24  # of a drug-like molecule without hydrogens
 COUNT_LIMIT = 2**30  # bytes up to which a file's lines are counted for the time left
 
 
@@ -46,7 +47,7 @@ class PredictConfig(BaseModel):
     output_path: Path = Field(description="where to write: .csv, .tsv (plain or .gz) or .parquet")
     smiles_columns: str | None = Field(None, description="column with the SMILES (default: 'smiles', else the first)")
     arch: Path | None = Field(None, description="file of an architecture of one's own that the model was trained with")
-    batch_size: PositiveInt = Field(512, description="molecules per step")
+    batch_size: PositiveInt = Field(256, description="molecules of usual size per step")
     num_workers: int = Field(2, ge=0, description="processes that featurize (0: in this one)")
     strict: bool = Field(False, description="stop with exit code 1 at the first row that can't be used")
 
@@ -118,15 +119,26 @@ def answer(chunk: Sequence[Row], predictors: Sequence[Predictor], batch_size: in
     probabilities = np.full((*y.shape, task.n_classes), np.nan) if task.kind == "multiclass" else None
     if len(good):
         store = Store.build([chunk[k][1] for k in good], predictors[0].featurizer)
-        order = np.argsort(np.asarray(store.n_node), kind="stable")
-        found = combine([p.predict_store(store, batch_size, order) for p in predictors])
-        places = good[order]
-        y[places] = found.y
-        if std is not None and found.std is not None:
-            std[places] = found.std
-        if probabilities is not None and found.probabilities is not None:
-            probabilities[places] = found.probabilities
+        for rows in batches(np.asarray(store.n_node), batch_size):
+            found = combine([p.predict_store(store, len(rows), rows) for p in predictors])
+            places = good[rows]
+            y[places] = found.y
+            if std is not None and found.std is not None:
+                std[places] = found.std
+            if probabilities is not None and found.probabilities is not None:
+                probabilities[places] = found.probabilities
     return Answers(y, probabilities, std, tuple(reason for _, _, reason in chunk))
+
+
+def batches(n_node: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Rows by number of nodes, small first, in batches that cost alike: up to `size` molecules of USUAL_NODES, fewer of larger ones.
+
+    A molecule counts by its nodes squared where it is larger than usual, for the models that look at every pair of atoms.
+    """
+    order = np.argsort(n_node, kind="stable")
+    share = np.maximum(n_node[order], 1) / USUAL_NODES
+    cost = np.cumsum(np.where(share > 1, share**2, share))
+    yield from np.split(order, np.flatnonzero(np.diff(cost // size)) + 1)
 
 
 def answer_columns(predictors: Sequence[Predictor], taken: Iterable[str]) -> tuple[list[str], dict[str, str]]:
