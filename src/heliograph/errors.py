@@ -5,8 +5,8 @@ The command line prints the text alone (a traceback only with `--verbose`) and e
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Iterable
 
 
 class HeliographError(Exception):
