@@ -15,7 +15,23 @@ from heliograph.predictor.modelfile import FORMAT_VERSION
 from heliograph.train import DataConfig, FitConfig, ModelConfig, TrainConfig, run
 from heliograph.train.progress import silent
 
-SMILES = ["CCO", "c1ccccc1O", "CC(=O)N", "C", "C1CCCC1", "OCCO", "CC#N", "CCCCCC", "Cc1ccncc1", "F/C=C/Cl", "CC(C)(C)O", "C=O", "CO", "CCN", "CCOC"]
+SMILES = [
+    "CCO",
+    "c1ccccc1O",
+    "CC(=O)N",
+    "C",
+    "C1CCCC1",
+    "OCCO",
+    "CC#N",
+    "CCCCCC",
+    "Cc1ccncc1",
+    "F/C=C/Cl",
+    "CC(C)(C)O",
+    "C=O",
+    "CO",
+    "CCN",
+    "CCOC",
+]
 
 
 def main(folder: Path) -> None:

@@ -116,18 +116,21 @@ def test_structures_that_cannot_be_used() -> None:
     assert np.isnan(model.predict(["CC", "xx", None])).tolist() == [False, True, True]
 
 
-@pytest.mark.parametrize(("X", "y", "changes", "error", "message"), [
-    (["xx"], [1.0], {}, DataError, "none of the 1 structures can be used: 1 not valid SMILES"),
-    (["C"], [1.0, 2.0], {}, DataError, "X has 1 structures and y has 2 rows"),
-    ("CCO", [1.0], {}, DataError, "X must be a sequence of structures"),
-    (MOLECULES, ["a"] * 61, {}, DataError, "y must be numbers; for classes use MoleculeClassifier"),
-    (MOLECULES, [np.inf] * 61, {}, DataError, "y must be finite"),
-    (MOLECULES, Y, {"arch": "gcnn"}, UsageError, "did you mean 'gcn'"),
-    (MOLECULES, Y, {"fit_args": {"batchsize": 3}}, UsageError, r"fit_args\['batchsize'\]: no such setting"),
-    (MOLECULES, Y, {"validation_fraction": 1.5}, UsageError, "validation_fraction is at least 0"),
-    (MOLECULES, [1.0] * 61, {}, DataError, "nothing to learn"),
-    ([["C", "C"]] * 3, [1.0] * 3, {}, DataError, "none of the 3 structures"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("X", "y", "changes", "error", "message"),
+    [
+        (["xx"], [1.0], {}, DataError, "none of the 1 structures can be used: 1 not valid SMILES"),
+        (["C"], [1.0, 2.0], {}, DataError, "X has 1 structures and y has 2 rows"),
+        ("CCO", [1.0], {}, DataError, "X must be a sequence of structures"),
+        (MOLECULES, ["a"] * 61, {}, DataError, "y must be numbers; for classes use MoleculeClassifier"),
+        (MOLECULES, [np.inf] * 61, {}, DataError, "y must be finite"),
+        (MOLECULES, Y, {"arch": "gcnn"}, UsageError, "did you mean 'gcn'"),
+        (MOLECULES, Y, {"fit_args": {"batchsize": 3}}, UsageError, r"fit_args\['batchsize'\]: no such setting"),
+        (MOLECULES, Y, {"validation_fraction": 1.5}, UsageError, "validation_fraction is at least 0"),
+        (MOLECULES, [1.0] * 61, {}, DataError, "nothing to learn"),
+        ([["C", "C"]] * 3, [1.0] * 3, {}, DataError, "none of the 3 structures"),
+    ],
+)
 def test_errors(X: object, y: object, changes: dict[str, object], error: type[Exception], message: str) -> None:
     with warnings.catch_warnings(), pytest.raises(error, match=message):
         warnings.simplefilter("ignore")

@@ -70,8 +70,11 @@ def test_references_count_hydrogens_that_are_not_nodes() -> None:
     plain, referenced = make(d=8), make(d=8, scaling=REFERENCES)
     y = plain.predict(["CCO"])[0] * [0.5, 3.0] + [1.5 + 6 * -13.6 + 2 * -1029.123456789012 + 0.1, -2.0]
     np.testing.assert_allclose(referenced.predict(["CCO"])[0], y, rtol=1e-12)
-    np.testing.assert_allclose(referenced.predict(["[2H]C([2H])O"]) - plain.predict(["[2H]C([2H])O"]) * [0.5, 3.0],
-                               [[1.5 + 4 * -13.6 - 1029.123456789012 + 0.1, -2.0]], rtol=1e-12)  # fmt: skip
+    np.testing.assert_allclose(
+        referenced.predict(["[2H]C([2H])O"]) - plain.predict(["[2H]C([2H])O"]) * [0.5, 3.0],
+        [[1.5 + 4 * -13.6 - 1029.123456789012 + 0.1, -2.0]],
+        rtol=1e-12,
+    )
 
 
 def test_positions() -> None:
@@ -172,6 +175,7 @@ def text(path: Path) -> None:
 
 def rewritten(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
     """The document changed, its sums put right again."""
+
     def damage(path: Path) -> None:
         known, tensors = document(path), modelfile.read(path)[1]
         change(known)
@@ -218,18 +222,32 @@ def surplus(known: dict[str, Any]) -> None:
     known["colour"] = "red"
 
 
-@pytest.mark.parametrize(("damage", "message"), [
-    (truncated, "is truncated or damaged"), (truncated_header, "is truncated or damaged"), (nearly_nothing, "is truncated: it has 3 bytes"),
-    (flipped_weight, "is damaged: SHA-256 of its tensors"), (changed_document, "is damaged: SHA-256 of its document"),
-    (foreign, "not one of heliograph's"), (pickled, r"a zip archive, as torch.save writes \(pickle is never loaded\)"),
-    (text, "not a safetensors file"),
-    (rewritten(future), r"has format 99, written by heliograph 9.9; this version reads up to format 1. Update with: pip install -U heliograph"),
-    (rewritten(no_version), "no format version"), (rewritten(unknown_arch), "architecture 'transformer', which this version has not"),
-    (rewritten(path_as_arch), "which this version has not"), (rewritten(import_as_arch), "which this version has not"),
-    (rewritten(other_arguments), "don't fit the architecture"), (rewritten(unknown_argument), "can't be used by this version"),
-    (rewritten(unknown_feature), "can't be used by this version"), (rewritten(surplus), "does not fit format 1"),
-    (Path.unlink, "no such file"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (truncated, "is truncated or damaged"),
+        (truncated_header, "is truncated or damaged"),
+        (nearly_nothing, "is truncated: it has 3 bytes"),
+        (flipped_weight, "is damaged: SHA-256 of its tensors"),
+        (changed_document, "is damaged: SHA-256 of its document"),
+        (foreign, "not one of heliograph's"),
+        (pickled, r"a zip archive, as torch.save writes \(pickle is never loaded\)"),
+        (text, "not a safetensors file"),
+        (
+            rewritten(future),
+            r"has format 99, written by heliograph 9.9; this version reads up to format 1. Update with: pip install -U heliograph",
+        ),
+        (rewritten(no_version), "no format version"),
+        (rewritten(unknown_arch), "architecture 'transformer', which this version has not"),
+        (rewritten(path_as_arch), "which this version has not"),
+        (rewritten(import_as_arch), "which this version has not"),
+        (rewritten(other_arguments), "don't fit the architecture"),
+        (rewritten(unknown_argument), "can't be used by this version"),
+        (rewritten(unknown_feature), "can't be used by this version"),
+        (rewritten(surplus), "does not fit format 1"),
+        (Path.unlink, "no such file"),
+    ],
+)
 def test_files_that_cannot_be_used(tmp_path: Path, damage: Callable[[Path], None], message: str) -> None:
     path = tmp_path / "model.safetensors"
     make(d=8).save(path)

@@ -13,7 +13,7 @@ from heliograph.train.config import DataConfig, FitConfig, ModelConfig, SplitCon
 MOLECULES = """C CC CCC CCCC CCCCC CCCCCC CO CCO CCCO CCCCO CN CCN CCCN CCCCN c1ccccc1 Cc1ccccc1 CCc1ccccc1 Oc1ccccc1 Nc1ccccc1
 C1CC1 C1CCC1 C1CCCC1 C1CCCCC1 CC(C)C CC(C)O CC(C)N CC=O CCC=O CC(C)=O CC(=O)O CCC(=O)O CC#N CCC#N C=C C=CC C#C C#CC COC CCOC CCOCC
 CF CCF CCl CCCl c1ccncc1 Cc1ccncc1 c1ccoc1 c1ccsc1 CC(=O)N CC(=O)NC CCS CSC OCCO NCCN OCCN FCCF ClCCCl CC(C)(C)C CC(C)(C)O C1CCOC1
-C1CCNCC1""".split()
+C1CCNCC1""".split()  # noqa: SIM905
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,8 @@ def table(tmp_path: Path) -> Path:
     """60 molecules with their number of letters (y), whether they hold oxygen (o), and a class of three (kind)."""
     lines = ["smiles,y,o,kind"]
     for k, smiles in enumerate(MOLECULES):
-        lines.append(f"{smiles},{len(smiles) + 0.1 * (k % 7):.1f},{int('O' in smiles)},{'ring' if '1' in smiles else 'o' if 'O' in smiles else 'other'}")
+        kind = "ring" if "1" in smiles else "o" if "O" in smiles else "other"
+        lines.append(f"{smiles},{len(smiles) + 0.1 * (k % 7):.1f},{int('O' in smiles)},{kind}")
     path = tmp_path / "table.csv"
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -38,9 +39,16 @@ def config(table: Path, tmp_path: Path) -> Callable[..., TrainConfig]:
 
     def make(**changes: Any) -> TrainConfig:
         given: dict[str, Any] = {
-            "data_path": table, "target_columns": ("y",), "num_workers": 0, "arch": "gcn", "arch_args": {"d": 16, "depth": 2, "dropout": 0.1},
-            "epochs": 3, "batch_size": 16, "baselines": False, "accelerator": "cpu",
-        }  # fmt: skip
+            "data_path": table,
+            "target_columns": ("y",),
+            "num_workers": 0,
+            "arch": "gcn",
+            "arch_args": {"d": 16, "depth": 2, "dropout": 0.1},
+            "epochs": 3,
+            "batch_size": 16,
+            "baselines": False,
+            "accelerator": "cpu",
+        }
         given |= changes
         groups = {"data": DataConfig, "split": SplitConfig, "model": ModelConfig, "fit": FitConfig}
         nested = {g: c(**{k: given.pop(k) for k in list(given) if k in c.model_fields}) for g, c in groups.items()}

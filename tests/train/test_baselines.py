@@ -35,8 +35,15 @@ def inputs(y: np.ndarray, kind: str = "regression", geometry: bool = False, **ch
     rows = np.arange(n)
     parts = {"train": rows[: n // 2], "val": rows[n // 2 : 3 * n // 4], "test": rows[3 * n // 4 :]}
     names = {"regression": ("rmse", "mae"), "binary": ("roc_auc",), "multiclass": ("accuracy",)}[kind]
-    given = {"task": task, "y": y, "parts": parts, "smiles": [MOLECULES[k % 60] for k in rows], "geometry": shapes, "composition": composition,
-             "names": names} | changes  # fmt: skip
+    given = {
+        "task": task,
+        "y": y,
+        "parts": parts,
+        "smiles": [MOLECULES[k % 60] for k in rows],
+        "geometry": shapes,
+        "composition": composition,
+        "names": names,
+    } | changes
     return Inputs(**given)  # type: ignore[arg-type]
 
 

@@ -42,9 +42,18 @@ def test_schedule_of_one_epoch_comes_down_again() -> None:
     assert Schedule.of_epochs((1e-4, 1e-3, 1e-4), 0.0, 1, 1)(0) == 1e-3
 
 
-@pytest.mark.parametrize(("n", "size", "least", "sizes"), [
-    (10, 4, 2, [4, 4, 2]), (9, 4, 2, [4, 5]), (1, 4, 2, [1]), (4, 4, 2, [4]), (8, 4, 2, [4, 4]), (5, 4, 2, [5]), (7, 3, 3, [3, 4]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("n", "size", "least", "sizes"),
+    [
+        (10, 4, 2, [4, 4, 2]),
+        (9, 4, 2, [4, 5]),
+        (1, 4, 2, [1]),
+        (4, 4, 2, [4]),
+        (8, 4, 2, [4, 4]),
+        (5, 4, 2, [5]),
+        (7, 3, 3, [3, 4]),
+    ],
+)
 def test_batches(n: int, size: int, least: int, sizes: list[int]) -> None:
     pieces = batches(n, size, least)
     assert [p.stop - p.start for p in pieces] == sizes
@@ -65,10 +74,15 @@ def some(kind: str) -> tuple[Task, torch.Tensor, torch.Tensor]:
     return task, torch.randn(7, task.out), targets
 
 
-@pytest.mark.parametrize(("kind", "name", "theirs"), [
-    ("regression", "mse", torch.nn.functional.mse_loss), ("regression", "mae", torch.nn.functional.l1_loss),
-    ("regression", "huber", torch.nn.functional.huber_loss), ("binary", "bce", torch.nn.functional.binary_cross_entropy_with_logits),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "name", "theirs"),
+    [
+        ("regression", "mse", torch.nn.functional.mse_loss),
+        ("regression", "mae", torch.nn.functional.l1_loss),
+        ("regression", "huber", torch.nn.functional.huber_loss),
+        ("binary", "bce", torch.nn.functional.binary_cross_entropy_with_logits),
+    ],
+)
 def test_loss_is_torchs_over_the_labels_there_are(kind: str, name: str, theirs: Callable[..., torch.Tensor]) -> None:
     task, y, targets = some(kind)
     there = targets.isfinite()
@@ -84,8 +98,10 @@ def test_cross_entropy_masks_classes_that_a_target_has_not() -> None:
     y.requires_grad_()
     value = loss.total("ce", task)(y, targets, torch.ones(7))
     first, second = y[:, :3], y[:, 3:5]
-    expected = sum(torch.nn.functional.cross_entropy(p[t.isfinite()], t[t.isfinite()].long(), reduction="sum")
-                   for p, t in ((first, targets[:, 0]), (second, targets[:, 1])))  # fmt: skip
+    expected = sum(
+        torch.nn.functional.cross_entropy(p[t.isfinite()], t[t.isfinite()].long(), reduction="sum")
+        for p, t in ((first, targets[:, 0]), (second, targets[:, 1]))
+    )
     torch.testing.assert_close(value, torch.as_tensor(expected))
     value.backward()
     assert y.grad is not None
@@ -104,9 +120,14 @@ def test_a_missing_label_sends_no_gradient() -> None:
 def test_regression_metrics() -> None:
     rng = np.random.default_rng(0)
     t, y = rng.normal(size=50), rng.normal(size=50)
-    for name, theirs in {"rmse": sklearn_metrics.root_mean_squared_error, "mae": sklearn_metrics.mean_absolute_error, "r2": sklearn_metrics.r2_score,
-                         "mse": sklearn_metrics.mean_squared_error, "median_ae": sklearn_metrics.median_absolute_error,
-                         "max_error": sklearn_metrics.max_error}.items():  # fmt: skip
+    for name, theirs in {
+        "rmse": sklearn_metrics.root_mean_squared_error,
+        "mae": sklearn_metrics.mean_absolute_error,
+        "r2": sklearn_metrics.r2_score,
+        "mse": sklearn_metrics.mean_squared_error,
+        "median_ae": sklearn_metrics.median_absolute_error,
+        "max_error": sklearn_metrics.max_error,
+    }.items():
         assert metrics.score("regression", name, t, y) == pytest.approx(theirs(t, y), rel=1e-12)
 
 
@@ -117,11 +138,15 @@ def test_binary_metrics(ties: bool) -> None:
     y = np.round(y, 1) if ties else y
     chosen = y >= 0.5
     for name, value in {
-        "roc_auc": sklearn_metrics.roc_auc_score(t, y), "pr_auc": sklearn_metrics.average_precision_score(t, y),
-        "accuracy": sklearn_metrics.accuracy_score(t, chosen), "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(t, chosen),
-        "f1": sklearn_metrics.f1_score(t, chosen), "mcc": sklearn_metrics.matthews_corrcoef(t, chosen),
-        "brier": sklearn_metrics.brier_score_loss(t, y), "log_loss": sklearn_metrics.log_loss(t, y),
-    }.items():  # fmt: skip
+        "roc_auc": sklearn_metrics.roc_auc_score(t, y),
+        "pr_auc": sklearn_metrics.average_precision_score(t, y),
+        "accuracy": sklearn_metrics.accuracy_score(t, chosen),
+        "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(t, chosen),
+        "f1": sklearn_metrics.f1_score(t, chosen),
+        "mcc": sklearn_metrics.matthews_corrcoef(t, chosen),
+        "brier": sklearn_metrics.brier_score_loss(t, y),
+        "log_loss": sklearn_metrics.log_loss(t, y),
+    }.items():
         assert metrics.score("binary", name, t, y) == pytest.approx(value, rel=1e-9), name
 
 
@@ -130,10 +155,13 @@ def test_multiclass_metrics() -> None:
     t, p = rng.integers(0, 4, 90), rng.dirichlet(np.ones(4), 90)
     chosen = p.argmax(1)
     for name, value in {
-        "accuracy": sklearn_metrics.accuracy_score(t, chosen), "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(t, chosen),
-        "f1": sklearn_metrics.f1_score(t, chosen, average="macro"), "mcc": sklearn_metrics.matthews_corrcoef(t, chosen),
-        "log_loss": sklearn_metrics.log_loss(t, p), "roc_auc": sklearn_metrics.roc_auc_score(t, p, multi_class="ovr"),
-    }.items():  # fmt: skip
+        "accuracy": sklearn_metrics.accuracy_score(t, chosen),
+        "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(t, chosen),
+        "f1": sklearn_metrics.f1_score(t, chosen, average="macro"),
+        "mcc": sklearn_metrics.matthews_corrcoef(t, chosen),
+        "log_loss": sklearn_metrics.log_loss(t, p),
+        "roc_auc": sklearn_metrics.roc_auc_score(t, p, multi_class="ovr"),
+    }.items():
         assert metrics.score("multiclass", name, t, chosen, p) == pytest.approx(value, rel=1e-9), name
 
 
@@ -176,13 +204,20 @@ def test_a_few_labels_that_are_no_numbers_count_as_missing() -> None:
     assert found.notes == ["1 label of 'a' counted as missing: not a number (row 51 has '>10')."]
 
 
-@pytest.mark.parametrize(("cells", "kind", "message"), [
-    (["low", "high", "1"], "auto", r"target 'a': 2 of 3 labels are not numbers \(row 1 has 'low'\); regression needs numbers.*multiclass"),
-    (["0", "1", "2"], "binary", r"target 'a': binary labels are 0 or 1; 1 are not \(row 3 has 2\)"),
-    ([None, "", "nan"], "auto", r"target 'a' has no label in any usable row"),
-    (["x", "x"], "multiclass", r"target 'a' has 1 class; multiclass needs two"),
-    ([str(k) for k in range(300)], "multiclass", r"target 'a' has 300 classes, at most 200"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cells", "kind", "message"),
+    [
+        (
+            ["low", "high", "1"],
+            "auto",
+            r"target 'a': 2 of 3 labels are not numbers \(row 1 has 'low'\); regression needs numbers.*multiclass",
+        ),
+        (["0", "1", "2"], "binary", r"target 'a': binary labels are 0 or 1; 1 are not \(row 3 has 2\)"),
+        ([None, "", "nan"], "auto", r"target 'a' has no label in any usable row"),
+        (["x", "x"], "multiclass", r"target 'a' has 1 class; multiclass needs two"),
+        ([str(k) for k in range(300)], "multiclass", r"target 'a' has 300 classes, at most 200"),
+    ],
+)
 def test_labels_that_do_not_fit(cells: list[str | float | None], kind: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_labels({"a": cells}, kind)
@@ -259,7 +294,9 @@ def test_node_similarity() -> None:
     assert math.isnan(node_similarity(h[:2], Segments(torch.tensor([0, 1]), 2)))
 
 
-@pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("10m", 600), ("2h", 7200), ("1.5h", 5400), ("1h30m", 5400), ("3", 180), ("2 min", 120)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90s", 90), ("10m", 600), ("2h", 7200), ("1.5h", 5400), ("1h30m", 5400), ("3", 180), ("2 min", 120)]
+)
 def test_budget(text: str, expected: float) -> None:
     assert seconds(text) == expected
 
@@ -272,7 +309,9 @@ def test_budget_that_is_no_time(text: str) -> None:
 
 def test_toml_gives_the_same_configuration_back(tmp_path: Path) -> None:
     config = TrainConfig(data=DataConfig(data_path=Path('a "b"\\c.csv'), target_columns=("é\t\x7f", "'", "# no"), units=("eV", "", "Å")))
-    config = config.model_copy(update={"model": config.model.model_copy(update={"arch_args": {"d": 3, "p": 0.5, "aggregate": "mean", "b": True}})})
+    config = config.model_copy(
+        update={"model": config.model.model_copy(update={"arch_args": {"d": 3, "p": 0.5, "aggregate": "mean", "b": True}})}
+    )
     toml.save(config, tmp_path)
     assert toml.load(tmp_path) == config
     assert tomllib.loads(toml.dump(config))["fit"]["max_lr"] == 1e-3

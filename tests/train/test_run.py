@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +15,11 @@ import pytest
 import torch
 
 from heliograph import predictor
-from heliograph.errors import DataError, ModelFileError, UsageError
+from heliograph.errors import DataError, HeliographError, ModelFileError, UsageError
 from heliograph.predictor import Predictor
 from heliograph.train import toml
 from heliograph.train.config import TrainConfig
+from heliograph.train.log import Log
 from heliograph.train.progress import silent
 from heliograph.train.result import TrainResult
 from heliograph.train.runner import run
@@ -29,15 +32,36 @@ def test_run_folder(config: Config, tmp_path: Path) -> None:
     found = run(config(output_dir=tmp_path / "run"), progress=silent())
     folder = tmp_path / "run"
     names = {p.name for p in folder.iterdir()}
-    assert names == {"config.toml", "splits.json", "model.safetensors", "metrics.csv", "train.log", "resume", "results.json",
-                     "test_predictions.csv", "val_predictions.csv"}  # fmt: skip
+    assert names == {
+        "config.toml",
+        "splits.json",
+        "model.safetensors",
+        "metrics.csv",
+        "train.log",
+        "resume",
+        "results.json",
+        "test_predictions.csv",
+        "val_predictions.csv",
+    }
     rows = json.loads((folder / "splits.json").read_text())
     assert sorted(rows["train"] + rows["val"] + rows["test"]) == list(range(len(MOLECULES)))
     with open(folder / "metrics.csv", newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["epoch"] for line in lines] == ["0", "1", "2"]
-    assert set(lines[0]) == {"member", "epoch", "train_loss", "val_loss", "val_rmse", "val_mae", "val_r2", "lr", "grad_norm", "node_similarity",
-                             "seconds", "molecules_per_second"}  # fmt: skip
+    assert set(lines[0]) == {
+        "member",
+        "epoch",
+        "train_loss",
+        "val_loss",
+        "val_rmse",
+        "val_mae",
+        "val_r2",
+        "lr",
+        "grad_norm",
+        "node_similarity",
+        "seconds",
+        "molecules_per_second",
+    }
     assert all(float(v) for k, v in lines[2].items() if k not in ("member", "epoch"))
     assert (folder / "train.log").read_text().count("epoch") == 3
     assert toml.load(folder).fit.epochs == 3
@@ -82,12 +106,26 @@ def test_replicates_differ_in_their_split(config: Config, tmp_path: Path) -> Non
     assert len(TrainResult.load(tmp_path / "run").replicates) == 3
 
 
-@pytest.mark.parametrize("changes", [
-    {"target_columns": ("o",)}, {"target_columns": ("kind",), "task_type": "multiclass"}, {"target_columns": ("y", "o"), "loss": "huber"},
-    {"split": "scaffold"}, {"precision": "64", "grad_clip": 0.5}, {"precision": "bf16"}, {"ema": 0.99, "patience": 1, "metrics": ("mae",)},
-    {"split_sizes": (0.9, 0.0, 0.1)}, {"split_sizes": (0.9, 0.1, 0.0)}, {"arch": "dmpnn"}, {"arch": "gin"}, {"weight_decay": 0.1},
-    {"loss": "mae", "warmup_epochs": 0}, {"epochs": 1}, {"batch_size": 47},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"target_columns": ("o",)},
+        {"target_columns": ("kind",), "task_type": "multiclass"},
+        {"target_columns": ("y", "o"), "loss": "huber"},
+        {"split": "scaffold"},
+        {"precision": "64", "grad_clip": 0.5},
+        {"precision": "bf16"},
+        {"ema": 0.99, "patience": 1, "metrics": ("mae",)},
+        {"split_sizes": (0.9, 0.0, 0.1)},
+        {"split_sizes": (0.9, 0.1, 0.0)},
+        {"arch": "dmpnn"},
+        {"arch": "gin"},
+        {"weight_decay": 0.1},
+        {"loss": "mae", "warmup_epochs": 0},
+        {"epochs": 1},
+        {"batch_size": 47},
+    ],
+)
 def test_ways_to_train(config: Config, changes: dict[str, object]) -> None:
     found = run(config(arch_args={"d": 8}, **{"epochs": 2, **changes}), progress=silent())
     assert found.history
@@ -176,23 +214,30 @@ def test_a_budget_becomes_epochs(config: Config, tmp_path: Path) -> None:
     assert any(note.startswith("Budget: an epoch takes about") for note in found.notes)
 
 
-@pytest.mark.parametrize(("changes", "error", "message"), [
-    ({"data_path": Path("nowhere.csv")}, DataError, "no such file: nowhere.csv"),
-    ({"target_columns": ("Y",)}, DataError, r"has no column 'Y'; known: kind, o, smiles, y"),
-    ({"smiles_columns": "smile"}, DataError, r"has no column 'smile'; did you mean 'smiles'"),
-    ({"arch": "dmpn"}, UsageError, r"no such architecture; did you mean 'dmpnn'"),
-    ({"arch_args": {"depht": 3}}, UsageError, r"--arch-args depht: gcn has no such argument; did you mean 'depth'"),
-    ({"metrics": ("roc",)}, UsageError, "is for binary"),
-    ({"task_type": "binary"}, DataError, "binary labels are 0 or 1"),
-    ({"target_columns": ("kind",)}, DataError, r"labels are not numbers .* --task-type multiclass"),
-    ({"geometry": "embed"}, UsageError, "gcn does not read positions"),
-    ({"geometry": "none", "arch": "schnet", "arch_args": {}}, UsageError, "schnet reads positions"),
-    ({"geometry": "given", "arch": "schnet", "arch_args": {}}, UsageError, "a table of SMILES has no coordinates"),
-    ({"smiles_columns": "kind", "target_columns": ("y",)}, DataError, r"none of the 61 rows .* has a usable structure in the column 'kind'"),
-    ({"split_sizes": (0.99, 0.005, 0.005)}, DataError, "leave none for"),
-    ({"budget": "soon"}, UsageError, "--budget soon: expected a time"),
-    ({"accelerator": "cuda", "devices": 99}, UsageError, "this machine has"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"data_path": Path("nowhere.csv")}, DataError, "no such file: nowhere.csv"),
+        ({"target_columns": ("Y",)}, DataError, r"has no column 'Y'; known: kind, o, smiles, y"),
+        ({"smiles_columns": "smile"}, DataError, r"has no column 'smile'; did you mean 'smiles'"),
+        ({"arch": "dmpn"}, UsageError, r"no such architecture; did you mean 'dmpnn'"),
+        ({"arch_args": {"depht": 3}}, UsageError, r"--arch-args depht: gcn has no such argument; did you mean 'depth'"),
+        ({"metrics": ("roc",)}, UsageError, "is for binary"),
+        ({"task_type": "binary"}, DataError, "binary labels are 0 or 1"),
+        ({"target_columns": ("kind",)}, DataError, r"labels are not numbers .* --task-type multiclass"),
+        ({"geometry": "embed"}, UsageError, "gcn does not read positions"),
+        ({"geometry": "none", "arch": "schnet", "arch_args": {}}, UsageError, "schnet reads positions"),
+        ({"geometry": "given", "arch": "schnet", "arch_args": {}}, UsageError, "a table of SMILES has no coordinates"),
+        (
+            {"smiles_columns": "kind", "target_columns": ("y",)},
+            DataError,
+            r"none of the 61 rows .* has a usable structure in the column 'kind'",
+        ),
+        ({"split_sizes": (0.99, 0.005, 0.005)}, DataError, "leave none for"),
+        ({"budget": "soon"}, UsageError, "--budget soon: expected a time"),
+        ({"accelerator": "cuda", "devices": 99}, UsageError, "this machine has"),
+    ],
+)
 def test_errors(config: Config, tmp_path: Path, changes: dict[str, object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         run(config(**changes), progress=silent())
@@ -226,6 +271,24 @@ def test_overwrite_leaves_what_is_not_ours(config: Config, tmp_path: Path) -> No
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
     assert not (tmp_path / "run" / "model_0.safetensors").exists()
     assert len(predictor.open(tmp_path / "run")) == 1
+
+
+def test_a_full_disk(config: Config) -> None:
+    log = Log(Path("/dev"))
+    log.path = Path("/dev/full")
+    with pytest.raises(HeliographError, match=r"can't write /dev/full: No space left on device. Free some space, then go on with --resume"):
+        log.line("x" * 100_000)
+
+
+def test_a_prepared_store_needs_no_rdkit(config: Config, tmp_path: Path) -> None:
+    run(config(epochs=1), progress=silent())
+    toml.save(config(epochs=1), tmp_path / "asked")
+    code = (
+        "import sys; from pathlib import Path; from heliograph.train import run, toml; "
+        f"c = toml.load(Path({str(tmp_path / 'asked')!r})).model_copy(update={{'output_dir': Path({str(tmp_path / 'again')!r})}}); "
+        "run(c); sys.exit('rdkit' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
 
 
 @pytest.mark.slow

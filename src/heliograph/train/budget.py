@@ -16,16 +16,17 @@ from heliograph.train.progress import silent
 from heliograph.train.state import Counters
 
 MOST = 1000  # epochs that a budget may turn into
+WARM, LEAST_STEPS = 2, 6  # steps that are not counted, steps that are made in any case
 PROBE_SHARE = 0.05  # of the time that is left, at most
 RESERVE = 0.05  # of the time that is left, kept for predictions
+_PART = re.compile(r"(\d+(?:\.\d*)?)\s*([a-z]*)")
 _UNITS = {"": 60.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def seconds(text: str) -> float:
     """`90s`, `10m`, `1.5h`, `1h30m`, a bare number in minutes. Raises UsageError."""
-    parts = re.findall(r"(\d+(?:\.\d*)?)\s*([a-z]*)\s*", text.strip().lower())
-    whole = re.fullmatch(r"(\d+(?:\.\d*)?\s*[a-z]*\s*)+", text.strip().lower())
-    if not whole or any(unit not in _UNITS for _, unit in parts):
+    parts = _PART.findall(text.lower())
+    if not parts or _PART.sub("", text.lower()).strip() or any(unit not in _UNITS for _, unit in parts):
         raise UsageError(f"--budget {text}: expected a time like 90s, 10m or 2h")
     total = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if total <= 0:
@@ -43,17 +44,14 @@ def epochs(job: Job, left: float, trainings: int) -> tuple[int, str]:
     member = Member(replace(job, folder=None), fabric, Counters(), {}, silent())
     limit = max(0.2, min(20.0, PROBE_SHARE * left))
     order = np.random.default_rng(job.fit.seed).permutation(job.parts["train"])
-    steps, first = 0, 0.0
-    started = time.perf_counter()
+    times: list[float] = []
     for k, piece in enumerate(member.batches):
+        started = time.perf_counter()
         member.step(order[piece], k)
-        if k == 0:  # the first step pays for things once
-            first, started = time.perf_counter() - started, time.perf_counter()
-            continue
-        steps += 1
-        if time.perf_counter() - started > limit:
+        times.append(time.perf_counter() - started)
+        if sum(times) > limit and k >= LEAST_STEPS:
             break
-    per_step = (time.perf_counter() - started) / steps if steps else first
+    per_step = float(np.median(times[WARM:] or times))  # the first ones pay for things once
     started = time.perf_counter()
     rows = job.parts["val"][: 16 * job.fit.batch_size]
     member.evaluate(rows)
@@ -62,5 +60,5 @@ def epochs(job: Job, left: float, trainings: int) -> tuple[int, str]:
     fitting = int(left * (1.0 - RESERVE) / (one * trainings))
     found = max(1, min(fitting, MOST))
     what = f"{trainings} trainings" if trainings > 1 else "the training"
-    text = f"Budget: an epoch takes about {one:.3g} s and {left:.0f} s are left for {what}: {found} epochs"
+    text = f"Budget: an epoch takes about {one:.3g} s and {left:.0f} s are left for {what}: {found} epoch{'s' * (found > 1)}"
     return found, text + (" (one is the least)." if fitting < 1 else f" (at most {MOST})." if fitting > MOST else ".")

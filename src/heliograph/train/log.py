@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
+from heliograph.errors import HeliographError
 from heliograph.files import atomic
 from heliograph.train.result import Epoch
 
@@ -36,8 +39,18 @@ def write_metrics(folder: Path, rows: Sequence[Epoch], metrics: Sequence[str], m
 
 def append_metrics(folder: Path, row: Epoch, metrics: Sequence[str], molecules: int) -> None:
     """One more line."""
-    with open(folder / METRICS, "a", encoding="utf-8", newline="") as file:
+    with _appending(folder / METRICS) as file:
         csv.writer(file).writerow(cells(row, metrics, molecules))
+
+
+@contextmanager
+def _appending(path: Path) -> Iterator[TextIO]:
+    """The file's end. Raises HeliographError, naming the file, where the disk is full."""
+    try:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            yield file
+    except OSError as error:
+        raise HeliographError(f"can't write {path}: {error.strerror or error}. Free some space, then go on with --resume.") from error
 
 
 def sentence(row: Epoch, epochs: int, members: int, molecules: int) -> str:
@@ -58,7 +71,7 @@ class Log:
 
     def line(self, text: str) -> None:
         if self.path is not None:
-            with open(self.path, "a", encoding="utf-8", errors="backslashreplace") as file:
+            with _appending(self.path) as file:
                 file.write(text + "\n")
 
     @property
