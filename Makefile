@@ -12,7 +12,7 @@ help:
 	@echo "make demo        train on the shipped molecules, predict, leave a report (minutes)"
 	@echo "make test        lint, types, import layers, all quick tests"
 	@echo "make test-slow   tests that train for minutes or need data sets that are not shipped"
-	@echo "make bench       the benchmarks, as JSON lines"
+	@echo "make bench       the short benchmarks, as JSON lines (bench/moleculenet.py takes hours: see its --help)"
 	@echo "make lint        ruff, mypy, import-linter"
 	@echo "make docs        run every example of README and docs"
 
