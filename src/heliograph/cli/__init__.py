@@ -12,13 +12,13 @@ from importlib import import_module
 from heliograph.errors import HeliographError
 
 VERBS = {
-    "train": "Train on a table of molecules: leaves a run folder with the model, its test errors and a report.",
-    "predict": "Predict for a table of any length: every row and column kept, a reason where a row can't be used.",
-    "models": "The architectures: list them, or show one with its equations and arguments.",
-    "data": "The data sets: list them, show one, or fetch a public one.",
-    "label": "No labels yet? Compute GFN2-xTB energies, orbitals, dipoles for your molecules (extra: xtb).",
-    "report": "Write the report of a finished run again.",
-    "doctor": "What this machine offers: cores, threads, GPU, versions.",
+    "train": "Train on a table of molecules: a model, its errors, a report",
+    "predict": "Predict for a table of any length, every row kept",
+    "models": "List the architectures, or show one",
+    "data": "List the data sets, show one, or fetch a public one",
+    "label": "Compute GFN2-xTB labels for molecules that have none",
+    "report": "Write the report of a finished run again",
+    "doctor": "Say what this machine offers: cores, GPU, versions",
 }
 
 
