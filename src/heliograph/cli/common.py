@@ -55,7 +55,7 @@ def guarded(verbose: bool, interrupted: Callable[[], str] = lambda: "interrupted
 def _os_error(error: OSError) -> str:
     where = f" {error.filename}" if error.filename else ""
     if error.errno == errno.ENOSPC:
-        return f"no space left on the disk{' for' + where if where else ''}: nothing half-written was kept. Free some space or choose another folder with -o."
+        return f"no space left on the disk{' for' + where if where else ''}. Free some space or choose another folder with -o."
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"not allowed to write or read{where} ({error.strerror}). Choose another folder, or change its permissions."
     return f"{error.strerror or error}{':' + where if where else ''}"
