@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from heliograph import zoo
 from heliograph.data.store import Store
 from heliograph.predictor import Document, composition
 from heliograph.predictor.predictor import source_sum
@@ -49,7 +50,7 @@ def assemble(
     own = model.arch.endswith(".py")
     document = Document(
         arch=Path(model.arch).stem if own else model.arch,
-        arch_args=args,
+        arch_args=zoo.resolved(module, args),
         inputs={"nodes": store.featurizer.atom_width, "edges": store.featurizer.bond_width, "geometry": store.has_geometry},
         featurizer=store.featurizer.to_dict(),
         task=task.to_dict(),

@@ -63,6 +63,16 @@ def build(arch: str, inputs: Inputs, out: int, args: Mapping[str, Any] | None = 
     return network
 
 
+def resolved(module: ModuleType, args: Mapping[str, Any]) -> dict[str, Any]:
+    """`args` and the defaults of all others: what a model file keeps, so that a default may change without changing old models.
+
+    An aggregation is given by its name; a default that JSON can't hold (in a file of one's own) is left to that file.
+    """
+    parameters = [p for p in inspect.signature(module.build).parameters.values() if p.name not in ("inputs", "out")]
+    defaults = {p.name: getattr(p.default, "__name__", p.default) if callable(p.default) else p.default for p in parameters}
+    return {k: v for k, v in defaults.items() if isinstance(v, (bool, int, float, str, list, tuple))} | dict(args)
+
+
 def _aggregation(name: str) -> str:
     known = ("sum", "mean", "max", "min", "std", "prod")
     if name not in known:

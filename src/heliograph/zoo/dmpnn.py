@@ -4,11 +4,12 @@
     m_ij  = sum_{k in N(j) without i} h_jk                                            eq. 3
     h_ij' = relu(h0_ij + W_h m_ij)                                                    eq. 4
     h_i   = relu(W_o [x_i, sum_j h_ij])                                               eqs. 6 and 7
-    y     = head(sum_i h_i / 100)
+    y     = head(scale sum_i h_i)
 
 The state lives on directed bonds, here written (receiver i, sender j). "Without i" needs no line graph: the sum over
 all of j's incoming bonds minus the reverse bond. As in chemprop 2, h0 enters eq. 4 before its relu and the pooled sum is
-divided by 100. Expressivity: at most 1-WL (on graphs with node and edge labels).
+scaled: there by 1 / 100, here by 1 / 10, which lowers the validation error on small sets. Expressivity: at most 1-WL (on
+graphs with node and edge labels).
 """
 
 from __future__ import annotations
@@ -75,10 +76,10 @@ class Atoms(nn.Module):
         return graph.with_nodes(h=self.dropout(self.W_o(torch.cat([x, m], -1)).relu()))  # [N, d]
 
 
-def build(inputs: Inputs, out: int, d: int = 300, depth: int = 3, dropout: float = 0.0) -> MPNN:
+def build(inputs: Inputs, out: int, d: int = 300, depth: int = 3, dropout: float = 0.0, scale: float = 0.1) -> MPNN:
     """`depth` counts the first state, as chemprop does: depth - 1 applications of W_h, which is shared."""
     step = Layer(Message(), Keep(), edge=Step(d, dropout))
     first = Layer(Message(), Keep(), edge=Start(inputs.nodes, inputs.edges, d))
     return MPNN(
-        first, [*[step] * (depth - 1), Atoms(inputs.nodes, d, dropout)], Pool(Head(d, out, dropout=dropout), segment.sum, scale=0.01)
+        first, [*[step] * (depth - 1), Atoms(inputs.nodes, d, dropout)], Pool(Head(d, out, dropout=dropout), segment.sum, scale=scale)
     )
