@@ -22,7 +22,8 @@ from tests.graphs import ATOMS, BONDS, awkward
 @pytest.mark.parametrize("depth", [2, 3, 5])
 def test_dmpnn(dtype: torch.dtype, tolerance: float, depth: int) -> None:
     torch.manual_seed(0)
-    net, graph = zoo.build("dmpnn", Inputs(ATOMS, BONDS), 2, {"d": 16, "depth": depth, "scale": 0.01}).to(dtype).eval(), awkward().to(dtype=dtype)
+    net = zoo.build("dmpnn", Inputs(ATOMS, BONDS), 2, {"d": 16, "depth": depth, "scale": 0.01}).to(dtype).eval()
+    graph = awkward().to(dtype=dtype)
     t = graph.topology
     theirs = chemprop.BondMessagePassing(ATOMS, BONDS, 16, depth=depth).to(dtype).eval()
     start, atoms = net.embed.edge, net.layers[-1]
