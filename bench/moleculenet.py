@@ -27,7 +27,7 @@ SETS = {  # column, metric, random splits that the peers were run on
     "delaney": ("measured log solubility in mols per litre", "rmse", 5),
     "freesolv": ("expt", "rmse", 5),
     "lipophilicity": ("exp", "rmse", 3),
-    "bbbp": ("p_np", "roc-auc", 3),
+    "bbbp": ("p_np", "roc_auc", 3),
 }
 
 
