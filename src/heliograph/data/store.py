@@ -223,14 +223,16 @@ class _Builder:
             columns[f"{name}_offsets"] = _offsets(columns.pop(f"{name}_length"))
         for name in ("x", "bond"):
             columns[name] = _compact(columns[name])
-        columns["x_table"] = np.frombuffer(b"".join(self.atom_rows), np.uint8).reshape(-1, self.widths[0])
-        columns["bond_table"] = np.frombuffer(b"".join(self.bond_rows), np.uint8).reshape(-1, self.widths[1])
+        columns["x_table"] = np.frombuffer(b"".join(self.atom_rows), np.uint8).reshape(len(self.atom_rows), self.widths[0])
+        columns["bond_table"] = np.frombuffer(b"".join(self.bond_rows), np.uint8).reshape(len(self.bond_rows), self.widths[1])
         return columns
 
 
 def _codes(rows: np.ndarray, known: dict[bytes, int]) -> np.ndarray:
     """The number of each row of `rows` [n, K] uint8 among the distinct rows; new ones are added to `known`."""
     data, width = np.ascontiguousarray(rows, np.uint8).tobytes(), rows.shape[1]
+    if not width:  # no features: all alike
+        return np.full(len(rows), known.setdefault(b"", 0))
     return np.fromiter((known.setdefault(data[k : k + width], len(known)) for k in range(0, len(data), width)), np.int64, len(rows))
 
 

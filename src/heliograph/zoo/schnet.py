@@ -25,7 +25,7 @@ from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 from heliograph.views import RadiusGraph
 
-FEATURIZER, GEOMETRY = "table10_1", "required"
+FEATURIZER, GEOMETRY = "elements", "required"
 
 
 class Embed(nn.Module):
