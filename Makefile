@@ -28,7 +28,7 @@ $(VENV)/.development: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.run-time
 
 demo: $(VENV)/.run-time
-	$(BIN)/heliograph train smallmol --target-columns gap --arch schnet --budget 2m -o demo-run --overwrite
+	$(BIN)/heliograph train smallmol --target-columns gap --arch dmpnn --epochs 30 -o demo-run --overwrite
 	$(BIN)/heliograph predict demo-run examples/molecules.csv -o demo-run/predictions.csv --overwrite
 
 lint: $(VENV)/.development
