@@ -261,3 +261,8 @@ def test_smallmol_itself() -> None:
         molecule, flat = featurize(record.structure, solid), featurize(record.structure, preset("table10_1"))
         assert molecule.smiles == flat.smiles == record.meta["smiles"]
         assert molecule.z.tolist() == smallmol.load().geometry(int(record.id)).z.tolist()
+
+
+def test_a_shipped_set_brings_its_units() -> None:
+    table = read("smallmol", target_columns=("gap", "dipole"))
+    assert [table.units[target] for target in table.targets] == ["eV", "D"]

@@ -62,7 +62,9 @@ def load(config: TrainConfig, module: ModuleType, progress: Progress) -> Dataset
     cells = _cells(tables, about, key, config)
     rows = np.array(about["rows"], dtype=np.int64)
     names = [f"{r + 1}" for r in rows]
-    labels = read_labels(cells["targets"], config.data.task_type, config.data.units, names)
+    known = tuple(tables[0].units.get(target, "") for target in tables[0].targets)
+    units = config.data.units or (known if any(known) else ())
+    labels = read_labels(cells["targets"], config.data.task_type, units, names)
     bad = tuple(BadRow(*row) for row in about["bad"])
     summary = DataSummary(str(config.data.data_path), tables[0].columns, about["read"], len(rows), about["reasons"], bad)
     if about["reasons"]:

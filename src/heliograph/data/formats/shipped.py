@@ -23,7 +23,7 @@ def open_shipped(name: str) -> Source | None:
         for record in module.records():
             yield Row(record.structure, {column: record.meta.get(column, "") for column in columns}, record.reason)
 
-    return Source(name, module.KIND, columns, rows)
+    return Source(name, module.KIND, columns, rows, units=getattr(module, "UNITS", {}))
 
 
 def fetched(name: str) -> tuple[Path, str | None] | None:

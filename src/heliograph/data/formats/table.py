@@ -39,6 +39,7 @@ class Source:
     columns: tuple[str, ...]
     rows: Callable[[], Iterator[Row]]
     smiles_column: str | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_missing(cell: str) -> bool:
@@ -59,6 +60,7 @@ class Table:
     `columns`: input columns in order (an SDF's property names, the keys of an extended XYZ comment). `targets`: the target columns,
     as asked for or every numeric column that is not the structure, a weight, a split, an identifier or a count of the rows.
     `smiles_column` is None for SDF and XYZ. `kind` is "smiles", "sdf" or "xyz". `name` is the file's, for messages.
+    `units`: of the columns whose unit the source knows.
     """
 
     columns: tuple[str, ...]
@@ -68,6 +70,7 @@ class Table:
     name: str
     _rows: Callable[[], Iterator[Row]] = field(repr=False)
     _weight_column: str | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Record]:
         for number, row in enumerate(self._rows()):
@@ -105,7 +108,7 @@ def resolve(source: Source, target_columns: Sequence[str] | None, weight_column:
         targets = _numeric(source, [name for name in source.columns if name not in set_aside])
     else:
         targets = tuple(target_columns)
-    return Table(source.columns, targets, source.smiles_column, source.kind, source.name, source.rows, weight_column)
+    return Table(source.columns, targets, source.smiles_column, source.kind, source.name, source.rows, weight_column, source.units)
 
 
 def _numeric(source: Source, candidates: Sequence[str]) -> tuple[str, ...]:
