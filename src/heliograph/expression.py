@@ -226,7 +226,7 @@ class Linear(Expression):
 
 @final
 class MatVec(Expression):
-    """A_ij x_ij: a matrix [a, b] per edge times a vector [b] per edge; `trailing` is 1 where the result is seen as a column."""
+    """A_ij x_ij: a matrix [a, b] per edge times a vector [b] per edge; `column`: the result is seen as [a, 1]."""
 
     def __init__(self, matrix: Expression, vector: Expression, column: bool):
         self.matrix, self.vector, self.column, self.E = matrix, vector, column, matrix.E

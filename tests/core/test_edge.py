@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -210,7 +213,16 @@ def test_one_edge_and_none() -> None:
             assert torch.allclose(on, off)
 
 
-def test_the_environment_switch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_switches() -> None:
     with algebra(False):
         assert isinstance(Edge(inputs()[0]).j["h"], Tensor)
     assert isinstance(Edge(inputs()[0]).j["h"], EdgeTensor) and isinstance(dense(inputs()[0].edges["t"]), Tensor)
+
+
+@pytest.mark.parametrize(("value", "on"), [("0", False), ("1", True)])
+def test_the_environment_switch(value: str, on: bool) -> None:
+    code = "from heliograph.edge import _enabled; print(_enabled.get())"
+    run = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "HELIOGRAPH_ALGEBRA": value}, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == str(on)
