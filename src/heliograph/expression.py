@@ -45,9 +45,9 @@ class Expression(ABC):
         """x -> weight x + bias, kept open: what follows decides on how many rows it runs."""
         return Linear(self, weight, bias)
 
-    def map(self, f: TensorFunction) -> Expression:
-        """An elementwise f, kept open."""
-        return Map(f, self)
+    def map(self, f: TensorFunction, name: str = "") -> Expression:
+        """An elementwise f, kept open; `name` if the kernels may know it."""
+        return Map(f, self, name)
 
     def rowwise(self, f: TensorFunction) -> Expression:
         """An f of whole rows (a norm, a slice, a reshape), never of several rows at once."""
@@ -56,6 +56,10 @@ class Expression(ABC):
     def total(self, segments: Segments) -> Tensor:
         """Sum over each segment, [n, ...]."""
         return kernels.segment_sum(self.value, segments)
+
+    def largest(self, segments: Segments) -> Tensor:
+        """Largest value of each segment, [n, ...]."""
+        return kernels.segment_max(self.value, segments)
 
     @property
     def rows(self) -> int:
@@ -86,19 +90,23 @@ class Gather(Expression):
         """linear(T[idx]) = linear(T)[idx]."""
         return Gather(F.linear(self.table, weight, bias), self.index) if self.small else Linear(self, weight, bias)
 
-    def map(self, f: TensorFunction) -> Expression:
+    def map(self, f: TensorFunction, name: str = "") -> Expression:
         """f(T[idx]) = f(T)[idx] for an f that acts on each row alone."""
-        return self.rowwise(f) if self.small else Map(f, self)
+        return self.rowwise(f) if self.small else Map(f, self, name)
 
     def rowwise(self, f: TensorFunction) -> Expression:
         """The same identity; what is not on a small table runs on the edges."""
         return Gather(f(self.table), self.index) if self.small else Gather(f(self.value), None)
 
     def total(self, segments: Segments) -> Tensor:
-        """sum_j T[i] = degree_i T[i] where the table is the receivers'; else gather and sum."""
+        """sum_j T[i] = degree_i T[i] where the table is the receivers'; else gather and sum in one pass."""
         if self.index is segments.index and len(self.table) == segments.n:
             return self.table * _column(segments.count, self.table)
-        return kernels.segment_sum(self.value, segments)
+        return kernels.gather_sum(self.table, self.index, segments)
+
+    def largest(self, segments: Segments) -> Tensor:
+        """The rows are read where they are."""
+        return kernels.gather_max(self.table, self.index, segments)
 
 
 @final
@@ -113,10 +121,7 @@ class Sum(Expression):
         return sum(t.rows for t in self.terms)
 
     def compute(self) -> Tensor:
-        total = self.terms[0].value
-        for term in self.terms[1:]:
-            total = total + term.value
-        return total
+        return kernels.act_sum("identity", [(t.table, t.index) for t in self.terms], None)
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
         """linear(a + b) = W a + W b + bias, on the tables, where they have fewer rows than the edges together."""
@@ -126,10 +131,8 @@ class Sum(Expression):
 
     def total(self, segments: Segments) -> Tensor:
         """sum_j (a + b) = sum_j a + sum_j b: a receiver's own term needs no edges."""
-        mine = [t for t in self.terms if t.index is segments.index]
-        rest = [t for t in self.terms if t.index is not segments.index]
-        total = kernels.segment_sum(add(rest).value, segments) if rest else self.terms[0].table.new_zeros(segments.n, *self.shape)
-        for term in mine:
+        total = self.terms[0].total(segments)
+        for term in self.terms[1:]:
             total = total + term.total(segments)
         return total
 
@@ -160,9 +163,9 @@ class Cat(Expression):
             done[0] = add([*terms(done[0])[:-1], Gather(terms(done[0])[-1].table + bias, terms(done[0])[-1].index)])
         return add([t for d in done for t in terms(d)])
 
-    def map(self, f: TensorFunction) -> Expression:
+    def map(self, f: TensorFunction, name: str = "") -> Expression:
         """f(cat(a, b)) = cat(f(a), f(b)) for an elementwise f."""
-        return Cat([p.map(f) for p in self.parts])
+        return Cat([p.map(f, name) for p in self.parts])
 
 
 @final
@@ -180,27 +183,41 @@ class Product(Expression):
         return total
 
     def total(self, segments: Segments) -> Tensor:
-        """sum_j w[i] a_ij = w[i] sum_j a_ij: a receiver's factor leaves the sum."""
+        """sum_j w[i] a_ij = w[i] sum_j a_ij: a receiver's factor leaves the sum; two others are multiplied and summed in one pass."""
         mine = [f for f in self.factors if isinstance(f, Gather) and f.index is segments.index and len(f.table) == segments.n]
         rest = [f for f in self.factors if f not in mine]
-        if not mine or not rest:
-            return kernels.segment_sum(self.value.expand(self.E, *self.shape), segments)
-        total = (rest[0] if len(rest) == 1 else Product(rest)).total(segments)
+        if not rest:
+            mine, rest = mine[1:], mine[:1]
+        if len(rest) == 1:
+            total = rest[0].total(segments)
+        else:
+            *others, last = [f if isinstance(f, Gather) else Gather(f.value, None) for f in rest]
+            first = others[0] if len(others) == 1 else Gather(Product(others).value, None)
+            total = kernels.product_sum(first.table, first.index, last.table, last.index, segments)
         for factor in mine:
-            assert isinstance(factor, Gather)
             total = total * factor.table
         return total
 
 
 @final
 class Map(Expression):
-    """f(a), elementwise, not computed yet (a sum over it may be fused)."""
+    """f(a), elementwise, not computed yet; `name` is f's among the activations that the kernels fuse with a sum, or nothing."""
 
-    def __init__(self, f: TensorFunction, inner: Expression):
+    def __init__(self, f: TensorFunction, inner: Expression, name: str = ""):
         self.f, self.inner, self.E, self.shape = f, inner, inner.E, inner.shape
+        self.name = name if name in kernels.ACTIVATIONS and isinstance(inner, (Sum, Gather)) else ""
 
     def compute(self) -> Tensor:
+        """f(a[idx1] + b[idx2] + ...) in one pass where f is known."""
+        if self.name and isinstance(self.inner, Sum):
+            return kernels.act_sum(self.name, [(t.table, t.index) for t in self.inner.terms], None)
         return self.f(self.inner.value)
+
+    def total(self, segments: Segments) -> Tensor:
+        """sum_j f(a[j] + b[i] + c[ij]) in one pass: nothing of size E but what has rows of its own there."""
+        if self.name:
+            return kernels.act_sum(self.name, [(t.table, t.index) for t in terms(self.inner)], segments)
+        return kernels.segment_sum(self.value, segments)
 
 
 @final

@@ -112,7 +112,7 @@ def _constant(x: Any, like: EdgeTensor) -> bool:
 def _elementwise(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
     if not isinstance(x, EdgeTensor) or any(isinstance(a, (EdgeTensor, Tensor)) for a in [*args, *kwargs.values()]):
         return NotImplemented
-    return EdgeTensor(x.expression.map(lambda t: func(t, *args, **kwargs)))
+    return EdgeTensor(x.expression.map(lambda t: func(t, *args, **kwargs), "" if args or kwargs else func.__name__))
 
 
 def _binary(func: Callable[..., Any], a: Any, b: Any, **kwargs: Any) -> Any:
@@ -227,6 +227,10 @@ def _total(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tenso
     return x.expression.total(segments) if len(x) == len(segments.index) else NotImplemented
 
 
+def _max(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
+    return x.expression.largest(segments) if len(x) == len(segments.index) else NotImplemented
+
+
 def _mean(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
     """mean_j = sum_j / degree, so every identity of the sum serves it."""
     total = _total(func, x, segments)
@@ -313,6 +317,7 @@ _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     F.linear: _linear,
     segment.sum: _total,
     segment.mean: _mean,
+    segment.max: _max,
 }
 
 

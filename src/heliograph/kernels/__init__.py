@@ -1,5 +1,130 @@
-"""Reductions and gathers. `reference` is plain PyTorch and runs everywhere; faster sets have the same functions and names."""
+"""Reductions and gathers, each on the fastest loops that the machine offers for its tensors.
 
-from heliograph.kernels.reference import gather, outer_sum, segment_max, segment_sum
+`reference` is plain PyTorch and runs everywhere; `cpu` (numba, behind the operators of `ops`) has float32 and float64 on the CPU.
+`HELIOGRAPH_KERNELS=reference`, or `with use("reference")`, keeps to the first. `index` None means that edge e uses row e.
+"""
 
-__all__ = ["gather", "outer_sum", "segment_max", "segment_sum"]
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib.util import find_spec
+from math import prod
+
+import torch
+from torch import Tensor
+
+from heliograph.graph import Segments
+from heliograph.kernels import reference
+from heliograph.kernels.reference import ACTIVATIONS, Index, outer_sum
+
+__all__ = ["ACTIVATIONS", "act_sum", "gather", "gather_max", "gather_sum", "outer_sum", "product_sum", "segment_max", "segment_sum", "use"]
+
+_set: ContextVar[str] = ContextVar("kernels", default=os.environ.get("HELIOGRAPH_KERNELS", "cpu" if find_spec("numba") else "reference"))
+
+
+@contextmanager
+def use(kernels: str) -> Iterator[None]:
+    """Keep to one set of kernels, "reference" or "cpu", inside a `with` block."""
+    token = _set.set(kernels)
+    try:
+        yield
+    finally:
+        _set.reset(token)
+
+
+def _fused(*tables: Tensor) -> bool:
+    """Whether the loops of `cpu` take these tables: on the CPU, of one precision that they know (or under autocast)."""
+    if _set.get() == "reference" or any(t.device.type != "cpu" for t in tables):
+        return False
+    types = {t.dtype for t in tables}
+    return torch.is_autocast_enabled("cpu") or (len(types) == 1 and types <= {torch.float32, torch.float64})
+
+
+def _flat(x: Tensor, width: int | None = None) -> Tensor:
+    """[R, ...] as [R, width]."""
+    return x.reshape(len(x), prod(x.shape[1:]) if width is None else width).contiguous()
+
+
+def gather(table: Tensor, index: Index) -> Tensor:
+    """table[index], [E, ...]."""
+    if index is None or not _fused(table) or not table.requires_grad:
+        return reference.gather(table, index)
+    from heliograph.kernels import ops
+
+    x = _flat(table)
+    return ops.grouped(x, ops.column(index, len(x), True), ops.EDGES, len(index)).view(len(index), *table.shape[1:])
+
+
+def segment_sum(x: Tensor, segments: Segments) -> Tensor:
+    """Sum of each segment's rows, [n, ...]; zero for an empty segment."""
+    return gather_sum(x, None, segments)
+
+
+def gather_sum(table: Tensor, index: Index, segments: Segments) -> Tensor:
+    """Sum of table[index] over each segment, [n, ...]."""
+    if not _fused(table):
+        return reference.gather_sum(table, index, segments)
+    from heliograph.kernels import ops
+
+    x = _flat(table)
+    out = ops.grouped(x, ops.column(index, len(x), x.requires_grad), ops.by_segments(segments), segments.n)
+    return out.view(segments.n, *table.shape[1:])
+
+
+def product_sum(a: Tensor, a_index: Index, b: Tensor, b_index: Index, segments: Segments) -> Tensor:
+    """Sum of a[a_index] * b[b_index] over each segment, [n, ...]. One of the two may have trailing axes of size one (a weight per head)."""
+    if prod(a.shape[1:]) > prod(b.shape[1:]):
+        a, a_index, b, b_index = b, b_index, a, a_index
+    if not _fused(a, b) or not _per_head(a.shape[1:], b.shape[1:]) or not b.numel():
+        return reference.product_sum(a, a_index, b, b_index, segments)
+    from heliograph.kernels import ops
+
+    x, y = _flat(a), _flat(b)
+    of_a, of_b = ops.column(a_index, len(x), x.requires_grad), ops.column(b_index, len(y), y.requires_grad)
+    out = torch.ops.heliograph.product_sum(x, y, of_a, of_b, ops.by_segments(segments), segments.n)
+    return out.view(segments.n, *b.shape[1:])
+
+
+def act_sum(name: str, terms: Sequence[tuple[Tensor, Index]], segments: Segments | None) -> Tensor:
+    """Sum of f(T1[idx1] + T2[idx2] + ...) over each segment; `segments` None: of each edge on its own, [E, ...].
+
+    f is one of ACTIVATIONS. Three terms at most go through one pass; the others are added before.
+    """
+    tables = [t for t, _ in terms]
+    if not _fused(*tables):
+        return reference.act_sum(name, terms, segments)
+    from heliograph.kernels import ops
+
+    if len(terms) > 3:
+        first = reference.act_sum("identity", terms[2:], None)
+        return act_sum(name, [*terms[:2], (first, None)], segments)
+    flat = [_flat(t) for t in tables]
+    E = next((len(i) for _, i in terms if i is not None), len(tables[0]))
+    columns = [c for x, (_, i) in zip(flat, terms, strict=True) for c in ops.column(i, len(x), x.requires_grad)]
+    n = E if segments is None else segments.n
+    out = torch.ops.heliograph.act_sum(ops.KINDS[name], flat, columns, ops.by_segments(segments), n)
+    return out.view(n, *tables[0].shape[1:])
+
+
+def _per_head(a: Sequence[int], b: Sequence[int]) -> bool:
+    """Whether a's axes are b's first ones, followed by ones."""
+    same = next((k for k, (p, q) in enumerate(zip(a, b, strict=True)) if p != q), len(a))
+    return all(size == 1 for size in a[same:])
+
+
+def segment_max(x: Tensor, segments: Segments) -> Tensor:
+    """Largest value of each segment, [n, ...]; zero for an empty segment. Of equal values the first takes the gradient."""
+    return gather_max(x, None, segments)
+
+
+def gather_max(table: Tensor, index: Index, segments: Segments) -> Tensor:
+    """Largest value of table[index] in each segment, [n, ...]; zero for an empty one. Of equal values the first takes the gradient."""
+    if not _fused(table) or not table.numel():
+        return reference.gather_max(table, index, segments)
+    x = _flat(table)
+    row = torch.ops.heliograph.argmax(x.detach(), index, segments.pointer)  # [n, d], -1 where the segment is empty
+    out = x.gather(0, row.clamp(min=0)) * (row >= 0)
+    return out.view(segments.n, *table.shape[1:])

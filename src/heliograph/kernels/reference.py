@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from heliograph.graph import Segments
 
+Index = Int[Tensor, " E"] | None  # which row of a table each edge uses; None: edge e uses row e
+ACTIVATIONS = {"identity": lambda x: x, "relu": torch.relu, "silu": F.silu}  # those that a sum can be fused with
 
-def gather(table: Tensor, index: Int[Tensor, " M"]) -> Tensor:
-    """table[index], [M, ...]. `index_select` because its gradient is one `index_add`."""
-    return table.index_select(0, index)
+
+def gather(table: Tensor, index: Index) -> Tensor:
+    """table[index], [E, ...]."""
+    return table if index is None else table.index_select(0, index)
 
 
 def segment_sum(x: Float[Tensor, "M ..."], segments: Segments) -> Float[Tensor, "n ..."]:
@@ -19,15 +25,36 @@ def segment_sum(x: Float[Tensor, "M ..."], segments: Segments) -> Float[Tensor, 
     return x.new_zeros(segments.n, *x.shape[1:]).index_add(0, segments.index, x)
 
 
-def segment_max(x: Float[Tensor, "M ..."], segments: Segments) -> Float[Tensor, "n ..."]:
-    """Largest value of each segment, [n, ...]; zero for an empty segment. Of equal values the first takes the gradient."""
-    index = segments.index.view(-1, *[1] * (x.dim() - 1)).expand_as(x)
+def gather_sum(table: Float[Tensor, "R ..."], index: Index, segments: Segments) -> Float[Tensor, "n ..."]:
+    """Sum of table[index] over each segment."""
+    return segment_sum(gather(table, index), segments)
+
+
+def product_sum(a: Tensor, a_index: Index, b: Tensor, b_index: Index, segments: Segments) -> Tensor:
+    """Sum of a[a_index] * b[b_index] over each segment; trailing axes of size one broadcast."""
+    return segment_sum(gather(a, a_index) * gather(b, b_index), segments)
+
+
+def act_sum(name: str, terms: Sequence[tuple[Tensor, Index]], segments: Segments | None) -> Tensor:
+    """Sum of f(T1[idx1] + T2[idx2] + ...) over each segment; `segments` None: of each edge on its own, [E, ...]."""
+    total = gather(*terms[0])
+    for term in terms[1:]:
+        total = total + gather(*term)
+    value = ACTIVATIONS[name](total)
+    return value if segments is None else segment_sum(value, segments)
+
+
+def gather_max(table: Float[Tensor, "R ..."], index: Index, segments: Segments) -> Float[Tensor, "n ..."]:
+    """Largest value of table[index] in each segment; zero for an empty segment. Of equal values the first takes the gradient."""
+    x = gather(table, index)
+    place = segments.index.view(-1, *[1] * (x.dim() - 1)).expand_as(x)
     with torch.no_grad():
-        top = x.new_zeros(segments.n, *x.shape[1:]).scatter_reduce(0, index, x, "amax", include_self=False)
+        top = x.new_zeros(segments.n, *x.shape[1:]).scatter_reduce(0, place, x, "amax", include_self=False)
         row = torch.arange(len(x), device=x.device).view(-1, *[1] * (x.dim() - 1)).expand_as(x)
         last = torch.full_like(top, len(x), dtype=torch.long)
-        where = last.scatter_reduce(0, index, torch.where(x == gather(top, segments.index), row, len(x)), "amin")
-    padded = torch.cat([x, x.new_zeros(1, *x.shape[1:])])  # row M stands for "empty" (and for NaN, which equals nothing)
+        here = (x == gather(top, segments.index)) | x.isnan()
+        where = last.scatter_reduce(0, place, torch.where(here, row, len(x)), "amin")
+    padded = torch.cat([x, x.new_zeros(1, *x.shape[1:])])  # row M stands for "empty"
     return padded.gather(0, where)
 
 

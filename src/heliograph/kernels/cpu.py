@@ -1,0 +1,238 @@
+"""Numba kernels for float32 and float64 on the CPU: loops over rows of the result, so no two threads write one row.
+
+Every array of indices may be empty, which means "the edges themselves": `index` (edge e uses row e), `order` (edges come sorted),
+`pointer` (each edge is a row of the result of its own). A row's terms are added in the order of its edges whatever the number
+of threads, so results don't depend on it. NaN and infinity survive: no fast-math beyond reassociation in dot products.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numba
+import numpy as np
+from numba import prange
+from numba.extending import overload, register_jitable
+
+from heliograph.data.cache import cache_dir
+
+numba.config.CACHE_DIR = os.environ.get("NUMBA_CACHE_DIR") or str(cache_dir() / "kernels")
+numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+
+IDENTITY, RELU, SILU = 0, 1, 2
+
+jit = numba.njit(parallel=True, cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+inner = register_jitable(inline="never")
+
+
+def _exp(x: float) -> float:
+    return math.exp(x)
+
+
+@overload(_exp)
+def _exp_of(x: Any) -> Any:
+    """exp in the width of x; float32 by a polynomial that vectorises (relative error below 2e-7; 0 and inf beyond [-87, 88])."""
+
+    def exp64(x: Any) -> Any:
+        return math.exp(x)
+
+    f, top, bottom = np.float32, np.float32(88.3), np.float32(-87.3)
+
+    def exp32(x: Any) -> Any:
+        y = bottom if x < bottom else (top if x > top else x)  # NaN passes
+        n = np.floor(y * f(1.4426950408889634) + f(0.5))
+        r = y - n * f(0.693359375) + n * f(2.12194440e-4)
+        p = f(1.9875691500e-4)
+        p = p * r + f(1.3981999507e-3)
+        p = p * r + f(8.3334519073e-3)
+        p = p * r + f(4.1665795894e-2)
+        p = p * r + f(1.6666665459e-1)
+        p = p * r + f(5.0000001201e-1)
+        p = p * r * r + r + f(1.0)
+        return p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+    return exp32 if x == numba.float32 else exp64
+
+
+@inner
+def _first(pointer: Any, n: int, part: int, parts: int) -> int:
+    """The first row of a part, so that all parts have about as many rows and edges together."""
+    if len(pointer) == 0:
+        return n * part // parts
+    target, low, high = (pointer[n] + n) * part // parts, 0, n
+    while low < high:
+        middle = (low + high) // 2
+        if pointer[middle] + middle < target:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@inner
+def _run(pointer: Any, i: int) -> tuple[int, int]:
+    return (i, i + 1) if len(pointer) == 0 else (pointer[i], pointer[i + 1])
+
+
+@inner
+def _at(index: Any, e: int) -> int:
+    return index[e] if len(index) else e
+
+
+@inner
+def _row(table: Any, index: Any, e: int) -> Any:
+    """The row of a table that edge e uses; a table of one row serves all (zeros, for a term that is not there)."""
+    return table[0] if len(table) == 1 else table[_at(index, e)]
+
+
+@inner
+def _add_value(kind: int, a: Any, b: Any, c: Any, out: Any) -> None:
+    """out += f(a + b + c)."""
+    zero, one = out.dtype.type(0), out.dtype.type(1)
+    if kind == RELU:
+        for k in range(len(out)):
+            s = a[k] + b[k] + c[k]
+            out[k] += zero if s <= zero else s
+    elif kind == SILU:
+        for k in range(len(out)):
+            s = a[k] + b[k] + c[k]
+            out[k] += s / (one + _exp(-s))
+    else:
+        for k in range(len(out)):
+            out[k] += a[k] + b[k] + c[k]
+
+
+@inner
+def _add_slope(kind: int, a: Any, b: Any, c: Any, g: Any, out: Any) -> None:
+    """out += g f'(a + b + c)."""
+    zero, one = out.dtype.type(0), out.dtype.type(1)
+    if kind == RELU:
+        for k in range(len(out)):
+            out[k] += zero if a[k] + b[k] + c[k] <= zero else g[k]
+    elif kind == SILU:
+        for k in range(len(out)):
+            s = a[k] + b[k] + c[k]
+            y = one / (one + _exp(-s))
+            out[k] += g[k] * y * (one + s * (one - y))
+    else:
+        for k in range(len(out)):
+            out[k] += g[k]
+
+
+@numba.njit(cache=True, nogil=True)
+def group(index: Any, order: Any, pointer: Any) -> None:
+    """Edges sorted by `index`, stably: `order` [E], and where each row's run starts, `pointer` [n + 1]."""
+    pointer[:] = 0
+    for e in range(len(index)):
+        pointer[index[e] + 1] += 1
+    for i in range(1, len(pointer)):
+        pointer[i] += pointer[i - 1]
+    place = pointer[:-1].copy()
+    for e in range(len(index)):
+        order[place[index[e]]] = e
+        place[index[e]] += 1
+
+
+@jit
+def gather_sum(x: Any, index: Any, order: Any, pointer: Any, parts: int, out: Any) -> None:
+    """out[i] = sum over edges e of row i of x[index[e]]."""
+    n, d = out.shape
+    for part in prange(parts):
+        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+            out[i, :] = 0
+            low, high = _run(pointer, i)
+            for k in range(low, high):
+                r = _at(index, _at(order, k))
+                for c in range(d):
+                    out[i, c] += x[r, c]
+
+
+@jit
+def product_sum(a: Any, ia: Any, b: Any, ib: Any, order: Any, pointer: Any, parts: int, out: Any) -> None:
+    """out[i] = sum over edges e of row i of a[ia[e]] * b[ib[e]]; one column of a, [R, H], serves d / H columns of b, [R', d]."""
+    n, d = out.shape
+    H = a.shape[1]
+    q = d // H
+    for part in prange(parts):
+        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+            out[i, :] = 0
+            low, high = _run(pointer, i)
+            for k in range(low, high):
+                e = _at(order, k)
+                u, v = _at(ia, e), _at(ib, e)
+                if q == 1:
+                    for c in range(d):
+                        out[i, c] += a[u, c] * b[v, c]
+                else:
+                    for h in range(H):
+                        w = a[u, h]
+                        for c in range(h * q, h * q + q):
+                            out[i, c] += w * b[v, c]
+
+
+@jit
+def dot_sum(a: Any, ia: Any, b: Any, ib: Any, order: Any, pointer: Any, parts: int, out: Any) -> None:
+    """out[i, h] = sum over edges e of row i of the dot product of a[ia[e]] and b[ib[e]] over the d / H columns of head h."""
+    n, H = out.shape
+    q = a.shape[1] // H
+    for part in prange(parts):
+        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+            low, high = _run(pointer, i)
+            for h in range(H):
+                total = out.dtype.type(0)
+                for k in range(low, high):
+                    e = _at(order, k)
+                    u, v = _at(ia, e), _at(ib, e)
+                    for c in range(h * q, h * q + q):
+                        total += a[u, c] * b[v, c]
+                out[i, h] = total
+
+
+@jit
+def act_sum(kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, order: Any, pointer: Any, parts: int, out: Any) -> None:
+    """out[i] = sum over edges e of row i of f(a[ia[e]] + b[ib[e]] + c[ic[e]])."""
+    n, d = out.shape
+    for part in prange(parts):
+        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+            out[i, :] = 0
+            low, high = _run(pointer, i)
+            for k in range(low, high):
+                e = _at(order, k)
+                _add_value(kind, _row(a, ia, e), _row(b, ib, e), _row(c, ic, e), out[i])
+
+
+@jit
+def act_slope_sum(
+    kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, g: Any, ig: Any, order: Any, pointer: Any, parts: int, out: Any
+) -> None:
+    """out[i] = sum over edges e of row i of g[ig[e]] f'(a[ia[e]] + b[ib[e]] + c[ic[e]])."""
+    n, d = out.shape
+    for part in prange(parts):
+        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+            out[i, :] = 0
+            low, high = _run(pointer, i)
+            for k in range(low, high):
+                e = _at(order, k)
+                _add_slope(kind, _row(a, ia, e), _row(b, ib, e), _row(c, ic, e), g[_at(ig, e)], out[i])
+
+
+@jit
+def argmax(x: Any, index: Any, pointer: Any, parts: int, out: Any) -> None:
+    """out[i, c] = the row of x that has the largest value of column c among those that row i's edges use; the first of equals; -1: none.
+
+    NaN counts as the largest.
+    """
+    n, d = out.shape
+    for part in prange(parts):
+        top = np.empty(d, x.dtype)
+        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+            out[i, :] = -1
+            for e in range(pointer[i], pointer[i + 1]):
+                r = _at(index, e)
+                for c in range(d):
+                    v, t, best = x[r, c], top[c], out[i, c]
+                    more = (best < 0) | (v > t) | ((v != v) & (t == t))
+                    top[c] = v if more else t
+                    out[i, c] = r if more else best

@@ -1,0 +1,306 @@
+"""The fused kernels as PyTorch operators (`torch.ops.heliograph`): derivatives, shapes without data, autocast.
+
+Every operator is a sum over edges, grouped by one column of indices, of products of rows that other columns pick from tables.
+Its derivatives are sums of the same kind, grouped by another column: so first and second derivatives stay in the set. Only the
+second derivative of a fused activation materialises.
+
+A column is three tensors: `index` [E] (None: the edge's own row), and, where sums are grouped by it, `order` [E] (None: the
+edges come sorted) and `pointer` [n + 1]. The columns that derivatives need are handed in beside those of the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.library import custom_op
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from heliograph.graph import Segments
+from heliograph.kernels import reference
+
+Column = list[Tensor | None]  # index, order, pointer
+EDGES: Column = [None, None, None]  # each edge on its own
+KINDS = {name: k for k, name in enumerate(reference.ACTIVATIONS)}
+
+_grouped: Any = WeakTensorKeyDictionary()  # index -> {rows: (order, pointer)}: grouped once, however many layers use it
+
+
+def column(index: Tensor | None, rows: int, grouped: bool) -> Column:
+    """The column that picks rows of a table of `rows` rows; `grouped` where sums by it may be needed."""
+    if index is None or not grouped:
+        return [index, None, None]
+    known = _grouped.setdefault(index, {})
+    if rows not in known:
+        known[rows] = torch.ops.heliograph.group(index, rows)
+    return [index, *known[rows]]
+
+
+def by_segments(segments: Segments | None) -> Column:
+    """The column that segments stand for: sorted already."""
+    return EDGES if segments is None else [segments.index, None, segments.pointer]
+
+
+def numpy(*tensors: Tensor | None) -> list[Any]:
+    """Arrays on the same memory; None becomes an empty array of indices."""
+    return [_nothing() if t is None else t.detach().numpy() for t in tensors]
+
+
+@lru_cache
+def _nothing() -> Any:
+    import numpy as np
+
+    return np.empty(0, np.int64)
+
+
+@lru_cache
+def _loops() -> Any:
+    from heliograph.kernels import cpu
+
+    return cpu
+
+
+def _parts() -> int:
+    """Threads for the next kernel: as many as PyTorch uses."""
+    import numba
+
+    parts = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+    numba.set_num_threads(parts)
+    return parts
+
+
+def _nones(*columns: Sequence[Tensor | None]) -> list[Any]:
+    """No gradients for columns, in the form that PyTorch wants: a list where every member is a tensor, else one None."""
+    return [[None] * len(c) if all(t is not None for t in c) else None for c in columns]
+
+
+@custom_op("heliograph::group", mutates_args=(), device_types="cpu")
+def group(index: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    order, pointer = torch.empty_like(index), index.new_empty(rows + 1)
+    _loops().group(*numpy(index, order, pointer))
+    return order, pointer
+
+
+@group.register_fake
+def _(index: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(index), index.new_empty(rows + 1)
+
+
+@custom_op("heliograph::gather_sum", mutates_args=(), device_types="cpu")
+def gather_sum(x: Tensor, own: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int) -> Tensor:
+    """out[i] = sum of x[own] over the edges of row i, [n, d]."""
+    out = x.new_empty(n, x.shape[1])
+    _loops().gather_sum(*numpy(x, own[0], by[1], by[2]), _parts(), *numpy(out))
+    return out
+
+
+@gather_sum.register_fake
+def _(x: Tensor, own: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int) -> Tensor:
+    return x.new_empty(n, x.shape[1])
+
+
+def _gather_sum_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
+    x, ctx.own, ctx.by, _ = inputs
+    ctx.rows = len(x)
+
+
+def _gather_sum_backward(ctx: Any, g: Tensor) -> Any:
+    return grouped(g, ctx.by, ctx.own, ctx.rows), *_nones(ctx.own, ctx.by), None
+
+
+def grouped(x: Tensor, own: Column, by: Column, n: int) -> Tensor:
+    """gather_sum, or a plain gather where each edge is a row of its own."""
+    x = x.contiguous()
+    if by[0] is None and own[0] is None:
+        return x
+    return torch.ops.heliograph.gather_sum(x, own, by, n)
+
+
+gather_sum.register_autograd(_gather_sum_backward, setup_context=_gather_sum_inputs)
+
+
+@custom_op("heliograph::product_sum", mutates_args=(), device_types="cpu")
+def product_sum(a: Tensor, b: Tensor, of_a: Sequence[Tensor | None], of_b: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int) -> Tensor:
+    """out[i] = sum of a[of_a] * b[of_b] over the edges of row i, [n, d]; a [R, H], b [R', d], H divides d."""
+    out = b.new_empty(n, b.shape[1])
+    _loops().product_sum(*numpy(a, of_a[0], b, of_b[0], by[1], by[2]), _parts(), *numpy(out))
+    return out
+
+
+@product_sum.register_fake
+def _(a: Tensor, b: Tensor, of_a: Sequence[Tensor | None], of_b: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int) -> Tensor:
+    return b.new_empty(n, b.shape[1])
+
+
+def _pair_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
+    a, b, ctx.of_a, ctx.of_b, ctx.by, *_ = inputs
+    ctx.save_for_backward(a, b)
+
+
+def _product_sum_backward(ctx: Any, g: Tensor) -> Any:
+    a, b = ctx.saved_tensors
+    g, op = g.contiguous(), torch.ops.heliograph
+    to_a = to_b = None
+    if ctx.needs_input_grad[0]:
+        if a.shape[1] == b.shape[1]:
+            to_a = op.product_sum(b, g, ctx.of_b, ctx.by, ctx.of_a, len(a))
+        else:
+            to_a = op.dot_sum(b, g, ctx.of_b, ctx.by, ctx.of_a, len(a), a.shape[1])
+    if ctx.needs_input_grad[1]:
+        to_b = op.product_sum(a, g, ctx.of_a, ctx.by, ctx.of_b, len(b))
+    return to_a, to_b, *_nones(ctx.of_a, ctx.of_b, ctx.by), None
+
+
+product_sum.register_autograd(_product_sum_backward, setup_context=_pair_inputs)
+
+
+@custom_op("heliograph::dot_sum", mutates_args=(), device_types="cpu")
+def dot_sum(
+    a: Tensor, b: Tensor, of_a: Sequence[Tensor | None], of_b: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int, heads: int
+) -> Tensor:
+    """out[i, h] = sum over the edges of row i of the dot product of a[of_a] and b[of_b] over head h's columns, [n, H]."""
+    out = a.new_empty(n, heads)
+    _loops().dot_sum(*numpy(a, of_a[0], b, of_b[0], by[1], by[2]), _parts(), *numpy(out))
+    return out
+
+
+@dot_sum.register_fake
+def _(
+    a: Tensor, b: Tensor, of_a: Sequence[Tensor | None], of_b: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int, heads: int
+) -> Tensor:
+    return a.new_empty(n, heads)
+
+
+def _dot_sum_backward(ctx: Any, g: Tensor) -> Any:
+    a, b = ctx.saved_tensors
+    g, op = g.contiguous(), torch.ops.heliograph
+    to_a = op.product_sum(g, b, ctx.by, ctx.of_b, ctx.of_a, len(a)) if ctx.needs_input_grad[0] else None
+    to_b = op.product_sum(g, a, ctx.by, ctx.of_a, ctx.of_b, len(b)) if ctx.needs_input_grad[1] else None
+    return to_a, to_b, *_nones(ctx.of_a, ctx.of_b, ctx.by), None, None
+
+
+dot_sum.register_autograd(_dot_sum_backward, setup_context=_pair_inputs)
+
+
+@custom_op("heliograph::act_sum", mutates_args=(), device_types="cpu")
+def act_sum(kind: int, tables: Sequence[Tensor], columns: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int) -> Tensor:
+    """out[i] = sum of f(T1[c1] + T2[c2] + T3[c3]) over the edges of row i, [n, d]; `columns` holds three tensors a table."""
+    out = tables[0].new_empty(n, tables[0].shape[1])
+    _loops().act_sum(kind, *_terms(tables, columns), *numpy(by[1], by[2]), _parts(), *numpy(out))
+    return out
+
+
+@act_sum.register_fake
+def _(kind: int, tables: Sequence[Tensor], columns: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int) -> Tensor:
+    return tables[0].new_empty(n, tables[0].shape[1])
+
+
+def _terms(tables: Sequence[Tensor], columns: Sequence[Tensor | None]) -> list[Any]:
+    """Table and index of three terms; zeros for those that are not there."""
+    zero = tables[0].new_zeros(1, tables[0].shape[1])
+    given = [(t, columns[3 * k]) for k, t in enumerate(tables)] + [(zero, None)] * (3 - len(tables))
+    return [x for t, index in given for x in numpy(t, index)]
+
+
+def _act_sum_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
+    ctx.kind, tables, ctx.columns, ctx.by, _ = inputs
+    ctx.save_for_backward(*tables)
+
+
+def _act_sum_backward(ctx: Any, g: Tensor) -> Any:
+    tables, g = list(ctx.saved_tensors), g.contiguous()
+    columns = [ctx.columns[3 * k : 3 * k + 3] for k in range(len(tables))]
+    grads: list[Tensor | None] = [None] * len(tables)
+    on_edges: Tensor | None = None  # g f'(s) of each edge, where a table of the edges' own needs it anyway
+    for k in sorted(range(len(tables)), key=lambda k: columns[k][0] is not None):
+        table, own = tables[k], columns[k]
+        if not table.requires_grad:
+            continue
+        if on_edges is None:
+            grads[k] = torch.ops.heliograph.act_slope_sum(ctx.kind, tables, g, ctx.columns, ctx.by, own, len(table))
+            on_edges = grads[k] if own[0] is None else None
+        else:
+            grads[k] = grouped(on_edges, EDGES, own, len(table))
+    return None, grads, *_nones(ctx.columns, ctx.by), None
+
+
+act_sum.register_autograd(_act_sum_backward, setup_context=_act_sum_inputs)
+
+
+@custom_op("heliograph::act_slope_sum", mutates_args=(), device_types="cpu")
+def act_slope_sum(
+    kind: int,
+    tables: Sequence[Tensor],
+    g: Tensor,
+    columns: Sequence[Tensor | None],
+    of_g: Sequence[Tensor | None],
+    by: Sequence[Tensor | None],
+    n: int,
+) -> Tensor:
+    """out[r] = sum of g[of_g] f'(T1[c1] + T2[c2] + T3[c3]) over the edges of row r, [n, d]."""
+    out = g.new_empty(n, g.shape[1])
+    _loops().act_slope_sum(kind, *_terms(tables, columns), *numpy(g, of_g[0], by[1], by[2]), _parts(), *numpy(out))
+    return out
+
+
+@act_slope_sum.register_fake
+def _(
+    kind: int,
+    tables: Sequence[Tensor],
+    g: Tensor,
+    columns: Sequence[Tensor | None],
+    of_g: Sequence[Tensor | None],
+    by: Sequence[Tensor | None],
+    n: int,
+) -> Tensor:
+    return g.new_empty(n, g.shape[1])
+
+
+def _act_slope_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
+    ctx.kind, tables, g, ctx.columns, ctx.of_g, ctx.by, ctx.n = inputs
+    ctx.save_for_backward(*tables, g)
+
+
+def _act_slope_backward(ctx: Any, h: Tensor) -> Any:
+    """The second derivative, on the edges, in plain PyTorch: sums of h f'(s) to g and of h g f''(s) to each table."""
+    *tables, g = ctx.saved_tensors
+    columns = [ctx.columns[3 * k : 3 * k + 3] for k in range(len(tables))]
+    E = next((len(c[0]) for c in (*columns, ctx.of_g, ctx.by) if c[0] is not None), len(g))
+    s = cast(Tensor, sum(grouped(t, c, EDGES, E) for t, c in zip(tables, columns, strict=True)))  # [E, d]
+    first, second = _SLOPES[ctx.kind](s)
+    h = grouped(h, ctx.by, EDGES, E)
+    to_tables = [grouped(h * grouped(g, ctx.of_g, EDGES, E) * second, EDGES, c, len(t)) for t, c in zip(tables, columns, strict=True)]
+    return None, to_tables, grouped(h * first, EDGES, ctx.of_g, len(g)), *_nones(ctx.columns, ctx.of_g, ctx.by), None
+
+
+def _silu_slopes(s: Tensor) -> tuple[Tensor, Tensor]:
+    y = s.sigmoid()
+    return y * (1 + s * (1 - y)), y * (1 - y) * (2 + s * (1 - 2 * y))
+
+
+_SLOPES: list[Callable[[Tensor], tuple[Tensor, Tensor]]] = [  # f' and f'', in the order of KINDS
+    lambda s: (torch.ones_like(s), torch.zeros_like(s)),
+    lambda s: ((s > 0).to(s.dtype), torch.zeros_like(s)),
+    _silu_slopes,
+]
+
+act_slope_sum.register_autograd(_act_slope_backward, setup_context=_act_slope_inputs)
+
+@custom_op("heliograph::argmax", mutates_args=(), device_types="cpu")
+def argmax(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
+    """The row of x [R, d] with the largest value in each segment, [n, d]; the first edge's of equals; -1 where there is no edge."""
+    out = pointer.new_empty(len(pointer) - 1, x.shape[1])
+    _loops().argmax(*numpy(x, index, pointer), _parts(), *numpy(out))
+    return out
+
+
+@argmax.register_fake
+def _(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
+    return pointer.new_empty(len(pointer) - 1, x.shape[1])
+
+
+for _op in (gather_sum, product_sum, dot_sum, act_sum, act_slope_sum, argmax):  # bf16 and half are cast at the operator, sums are float32
+    _op.register_autocast("cpu", torch.float32)
