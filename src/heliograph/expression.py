@@ -185,11 +185,10 @@ class Product(Expression):
     def total(self, segments: Segments) -> Tensor:
         """sum_j w[i] a_ij = w[i] sum_j a_ij: a receiver's factor leaves the sum; two others are multiplied and summed in one pass."""
         mine = [f for f in self.factors if isinstance(f, Gather) and f.index is segments.index and len(f.table) == segments.n]
-        rest = [f for f in self.factors if f not in mine]
-        if not rest:
-            mine, rest = mine[1:], mine[:1]
-        if len(rest) == 1:
-            total = rest[0].total(segments)
+        rest: Sequence[Expression] = [f for f in self.factors if f not in mine]
+        if len(rest) < 2:
+            total = (rest or mine)[0].total(segments)
+            mine = mine if rest else mine[1:]
         else:
             *others, last = [f if isinstance(f, Gather) else Gather(f.value, None) for f in rest]
             first = others[0] if len(others) == 1 else Gather(Product(others).value, None)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from heliograph import segment
+from heliograph.activation import shifted_softplus
 from heliograph.errors import HeliographError
 from heliograph.expression import Cat, Expression, Gather, MatVec, add, multiply, reshape, terms
 from heliograph.graph import Feature, Indexed, Segments
@@ -314,6 +315,7 @@ _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     **dict.fromkeys(_both("squeeze"), _squeeze),
     **dict.fromkeys(_both("flatten"), _flatten),
     **dict.fromkeys(_both("chunk", "split"), _chunk),
+    shifted_softplus: _elementwise,
     F.linear: _linear,
     segment.sum: _total,
     segment.mean: _mean,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from math import log
 from typing import final
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from heliograph import kernels
+from heliograph.activation import shifted_softplus
 from heliograph.graph import Feature, Indexed
 
 
@@ -26,7 +25,7 @@ class ShiftedSoftplus(nn.Module):
     """ln(exp(x) / 2 + 1 / 2), zero at zero (Schuett et al. 2018, doi:10.1063/1.5019779, sec. II B)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.softplus(x) - log(2.0)
+        return shifted_softplus(x)
 
 
 def MLP(*widths: int, act: Callable[[], nn.Module] = nn.ReLU, dropout: float = 0.0) -> nn.Sequential:

@@ -21,7 +21,8 @@ class Gaussians(nn.Module):
         self.gamma = 0.5 * ((K - 1) / cutoff) ** 2
 
     def forward(self, r: Tensor) -> Tensor:
-        return (-self.gamma * (r - self.mu).square()).exp()
+        exponent = -self.gamma * (r - self.mu).square()
+        return exponent.clamp(min=-80.0).exp()  # 2e-35: below, PyTorch's exp is eight times slower
 
 
 @final

@@ -16,19 +16,36 @@ from math import prod
 import torch
 from torch import Tensor
 
+from heliograph.errors import UsageError, suggest
 from heliograph.graph import Segments
 from heliograph.kernels import reference
 from heliograph.kernels.reference import ACTIVATIONS, Index, outer_sum
 
-__all__ = ["ACTIVATIONS", "act_sum", "gather", "gather_max", "gather_sum", "outer_sum", "product_sum", "segment_max", "segment_sum", "use"]
+__all__ = ["ACTIVATIONS", "act_sum", "chosen", "gather", "gather_max", "gather_sum", "outer_sum", "product_sum",
+           "segment_max", "segment_sum", "shifted_softplus", "use"]  # fmt: skip
 
-_set: ContextVar[str] = ContextVar("kernels", default=os.environ.get("HELIOGRAPH_KERNELS", "cpu" if find_spec("numba") else "reference"))
+SETS = ("cpu", "reference")
+
+
+def _known(kernels: str) -> str:
+    if kernels not in SETS:
+        raise UsageError(f"there are no kernels {kernels!r} (HELIOGRAPH_KERNELS): {suggest(kernels, SETS)}")
+    return kernels
+
+
+_fallback: str = _known(os.environ.get("HELIOGRAPH_KERNELS", "cpu" if find_spec("numba") else "reference"))
+_set: ContextVar[str | None] = ContextVar("kernels", default=None)
+
+
+def chosen() -> str:
+    """The set of kernels in use, "cpu" or "reference"."""
+    return _set.get() or _fallback
 
 
 @contextmanager
 def use(kernels: str) -> Iterator[None]:
-    """Keep to one set of kernels, "reference" or "cpu", inside a `with` block."""
-    token = _set.set(kernels)
+    """Keep to one set of kernels, "cpu" or "reference", inside a `with` block."""
+    token = _set.set(_known(kernels))
     try:
         yield
     finally:
@@ -37,15 +54,20 @@ def use(kernels: str) -> Iterator[None]:
 
 def _fused(*tables: Tensor) -> bool:
     """Whether the loops of `cpu` take these tables: on the CPU, of one precision that they know (or under autocast)."""
-    if _set.get() == "reference" or any(t.device.type != "cpu" for t in tables):
+    if chosen() == "reference" or any(t.device.type != "cpu" for t in tables):
         return False
     types = {t.dtype for t in tables}
     return torch.is_autocast_enabled("cpu") or (len(types) == 1 and types <= {torch.float32, torch.float64})
 
 
-def _flat(x: Tensor, width: int | None = None) -> Tensor:
-    """[R, ...] as [R, width]."""
-    return x.reshape(len(x), prod(x.shape[1:]) if width is None else width).contiguous()
+def _flat(x: Tensor) -> Tensor:
+    """[R, ...] as [R, d], contiguous."""
+    return (x if x.dim() == 2 else x.reshape(len(x), prod(x.shape[1:]))).contiguous()
+
+
+def _shaped(x: Tensor, trailing: Sequence[int]) -> Tensor:
+    """[n, d] as [n, *trailing]."""
+    return x if x.shape[1:] == trailing else x.view(len(x), *trailing)
 
 
 def gather(table: Tensor, index: Index) -> Tensor:
@@ -55,7 +77,7 @@ def gather(table: Tensor, index: Index) -> Tensor:
     from heliograph.kernels import ops
 
     x = _flat(table)
-    return ops.grouped(x, ops.column(index, len(x), True), ops.EDGES, len(index)).view(len(index), *table.shape[1:])
+    return _shaped(ops.grouped(x, ops.column(index, len(x), True), ops.EDGES, len(index)), table.shape[1:])
 
 
 def segment_sum(x: Tensor, segments: Segments) -> Tensor:
@@ -71,7 +93,7 @@ def gather_sum(table: Tensor, index: Index, segments: Segments) -> Tensor:
 
     x = _flat(table)
     out = ops.grouped(x, ops.column(index, len(x), x.requires_grad), ops.by_segments(segments), segments.n)
-    return out.view(segments.n, *table.shape[1:])
+    return _shaped(out, table.shape[1:])
 
 
 def product_sum(a: Tensor, a_index: Index, b: Tensor, b_index: Index, segments: Segments) -> Tensor:
@@ -85,7 +107,7 @@ def product_sum(a: Tensor, a_index: Index, b: Tensor, b_index: Index, segments: 
     x, y = _flat(a), _flat(b)
     of_a, of_b = ops.column(a_index, len(x), x.requires_grad), ops.column(b_index, len(y), y.requires_grad)
     out = torch.ops.heliograph.product_sum(x, y, of_a, of_b, ops.by_segments(segments), segments.n)
-    return out.view(segments.n, *b.shape[1:])
+    return _shaped(out, b.shape[1:])
 
 
 def act_sum(name: str, terms: Sequence[tuple[Tensor, Index]], segments: Segments | None) -> Tensor:
@@ -106,13 +128,23 @@ def act_sum(name: str, terms: Sequence[tuple[Tensor, Index]], segments: Segments
     columns = [c for x, (_, i) in zip(flat, terms, strict=True) for c in ops.column(i, len(x), x.requires_grad)]
     n = E if segments is None else segments.n
     out = torch.ops.heliograph.act_sum(ops.KINDS[name], flat, columns, ops.by_segments(segments), n)
-    return out.view(n, *tables[0].shape[1:])
+    return _shaped(out, tables[0].shape[1:])
 
 
 def _per_head(a: Sequence[int], b: Sequence[int]) -> bool:
     """Whether a's axes are b's first ones, followed by ones."""
     same = next((k for k, (p, q) in enumerate(zip(a, b, strict=True)) if p != q), len(a))
     return all(size == 1 for size in a[same:])
+
+
+def shifted_softplus(x: Tensor) -> Tensor:
+    """ln(exp(x) / 2 + 1 / 2), elementwise."""
+    if not _fused(x):
+        return ACTIVATIONS["shifted_softplus"](x)
+    from heliograph.kernels import ops  # noqa: F401  (registers the operator)
+
+    result: Tensor = torch.ops.heliograph.shifted_softplus(x.contiguous())
+    return result
 
 
 def segment_max(x: Tensor, segments: Segments) -> Tensor:
@@ -127,4 +159,4 @@ def gather_max(table: Tensor, index: Index, segments: Segments) -> Tensor:
     x = _flat(table)
     row = torch.ops.heliograph.argmax(x.detach(), index, segments.pointer)  # [n, d], -1 where the segment is empty
     out = x.gather(0, row.clamp(min=0)) * (row >= 0)
-    return out.view(segments.n, *table.shape[1:])
+    return _shaped(out, table.shape[1:])

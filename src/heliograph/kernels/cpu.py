@@ -9,39 +9,46 @@ from __future__ import annotations
 
 import math
 import os
+from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
+import torch
 from numba import prange
 from numba.extending import overload, register_jitable
 
 from heliograph.data.cache import cache_dir
 
-numba.config.CACHE_DIR = os.environ.get("NUMBA_CACHE_DIR") or str(cache_dir() / "kernels")
-numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+config: Any = numba.config
+config.CACHE_DIR = os.environ.get("NUMBA_CACHE_DIR") or str(cache_dir() / "kernels")
+config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
-IDENTITY, RELU, SILU = 0, 1, 2
+LOG2 = math.log(2.0)
+IDENTITY, RELU, SILU, SSP = range(4)  # in the order of reference.ACTIVATIONS
 
 jit = numba.njit(parallel=True, cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
-inner = register_jitable(inline="never")
+inner, always = register_jitable(inline="never"), register_jitable(inline="always")
 
 
 def _exp(x: float) -> float:
     return math.exp(x)
 
 
+def _log1p(x: float) -> float:
+    return math.log1p(x)
+
+
 @overload(_exp)
 def _exp_of(x: Any) -> Any:
-    """exp in the width of x; float32 by a polynomial that vectorises (relative error below 2e-7; 0 and inf beyond [-87, 88])."""
+    """exp in the width of x; float32 by a polynomial that vectorises (relative error below 2e-7; x is kept within [-87, 88])."""
 
     def exp64(x: Any) -> Any:
         return math.exp(x)
 
-    f, top, bottom = np.float32, np.float32(88.3), np.float32(-87.3)
-
     def exp32(x: Any) -> Any:
-        y = bottom if x < bottom else (top if x > top else x)  # NaN passes
+        f = np.float32
+        y = f(-87.3) if x < f(-87.3) else (f(88.3) if x > f(88.3) else x)  # NaN passes
         n = np.floor(y * f(1.4426950408889634) + f(0.5))
         r = y - n * f(0.693359375) + n * f(2.12194440e-4)
         p = f(1.9875691500e-4)
@@ -54,6 +61,35 @@ def _exp_of(x: Any) -> Any:
         return p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
 
     return exp32 if x == numba.float32 else exp64
+
+
+@overload(_log1p)
+def _log1p_of(x: Any) -> Any:
+    """log(1 + x) for x in [0, 1]; float32 as 2 atanh(x / (2 + x)) by its series, whose argument is a third at most."""
+
+    def log64(x: Any) -> Any:
+        return math.log1p(x)
+
+    def log32(x: Any) -> Any:
+        f = np.float32
+        z = x / (f(2.0) + x)
+        y = z * z
+        p = f(0.07692307692)
+        p = p * y + f(0.09090909091)
+        p = p * y + f(0.11111111111)
+        p = p * y + f(0.14285714286)
+        p = p * y + f(0.2)
+        p = p * y + f(0.33333333333)
+        return f(2.0) * (z + z * y * p)
+
+    return log32 if x == numba.float32 else log64
+
+
+@always
+def _softplus(s: Any, one: Any) -> Any:
+    """ln(1 + exp(s)) without overflow."""
+    zero = one - one
+    return (s if s > zero else zero) + _log1p(_exp(-s if s > zero else s))
 
 
 @inner
@@ -90,7 +126,8 @@ def _row(table: Any, index: Any, e: int) -> Any:
 @inner
 def _add_value(kind: int, a: Any, b: Any, c: Any, out: Any) -> None:
     """out += f(a + b + c)."""
-    zero, one = out.dtype.type(0), out.dtype.type(1)
+    one = out.dtype.type(1)
+    zero = one - one
     if kind == RELU:
         for k in range(len(out)):
             s = a[k] + b[k] + c[k]
@@ -99,6 +136,10 @@ def _add_value(kind: int, a: Any, b: Any, c: Any, out: Any) -> None:
         for k in range(len(out)):
             s = a[k] + b[k] + c[k]
             out[k] += s / (one + _exp(-s))
+    elif kind == SSP:
+        shift = out.dtype.type(LOG2)
+        for k in range(len(out)):
+            out[k] += _softplus(a[k] + b[k] + c[k], one) - shift
     else:
         for k in range(len(out)):
             out[k] += a[k] + b[k] + c[k]
@@ -107,7 +148,8 @@ def _add_value(kind: int, a: Any, b: Any, c: Any, out: Any) -> None:
 @inner
 def _add_slope(kind: int, a: Any, b: Any, c: Any, g: Any, out: Any) -> None:
     """out += g f'(a + b + c)."""
-    zero, one = out.dtype.type(0), out.dtype.type(1)
+    one = out.dtype.type(1)
+    zero = one - one
     if kind == RELU:
         for k in range(len(out)):
             out[k] += zero if a[k] + b[k] + c[k] <= zero else g[k]
@@ -116,14 +158,29 @@ def _add_slope(kind: int, a: Any, b: Any, c: Any, g: Any, out: Any) -> None:
             s = a[k] + b[k] + c[k]
             y = one / (one + _exp(-s))
             out[k] += g[k] * y * (one + s * (one - y))
+    elif kind == SSP:
+        for k in range(len(out)):
+            out[k] += g[k] / (one + _exp(-(a[k] + b[k] + c[k])))
     else:
         for k in range(len(out)):
             out[k] += g[k]
 
 
+def threads() -> int:
+    """Threads for the next kernel: as many as PyTorch uses."""
+    parts = min(torch.get_num_threads(), config.NUMBA_NUM_THREADS)
+    numba.set_num_threads(parts)
+    return parts
+
+
+def is_compiled(loop: Any) -> bool:
+    """Whether a loop needs no compiler any more, in this process or because an earlier one left it in the cache folder."""
+    return bool(loop.signatures) or any(Path(loop.stats.cache_path).glob(f"cpu.{loop.py_func.__name__}-*.nbi"))
+
+
 @numba.njit(cache=True, nogil=True)
-def group(index: Any, order: Any, pointer: Any) -> None:
-    """Edges sorted by `index`, stably: `order` [E], and where each row's run starts, `pointer` [n + 1]."""
+def group(index: Any, order: Any, parts: int, pointer: Any) -> None:
+    """Edges sorted by `index`, stably: `order` [E], and where each row's run starts, `pointer` [n + 1]. In one thread, whatever `parts`."""
     pointer[:] = 0
     for e in range(len(index)):
         pointer[index[e] + 1] += 1
@@ -193,7 +250,7 @@ def dot_sum(a: Any, ia: Any, b: Any, ib: Any, order: Any, pointer: Any, parts: i
 @jit
 def act_sum(kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, order: Any, pointer: Any, parts: int, out: Any) -> None:
     """out[i] = sum over edges e of row i of f(a[ia[e]] + b[ib[e]] + c[ic[e]])."""
-    n, d = out.shape
+    n = len(out)
     for part in prange(parts):
         for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
             out[i, :] = 0
@@ -208,7 +265,7 @@ def act_slope_sum(
     kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, g: Any, ig: Any, order: Any, pointer: Any, parts: int, out: Any
 ) -> None:
     """out[i] = sum over edges e of row i of g[ig[e]] f'(a[ia[e]] + b[ib[e]] + c[ic[e]])."""
-    n, d = out.shape
+    n = len(out)
     for part in prange(parts):
         for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
             out[i, :] = 0
@@ -216,6 +273,36 @@ def act_slope_sum(
             for k in range(low, high):
                 e = _at(order, k)
                 _add_slope(kind, _row(a, ia, e), _row(b, ib, e), _row(c, ic, e), g[_at(ig, e)], out[i])
+
+
+@inner
+def _softplus_of(x: Any, out: Any) -> None:
+    one, shift = out.dtype.type(1), out.dtype.type(LOG2)
+    for k in range(len(x)):
+        out[k] = _softplus(x[k], one) - shift
+
+
+@jit
+def shifted_softplus(x: Any, parts: int, out: Any) -> None:
+    """out = ln(1 + exp(x)) - ln 2, elementwise."""
+    for part in prange(parts):
+        low, high = len(x) * part // parts, len(x) * (part + 1) // parts
+        _softplus_of(x[low:high], out[low:high])
+
+
+@inner
+def _sigmoid_of(x: Any, g: Any, out: Any) -> None:
+    one = out.dtype.type(1)
+    for k in range(len(x)):
+        out[k] = g[k] / (one + _exp(-x[k]))
+
+
+@jit
+def sigmoid_times(x: Any, g: Any, parts: int, out: Any) -> None:
+    """out = g / (1 + exp(-x)), elementwise: the derivative of softplus, times g."""
+    for part in prange(parts):
+        low, high = len(x) * part // parts, len(x) * (part + 1) // parts
+        _sigmoid_of(x[low:high], g[low:high], out[low:high])
 
 
 @jit

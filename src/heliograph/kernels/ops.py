@@ -10,6 +10,7 @@ edges come sorted) and `pointer` [n + 1]. The columns that derivatives need are 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, cast
@@ -44,9 +45,9 @@ def by_segments(segments: Segments | None) -> Column:
     return EDGES if segments is None else [segments.index, None, segments.pointer]
 
 
-def numpy(*tensors: Tensor | None) -> list[Any]:
-    """Arrays on the same memory; None becomes an empty array of indices."""
-    return [_nothing() if t is None else t.detach().numpy() for t in tensors]
+def numpy(x: Tensor | None) -> Any:
+    """The array on the same memory; None becomes an empty array of indices."""
+    return _nothing() if x is None else x.detach().numpy()
 
 
 @lru_cache
@@ -56,20 +57,19 @@ def _nothing() -> Any:
     return np.empty(0, np.int64)
 
 
-@lru_cache
-def _loops() -> Any:
+def run(loop: str, *args: Any, out: Tensor) -> None:
+    """Fill `out` by a loop of `heliograph.kernels.cpu`; arguments are tensors (None: no index) and numbers."""
     from heliograph.kernels import cpu
 
-    return cpu
+    function = getattr(cpu, loop)
+    if not cpu.is_compiled(function):
+        _announce()
+    function(*[numpy(x) if x is None or isinstance(x, Tensor) else x for x in args], cpu.threads(), numpy(out))
 
 
-def _parts() -> int:
-    """Threads for the next kernel: as many as PyTorch uses."""
-    import numba
-
-    parts = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
-    numba.set_num_threads(parts)
-    return parts
+@lru_cache
+def _announce() -> None:
+    print("Compiling kernels for this processor: once, seconds each, kept for later runs.", file=sys.stderr, flush=True)
 
 
 def _nones(*columns: Sequence[Tensor | None]) -> list[Any]:
@@ -80,7 +80,7 @@ def _nones(*columns: Sequence[Tensor | None]) -> list[Any]:
 @custom_op("heliograph::group", mutates_args=(), device_types="cpu")
 def group(index: Tensor, rows: int) -> tuple[Tensor, Tensor]:
     order, pointer = torch.empty_like(index), index.new_empty(rows + 1)
-    _loops().group(*numpy(index, order, pointer))
+    run("group", index, order, out=pointer)
     return order, pointer
 
 
@@ -93,7 +93,7 @@ def _(index: Tensor, rows: int) -> tuple[Tensor, Tensor]:
 def gather_sum(x: Tensor, own: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int) -> Tensor:
     """out[i] = sum of x[own] over the edges of row i, [n, d]."""
     out = x.new_empty(n, x.shape[1])
-    _loops().gather_sum(*numpy(x, own[0], by[1], by[2]), _parts(), *numpy(out))
+    run("gather_sum", x, own[0], by[1], by[2], out=out)
     return out
 
 
@@ -123,10 +123,12 @@ gather_sum.register_autograd(_gather_sum_backward, setup_context=_gather_sum_inp
 
 
 @custom_op("heliograph::product_sum", mutates_args=(), device_types="cpu")
-def product_sum(a: Tensor, b: Tensor, of_a: Sequence[Tensor | None], of_b: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int) -> Tensor:
+def product_sum(
+    a: Tensor, b: Tensor, of_a: Sequence[Tensor | None], of_b: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int
+) -> Tensor:
     """out[i] = sum of a[of_a] * b[of_b] over the edges of row i, [n, d]; a [R, H], b [R', d], H divides d."""
     out = b.new_empty(n, b.shape[1])
-    _loops().product_sum(*numpy(a, of_a[0], b, of_b[0], by[1], by[2]), _parts(), *numpy(out))
+    run("product_sum", a, of_a[0], b, of_b[0], by[1], by[2], out=out)
     return out
 
 
@@ -163,7 +165,7 @@ def dot_sum(
 ) -> Tensor:
     """out[i, h] = sum over the edges of row i of the dot product of a[of_a] and b[of_b] over head h's columns, [n, H]."""
     out = a.new_empty(n, heads)
-    _loops().dot_sum(*numpy(a, of_a[0], b, of_b[0], by[1], by[2]), _parts(), *numpy(out))
+    run("dot_sum", a, of_a[0], b, of_b[0], by[1], by[2], out=out)
     return out
 
 
@@ -189,7 +191,7 @@ dot_sum.register_autograd(_dot_sum_backward, setup_context=_pair_inputs)
 def act_sum(kind: int, tables: Sequence[Tensor], columns: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int) -> Tensor:
     """out[i] = sum of f(T1[c1] + T2[c2] + T3[c3]) over the edges of row i, [n, d]; `columns` holds three tensors a table."""
     out = tables[0].new_empty(n, tables[0].shape[1])
-    _loops().act_sum(kind, *_terms(tables, columns), *numpy(by[1], by[2]), _parts(), *numpy(out))
+    run("act_sum", kind, *_terms(tables, columns), by[1], by[2], out=out)
     return out
 
 
@@ -202,7 +204,7 @@ def _terms(tables: Sequence[Tensor], columns: Sequence[Tensor | None]) -> list[A
     """Table and index of three terms; zeros for those that are not there."""
     zero = tables[0].new_zeros(1, tables[0].shape[1])
     given = [(t, columns[3 * k]) for k, t in enumerate(tables)] + [(zero, None)] * (3 - len(tables))
-    return [x for t, index in given for x in numpy(t, index)]
+    return [x for term in given for x in term]
 
 
 def _act_sum_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
@@ -242,7 +244,7 @@ def act_slope_sum(
 ) -> Tensor:
     """out[r] = sum of g[of_g] f'(T1[c1] + T2[c2] + T3[c3]) over the edges of row r, [n, d]."""
     out = g.new_empty(n, g.shape[1])
-    _loops().act_slope_sum(kind, *_terms(tables, columns), *numpy(g, of_g[0], by[1], by[2]), _parts(), *numpy(out))
+    run("act_slope_sum", kind, *_terms(tables, columns), g, of_g[0], by[1], by[2], out=out)
     return out
 
 
@@ -285,15 +287,62 @@ _SLOPES: list[Callable[[Tensor], tuple[Tensor, Tensor]]] = [  # f' and f'', in t
     lambda s: (torch.ones_like(s), torch.zeros_like(s)),
     lambda s: ((s > 0).to(s.dtype), torch.zeros_like(s)),
     _silu_slopes,
+    lambda s: (s.sigmoid(), s.sigmoid() * (1 - s.sigmoid())),
 ]
 
 act_slope_sum.register_autograd(_act_slope_backward, setup_context=_act_slope_inputs)
+
+
+@custom_op("heliograph::shifted_softplus", mutates_args=(), device_types="cpu")
+def shifted_softplus(x: Tensor) -> Tensor:
+    """ln(1 + exp(x)) - ln 2; x is contiguous."""
+    out = torch.empty_like(x)
+    run("shifted_softplus", x.view(-1), out=out.view(-1))
+    return out
+
+
+@shifted_softplus.register_fake
+def _(x: Tensor) -> Tensor:
+    return torch.empty_like(x)
+
+
+@custom_op("heliograph::sigmoid_times", mutates_args=(), device_types="cpu")
+def sigmoid_times(x: Tensor, g: Tensor) -> Tensor:
+    """g / (1 + exp(-x)); both are contiguous."""
+    out = torch.empty_like(x)
+    run("sigmoid_times", x.view(-1), g.view(-1), out=out.view(-1))
+    return out
+
+
+@sigmoid_times.register_fake
+def _(x: Tensor, g: Tensor) -> Tensor:
+    return torch.empty_like(x)
+
+
+def _softplus_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _shifted_softplus_backward(ctx: Any, g: Tensor) -> Tensor:
+    result: Tensor = torch.ops.heliograph.sigmoid_times(*ctx.saved_tensors, g.contiguous())
+    return result
+
+
+def _sigmoid_times_backward(ctx: Any, h: Tensor) -> tuple[Tensor, Tensor]:
+    x, g = ctx.saved_tensors
+    y = x.sigmoid()
+    return h * g * y * (1 - y), h * y
+
+
+shifted_softplus.register_autograd(_shifted_softplus_backward, setup_context=_softplus_inputs)
+sigmoid_times.register_autograd(_sigmoid_times_backward, setup_context=_softplus_inputs)
+
 
 @custom_op("heliograph::argmax", mutates_args=(), device_types="cpu")
 def argmax(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
     """The row of x [R, d] with the largest value in each segment, [n, d]; the first edge's of equals; -1 where there is no edge."""
     out = pointer.new_empty(len(pointer) - 1, x.shape[1])
-    _loops().argmax(*numpy(x, index, pointer), _parts(), *numpy(out))
+    run("argmax", x, index, pointer, out=out)
     return out
 
 
@@ -302,5 +351,14 @@ def _(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
     return pointer.new_empty(len(pointer) - 1, x.shape[1])
 
 
-for _op in (gather_sum, product_sum, dot_sum, act_sum, act_slope_sum, argmax):  # bf16 and half are cast at the operator, sums are float32
+for _op in (
+    gather_sum,
+    product_sum,
+    dot_sum,
+    act_sum,
+    act_slope_sum,
+    argmax,
+    shifted_softplus,
+    sigmoid_times,
+):  # bf16 and half are cast at the operator, sums are float32
     _op.register_autocast("cpu", torch.float32)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import log
 
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +13,12 @@ from torch.nn import functional as F
 from heliograph.graph import Segments
 
 Index = Int[Tensor, " E"] | None  # which row of a table each edge uses; None: edge e uses row e
-ACTIVATIONS = {"identity": lambda x: x, "relu": torch.relu, "silu": F.silu}  # those that a sum can be fused with
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {  # those that a sum can be fused with
+    "identity": lambda x: x,
+    "relu": torch.relu,
+    "silu": F.silu,
+    "shifted_softplus": lambda x: F.softplus(x) - log(2.0),
+}
 
 
 def gather(table: Tensor, index: Index) -> Tensor:

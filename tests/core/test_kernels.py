@@ -1,0 +1,198 @@
+"""The fused kernels against the plain ones: values, first and second derivatives, on random and awkward columns of indices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from heliograph import kernels
+from heliograph.errors import UsageError
+from heliograph.graph import Segments
+from heliograph.kernels import ops, reference
+
+# edges, segments, rows of the tables: random, none, empty segments at the end, one segment, more segments than edges
+SIZES = [(40, 7, 11), (0, 3, 4), (5, 9, 2), (6, 1, 1), (1, 1, 5)]
+sizes = pytest.mark.parametrize("size", SIZES, ids=["random", "no edges", "empty segments", "one of each", "one edge"])
+WIDTHS: list[tuple[tuple[int, ...], tuple[int, ...]]] = [((4,), (4,)), ((1,), (4,)), ((2, 1), (2, 3)), ((2, 3), (2, 3)), ((1, 3), (2, 1))]
+
+
+def case(size: tuple[int, int, int], seed: int = 0) -> tuple[Segments, Tensor, Tensor, torch.Generator]:
+    E, n, R = size
+    rng = torch.Generator().manual_seed(seed)
+    receivers = torch.randint(max(1, n - 2), (E,), generator=rng).sort().values  # the last segments stay empty
+    return Segments(receivers, n), torch.randint(R, (E,), generator=rng), torch.randint(R, (E,), generator=rng), rng
+
+
+def table(rng: torch.Generator, rows: int, *shape: int) -> Tensor:
+    return torch.randn(rows, *shape, generator=rng, dtype=torch.float64, requires_grad=True)
+
+
+def same(f: Callable[..., Tensor], *leaves: Tensor) -> None:
+    """f with the fused kernels equals f with the plain ones, and its derivatives are those of its values."""
+    with kernels.use("reference"):
+        plain = f(*leaves)
+    fused = f(*leaves)
+    assert fused.shape == plain.shape and torch.allclose(fused, plain, atol=1e-12)
+    assert torch.autograd.gradcheck(f, leaves)
+    assert torch.autograd.gradgradcheck(f, leaves)
+
+
+@sizes
+def test_gather(size: tuple[int, int, int]) -> None:
+    _, index, _, rng = case(size)
+    same(lambda x: kernels.gather(x, index), table(rng, size[2], 3))
+
+
+@sizes
+@pytest.mark.parametrize("shape", [(3,), (2, 3), ()])
+def test_gather_sum(size: tuple[int, int, int], shape: tuple[int, ...]) -> None:
+    segments, index, _, rng = case(size)
+    same(lambda x: kernels.gather_sum(x, index, segments), table(rng, size[2], *shape))
+    same(lambda x: kernels.segment_sum(x, segments), table(rng, size[0], *shape))
+    same(lambda x: kernels.gather_sum(x, segments.index, segments), table(rng, size[1], *shape))
+
+
+@sizes
+@pytest.mark.parametrize(("a", "b"), WIDTHS)
+def test_product_sum(size: tuple[int, int, int], a: tuple[int, ...], b: tuple[int, ...]) -> None:
+    segments, first, second, rng = case(size)
+    E, _, R = size
+    same(lambda x, y: kernels.product_sum(x, first, y, second, segments), table(rng, R, *a), table(rng, R, *b))
+    same(lambda x, y: kernels.product_sum(x, None, y, second, segments), table(rng, E, *a), table(rng, R, *b))
+    same(lambda x, y: kernels.product_sum(y, None, x, first, segments), table(rng, R, *a), table(rng, E, *b))
+
+
+@sizes
+@pytest.mark.parametrize("name", kernels.ACTIVATIONS)
+@pytest.mark.parametrize("summed", [True, False])
+def test_act_sum(size: tuple[int, int, int], name: str, summed: bool) -> None:
+    segments, first, second, rng = case(size)
+    E, n, R = size
+    by = segments if summed else None
+    same(lambda x: kernels.act_sum(name, [(x, None)], by), table(rng, E, 3))
+    same(lambda x, y, z: kernels.act_sum(name, [(x, first), (y, segments.index), (z, None)], by),
+         table(rng, R, 3), table(rng, n, 3), table(rng, E, 3))  # fmt: skip
+    same(lambda x, y: kernels.act_sum(name, [(x, first), (y, second)], by), table(rng, R, 3), table(rng, R, 3))
+    same(lambda *t: kernels.act_sum(name, list(zip(t, (first, second, None, segments.index), strict=True)), by),
+         table(rng, R, 3), table(rng, R, 3), table(rng, E, 3), table(rng, n, 3))  # fmt: skip
+
+
+@sizes
+def test_gather_max(size: tuple[int, int, int]) -> None:
+    segments, index, _, rng = case(size)
+    same(lambda x: kernels.gather_max(x, index, segments), table(rng, size[2], 3))
+    same(lambda x: kernels.segment_max(x, segments), table(rng, size[0], 3))
+
+
+def test_of_equal_values_the_first_takes_the_gradient() -> None:
+    segments, x = Segments(torch.tensor([0, 0, 1]), 3), torch.tensor([[2.0], [2.0], [1.0]], requires_grad=True)
+    for which in ("cpu", "reference"):
+        with kernels.use(which):
+            (g,) = torch.autograd.grad(kernels.segment_max(x, segments).sum(), x)
+        assert g.squeeze().tolist() == [1.0, 0.0, 1.0]
+
+
+def test_shifted_softplus() -> None:
+    same(kernels.shifted_softplus, table(torch.Generator().manual_seed(0), 5, 3))
+    x = torch.linspace(-120, 120, 4001)
+    exact = torch.logaddexp(x.double(), torch.zeros(())) - torch.log(torch.tensor(2.0, dtype=torch.float64))
+    assert torch.allclose(kernels.shifted_softplus(x).double(), exact, rtol=3e-7, atol=3e-7)
+
+
+@pytest.mark.parametrize("name", [*kernels.ACTIVATIONS])
+def test_not_a_number_and_infinity_survive(name: str) -> None:
+    bad = torch.tensor([[float("nan"), float("inf"), 1.0]])
+    segments = Segments(torch.tensor([0]), 1)
+    out = kernels.act_sum(name, [(bad, None)], segments)
+    assert out.isnan().tolist() == [[True, False, False]] and out[0, 1] == float("inf")
+    assert kernels.segment_max(torch.cat([-bad, bad]), Segments(torch.tensor([0, 0]), 1)).isnan().tolist() == [[True, False, False]]
+    for which in ("cpu", "reference"):
+        with kernels.use(which):
+            assert kernels.segment_sum(bad, segments).isnan().tolist() == [[True, False, False]]
+            assert kernels.segment_max(bad, segments).isnan().tolist() == [[True, False, False]]
+
+
+def test_float32_is_as_near_as_float32_can_be() -> None:
+    segments, first, second, rng = case((500, 40, 60))
+    a, b, w = torch.randn(60, 16, generator=rng), torch.randn(60, 16, generator=rng), torch.randn(500, 16, generator=rng)
+    for f in (
+        lambda a, b, w: kernels.act_sum("silu", [(a, first), (b, second), (w, None)], segments),
+        lambda a, b, w: kernels.product_sum(w, None, a, first, segments) + kernels.product_sum(a, first, b, second, segments),
+    ):
+        with kernels.use("reference"):
+            exact = f(a.double(), b.double(), w.double())
+        assert torch.allclose(f(a, b, w).double(), exact, rtol=1e-5, atol=1e-5)
+
+
+def test_results_do_not_depend_on_the_number_of_threads() -> None:
+    segments, first, _, rng = case((3000, 200, 150))
+    a, w = torch.randn(150, 16, generator=rng, requires_grad=True), torch.randn(3000, 16, generator=rng, requires_grad=True)
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            y = kernels.product_sum(w, None, a, first, segments) + kernels.act_sum("relu", [(a, first), (w, None)], segments)
+            results.append([y, *torch.autograd.grad(y.square().sum(), [a, w])])
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(p, q) for p, q in zip(*results, strict=True))
+
+
+def test_bf16_under_autocast_is_cast_at_the_operator() -> None:
+    segments, first, _, rng = case((40, 7, 11))
+    a, w = torch.randn(11, 8, generator=rng), torch.randn(40, 8, generator=rng)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = kernels.product_sum(w.bfloat16(), None, a, first, segments)
+    assert mixed.dtype == torch.float32
+    assert torch.allclose(mixed, kernels.product_sum(w.bfloat16().float(), None, a, first, segments))
+    low = kernels.gather_sum(a.bfloat16(), first, segments)  # no loops for bf16 tables outside autocast
+    assert low.dtype == torch.bfloat16
+
+
+def test_operators_keep_the_contract_of_torch_library() -> None:
+    segments, first, second, rng = case((40, 7, 11))
+    a, b, w = table(rng, 11, 4), table(rng, 11, 2), table(rng, 40, 4)
+    of_a, of_b, by = ops.column(first, 11, True), ops.column(second, 11, True), ops.by_segments(segments)
+    heliograph: Any = torch.ops.heliograph
+    checks = [
+        (heliograph.gather_sum.default, (a, of_a, by, 7)),
+        (heliograph.product_sum.default, (b, a, of_b, of_a, by, 7)),
+        (heliograph.dot_sum.default, (w, a, ops.EDGES, of_a, by, 7, 2)),
+        (heliograph.act_sum.default, (1, [a, w], [*of_a, *ops.EDGES], by, 7)),
+        (heliograph.act_slope_sum.default, (2, [a, w], table(rng, 7, 4), [*of_a, *ops.EDGES], by, of_a, 11)),
+        (heliograph.argmax.default, (a.detach(), first, segments.pointer)),
+        (heliograph.group.default, (first, 11)),
+        (heliograph.shifted_softplus.default, (a,)),
+        (heliograph.sigmoid_times.default, (a, table(rng, 11, 4))),
+    ]
+    for op, args in checks:
+        torch.library.opcheck(op, args, test_utils=("test_schema", "test_autograd_registration", "test_faketensor"))
+
+
+def test_an_index_is_grouped_once() -> None:
+    index = torch.tensor([2, 0, 2, 1])
+    order, pointer = ops.column(index, 4, True)[1:]
+    assert order is not None and order.tolist() == [1, 3, 0, 2] and pointer is not None and pointer.tolist() == [0, 1, 2, 4, 4]
+    assert ops.column(index, 4, True)[1] is order and ops.column(index, 4, False) == [index, None, None]
+
+
+def test_the_loops_are_what_runs() -> None:
+    segments, first, _, rng = case((40, 7, 11))
+    x = table(rng, 11, 4)
+    assert "heliograph_gather_sum" in kernels.gather_sum(x, first, segments).grad_fn.name()  # type: ignore[union-attr]
+    with kernels.use("reference"):
+        assert "IndexAdd" in kernels.gather_sum(x, first, segments).grad_fn.name()  # type: ignore[union-attr]
+
+
+def test_reference_has_the_same_functions() -> None:
+    for name in kernels.__all__:
+        assert name in ("chosen", "segment_max", "shifted_softplus", "use") or hasattr(reference, name)
+
+
+def test_a_set_of_kernels_that_is_not_there() -> None:
+    with pytest.raises(UsageError, match="no kernels 'cqu'"), kernels.use("cqu"):
+        pass
