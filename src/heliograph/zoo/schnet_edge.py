@@ -1,13 +1,13 @@
 """SchNet with edge updates (Joergensen et al. 2018, arXiv:1806.03146).
 
-    e_ij^0 = gaussians(r_ij)
-    e_ij'  = W_E2 g(W_E1 [h_i, h_j, e_ij])                    edge update, before each message
+    e_ij^0 = gaussians(r_ij)                                  eq. 5
+    e_ij'  = W_E2 g(W_E1 [h_i, h_j, e_ij])                    eq. 7: edge update, before each message
     m_i    = sum_j (W_1 h_j) * g(W_3 g(W_2 e_ij))             message
-    h_i'   = h_i + W_5 g(W_4 m_i)                             state transition
+    h_i'   = h_i + W_5 g(W_4 m_i)                             eq. 9: state transition
     y      = sum_i W_7 g(W_6 h_i)                             readout
 
-g is the shifted softplus; all maps but W_1 have biases. W_E1 widens to 2 d. The second g of the paper's edge update (in its
-equation, not in its figure) is a slip that the authors' code does not have, nor does this file. As there, filters have no cutoff.
+g is the shifted softplus; all maps but W_1 have biases. W_E1 widens to 2 d. Where the paper's text and the authors' code (msgnet)
+differ, this is the code: no second g in eq. 7 (the paper's figure has none either), Gaussians as wide as they are apart.
 Departures: edges are all pairs nearer than `cutoff`, where the paper joins all atoms of a molecule and a crystal's nearest
 neighbours. Expressivity: above 1-WL of the bond graph, since distances enter; at most 1-WL on the complete graph labelled with
 distances.

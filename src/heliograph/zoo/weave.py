@@ -5,8 +5,8 @@
     e_ij' = relu(W_P [relu(W_AP [h_i, h_j]) + relu(W_AP [h_j, h_i]), relu(W_PP e_ij)])        pairs, from the same h and e
     y     = W tanh(V sum_i histogram(tanh(U h_i)))
 
-The histogram spreads each of an atom's values over 11 overlapping Gaussian bins. All pairs of atoms are pairs, with the bond's
-features or zeros; the last step needs no new pairs. Every linear map has a bias.
+The histogram spreads each of an atom's values over 11 overlapping Gaussian bins (DeepChem's means and widths). All pairs of atoms
+are pairs, with the bond's features or zeros; the last step needs no new pairs. Every linear map has a bias.
 Departures: the paper's pairs also carry graph distance and common rings, and an atom is a pair with itself; tanh instead of batch
 normalisation brings values into the bins. Expressivity: at most 1-WL (pairs without a bond add only counts of what is there).
 """
