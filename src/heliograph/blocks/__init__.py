@@ -1,8 +1,25 @@
 """Parts that architectures share: embeddings, updates, readouts. A part that one architecture alone uses stays in its zoo file."""
 
 from heliograph.blocks.basic import MLP, Head, ShiftedSoftplus, on_rows
+from heliograph.blocks.embed import Elements
+from heliograph.blocks.message import apply_matrix
 from heliograph.blocks.radial import CosineCutoff, Gaussians
-from heliograph.blocks.readout import Pool, Set2Set
-from heliograph.blocks.update import GRU
+from heliograph.blocks.readout import AtomWise, Gated, Pool, Set2Set
+from heliograph.blocks.update import GRU, Residual
 
-__all__ = ["GRU", "MLP", "CosineCutoff", "Gaussians", "Head", "Pool", "Set2Set", "ShiftedSoftplus", "on_rows"]
+__all__ = [
+    "GRU",
+    "MLP",
+    "AtomWise",
+    "CosineCutoff",
+    "Elements",
+    "Gated",
+    "Gaussians",
+    "Head",
+    "Pool",
+    "Residual",
+    "Set2Set",
+    "ShiftedSoftplus",
+    "apply_matrix",
+    "on_rows",
+]

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 @final
 class Gaussians(nn.Module):
-    """exp(-(r - mu_k)^2 / (2 delta^2)), K centres evenly on [0, cutoff], delta their distance: [..., 1] -> [..., K]."""
+    """exp(-(r - mu_k)^2 / (2 delta^2)), K centres evenly on [start, cutoff], delta their distance: [..., 1] -> [..., K]."""
 
     mu: Tensor
 
-    def __init__(self, K: int, cutoff: float):
+    def __init__(self, K: int, cutoff: float, start: float = 0.0):
         super().__init__()
-        self.register_buffer("mu", torch.linspace(0.0, cutoff, K))
-        self.gamma = 0.5 * ((K - 1) / cutoff) ** 2
+        self.register_buffer("mu", torch.linspace(start, cutoff, K))
+        self.gamma = 0.5 * ((K - 1) / (cutoff - start)) ** 2
 
     def forward(self, r: Tensor) -> Tensor:
         exponent = -self.gamma * (r - self.mu).square()

@@ -27,6 +27,30 @@ class Pool(nn.Module):
 
 
 @final
+class AtomWise(nn.Module):
+    """y_g = aggregate of mlp(h_i) over graph g, [G, out]: each node has its own share of the target."""
+
+    def __init__(self, mlp: nn.Module, aggregate: Aggregate = segment.sum):
+        super().__init__()
+        self.mlp, self.aggregate = mlp, aggregate
+
+    def forward(self, graph: Graph) -> dict[str, Tensor]:
+        return {"y": self.aggregate(self.mlp(dense(graph.nodes["h"])), graph.topology.members)}
+
+
+@final
+class Gated(nn.Module):
+    """tanh(sum_i sigmoid(W x_i) * tanh(V x_i)), [N, d_in] -> [G, d] (Li et al. 2016, arXiv:1511.05493, eq. 7; i = W and j = V linear)."""
+
+    def __init__(self, d_in: int, d: int):
+        super().__init__()
+        self.W, self.V = nn.Linear(d_in, d), nn.Linear(d_in, d)
+
+    def forward(self, x: Float[Tensor, "N d_in"], segments: Segments) -> Float[Tensor, "G d"]:
+        return segment.sum(self.W(x).sigmoid() * self.V(x).tanh(), segments).tanh()
+
+
+@final
 class Set2Set(nn.Module):
     """q*_M of an LSTM that reads a set by attention, [N, d] -> [G, 2 d] (Vinyals et al. 2016, arXiv:1511.06391, eqs. 3 to 7).
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from heliograph.blocks import GRU, Head, Set2Set, on_rows
+from heliograph.blocks import GRU, Head, Set2Set, apply_matrix, on_rows
 from heliograph.edge import Edge
 from heliograph.graph import Graph, dense
 from heliograph.layer import Layer, plain
@@ -54,11 +54,10 @@ class EdgeNetwork(nn.Module):
 
     def __init__(self, d: int, hidden: int):
         super().__init__()
-        self.W2, self.d = nn.Linear(hidden, d * d), d
+        self.W2 = nn.Linear(hidden, d * d)
 
     def forward(self, e: Edge) -> dict[str, Tensor]:
-        A = self.W2(e.e["phi"]).unflatten(-1, (self.d, self.d))  # [E, d, d]
-        return {"m": (A @ e.j["h"].unsqueeze(-1)).squeeze(-1)}  # [E, d]
+        return {"m": apply_matrix(self.W2(e.e["phi"]), e.j["h"])}  # [E, d]
 
 
 class Readout(nn.Module):

@@ -14,29 +14,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from heliograph import segment
-from heliograph.blocks import MLP, CosineCutoff, Gaussians, ShiftedSoftplus
+from heliograph.blocks import MLP, AtomWise, CosineCutoff, Elements, Gaussians, Residual, ShiftedSoftplus
 from heliograph.edge import Edge
-from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 from heliograph.views import RadiusGraph
 
 FEATURIZER, GEOMETRY = "elements", "required"
-
-
-class Embed(nn.Module):
-    """h_i = one vector per element."""
-
-    def __init__(self, d: int):
-        super().__init__()
-        self.element = nn.Embedding(119, d)
-
-    def forward(self, graph: Graph) -> Graph:
-        return graph.with_nodes(h=self.element(dense(graph.nodes["z"]).long()))
 
 
 class Filter(nn.Module):
@@ -53,31 +41,10 @@ class Filter(nn.Module):
         return {"m": self.U(e.j["h"]) * (self.W(self.gaussians(r)) * self.cutoff(r))}
 
 
-class Update(nn.Module):
-    """h_i + V2 ssp(V1 m_i)."""
-
-    def __init__(self, d: int):
-        super().__init__()
-        self.V = MLP(d, d, d, act=ShiftedSoftplus)
-
-    def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {"h": dense(nodes["h"]) + self.V(messages["m"])}
-
-
-class Readout(nn.Module):
-    """y = aggregate_i (V ssp(W h_i))."""
-
-    def __init__(self, d: int, out: int, aggregate: Aggregate):
-        super().__init__()
-        self.mlp, self.aggregate = MLP(d, d // 2, out, act=ShiftedSoftplus), aggregate
-
-    def forward(self, graph: Graph) -> dict[str, Tensor]:
-        return {"y": self.aggregate(self.mlp(dense(graph.nodes["h"])), graph.topology.members)}
-
-
 def build(
     inputs: Inputs, out: int, d: int = 128, depth: int = 6, gaussians: int = 50, cutoff: float = 10.0, aggregate: Aggregate = segment.sum
 ) -> MPNN:
     """`depth` interactions of width `d`; `cutoff` in angstrom."""
-    layers = [Layer(Filter(d, gaussians, cutoff), Update(d)) for _ in range(depth)]
-    return MPNN(Embed(d), layers, Readout(d, out, aggregate), view=RadiusGraph(cutoff))
+    layers = [Layer(Filter(d, gaussians, cutoff), Residual(MLP(d, d, d, act=ShiftedSoftplus))) for _ in range(depth)]
+    readout = AtomWise(MLP(d, d // 2, out, act=ShiftedSoftplus), aggregate)
+    return MPNN(Elements(d), layers, readout, view=RadiusGraph(cutoff))

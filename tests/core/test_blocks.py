@@ -1,0 +1,61 @@
+"""Parts of `blocks` against loops."""
+
+from __future__ import annotations
+
+from math import exp
+
+import torch
+
+from heliograph.blocks import AtomWise, Gated, Gaussians, Residual, apply_matrix
+from heliograph.edge import Edge, EdgeTensor, algebra
+from heliograph.graph import Graph, Indexed, Segments, dense
+from tests.graphs import DTYPE, awkward
+
+
+def with_matrices() -> Graph:
+    """A table of four 3 x 2 matrices on the edges, vectors of two on the nodes."""
+    rng = torch.Generator().manual_seed(1)
+    graph = awkward()
+    table = torch.randn(4, 6, generator=rng, dtype=DTYPE)
+    h = torch.randn(graph.N, 2, generator=rng, dtype=DTYPE)
+    return graph.with_nodes(h=h).with_edges(A=Indexed(table, torch.randint(4, (graph.E,), generator=rng)))
+
+
+def test_a_matrix_per_edge() -> None:
+    graph = with_matrices()
+    A, h = dense(graph.edges["A"]), dense(graph.nodes["h"])
+    want = torch.stack([A[k].view(3, 2) @ h[graph.topology.senders[k]] for k in range(graph.E)])
+    e = Edge(graph)
+    lazy = apply_matrix(e.e["A"], e.j["h"])
+    assert isinstance(lazy, EdgeTensor) and torch.allclose(lazy.dense(), want)
+    with algebra(False):
+        assert torch.allclose(apply_matrix(e.e["A"], e.j["h"]), want)
+
+
+def test_gaussians_stand_where_they_should() -> None:
+    basis = Gaussians(56, 10.0, start=-1.0).to(DTYPE)  # 0.2 apart
+    value = basis(torch.tensor([[1.2]], dtype=DTYPE))[0]  # the twelfth
+    assert int(value.argmax()) == 11 and abs(float(value[11]) - 1) < 1e-9
+    assert abs(float(value[10]) - exp(-0.5)) < 1e-5 and abs(float(value[13]) - exp(-2.0)) < 1e-5
+
+
+def test_gated_sum() -> None:
+    torch.manual_seed(0)
+    gated, x = Gated(3, 2).to(DTYPE), torch.randn(5, 3, dtype=DTYPE)
+    y = gated(x, Segments(torch.tensor([0, 0, 2, 2, 2]), 4))
+    for g, rows in enumerate(([0, 1], [], [2, 3, 4], [])):
+        total = torch.zeros(2, dtype=DTYPE)
+        for k in rows:
+            total = total + torch.sigmoid(gated.W(x[k])) * torch.tanh(gated.V(x[k]))
+        assert torch.allclose(y[g], torch.tanh(total))
+
+
+def test_atom_wise_and_residual() -> None:
+    torch.manual_seed(0)
+    graph, linear = with_matrices(), torch.nn.Linear(2, 2).to(DTYPE)
+    m = torch.randn(graph.N, 2, dtype=DTYPE)
+    graph = graph.with_nodes(**Residual(linear)(graph.nodes, {"m": m}))
+    h = dense(graph.nodes["h"])
+    assert torch.allclose(h, dense(with_matrices().nodes["h"]) + linear(m))
+    y, first = AtomWise(linear)(graph)["y"], int(graph.topology.n_node[0])
+    assert y.shape == (graph.G, 2) and torch.allclose(y[0], sum(linear(h[k]) for k in range(first)))
