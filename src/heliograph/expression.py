@@ -250,7 +250,7 @@ class MatVec(Expression):
 
     def compute(self) -> Tensor:
         """With a table of matrices, rows of one matrix go through one matmul: no [E, a, b]."""
-        if isinstance(self.matrix, Gather) and self.matrix.index is not None and len(self.matrix.table) * 8 <= self.E:
+        if isinstance(self.matrix, Gather) and self.matrix.index is not None and 0 < len(self.matrix.table) * 8 <= self.E:
             order = self.matrix.index.argsort()
             counts = torch.bincount(self.matrix.index, minlength=len(self.matrix.table)).tolist()
             parts = self.vector.value[order].split(counts)
@@ -310,6 +310,13 @@ def multiply(a: Expression, b: Expression) -> Expression:
         else:
             factors.append(factor)
     return factors[0] if len(factors) == 1 else Product(factors)
+
+
+def concatenate(parts: Sequence[Expression]) -> Expression:
+    """cat(T[idx], U[idx]) = cat(T, U)[idx]; parts seen through several indices stay apart until something mixes them."""
+    gathers = [p for p in parts if isinstance(p, Gather) and p.small]
+    same = len(gathers) == len(parts) and len({(id(g.index), len(g.table)) for g in gathers}) == 1
+    return Gather(torch.cat([g.table for g in gathers], -1), gathers[0].index) if same else Cat(parts)
 
 
 def reshape(x: Expression, f: TensorFunction, shape: Shape) -> Expression:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from heliograph import segment
 from heliograph.activation import shifted_softplus
 from heliograph.errors import HeliographError
-from heliograph.expression import Cat, Expression, Gather, MatVec, add, multiply, reshape, terms
+from heliograph.expression import Cat, Expression, Gather, MatVec, add, concatenate, multiply, reshape, terms
 from heliograph.graph import Feature, Indexed, Segments
 
 
@@ -123,8 +123,9 @@ def _binary(func: Callable[..., Any], a: Any, b: Any, **kwargs: Any) -> Any:
         return NotImplemented
     for x, constant, f in ((a, b, lambda t: func(t, b)), (b, a, lambda t: func(a, t))):
         if isinstance(x, EdgeTensor) and _constant(constant, like):
-            grows = isinstance(constant, Tensor) and torch.broadcast_shapes(constant.shape, like.shape[1:]) != like.shape[1:]
-            return EdgeTensor(x.expression.rowwise(f) if grows else x.expression.map(f))
+            row = isinstance(constant, Tensor) and constant.dim() > 0  # not the same for each column
+            whole = row and (isinstance(x.expression, Cat) or torch.broadcast_shapes(constant.shape, like.shape[1:]) != like.shape[1:])
+            return EdgeTensor(x.expression.rowwise(f) if whole else x.expression.map(f))
     left, right = _lift(a, like), _lift(b, like)
     name = func.__name__.strip("_")
     if left is None or right is None or left.E != right.E:
@@ -156,7 +157,7 @@ def _cat(func: Callable[..., Any], tensors: Any, dim: int = 0, **kwargs: Any) ->
     parts = [_lift(t, like) for t in tensors]
     if kwargs or like.dim() < 2 or dim not in (-1, like.dim() - 1) or any(p is None or len(like) != p.E for p in parts):
         return NotImplemented
-    return EdgeTensor(Cat([p for p in parts if p is not None]))
+    return EdgeTensor(concatenate([p for p in parts if p is not None]))
 
 
 def _rowwise(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:

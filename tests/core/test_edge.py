@@ -45,6 +45,8 @@ MESSAGES: dict[str, Callable[[Edge], Any]] = {
     "linear of a cat": lambda e: wide(torch.cat([e.j["h"], e.i["h"], e.e["t"]], -1)),
     "linear of a cat with edges": lambda e: wide(torch.cat([e.e["w"], e.i["h"], e.reverse["w"]], -1)),
     "function of a cat": lambda e: torch.cat([e.j["h"], e.e["w"]], -1).relu(),
+    "row taken from a cat": lambda e: torch.cat([e.j["h"][..., :2], e.e["w"][..., :2]], -1) - row,
+    "cat within one table": lambda e: torch.cat([e.j["h"][..., :2], e.j["g"][..., :2]], -1) - row,
     "pair mlp": lambda e: net(torch.cat([e.j["h"], e.i["h"], e.e["w"]], -1)),
     "linear after a function": lambda e: lin(F.silu(e.j["h"] + e.e["w"])),
     "two linears": lambda e: two(lin(e.e["w"])),
@@ -134,7 +136,7 @@ def test_what_stays_on_the_tables() -> None:
     """The identities are used, not only right: where the rows are."""
     graph = inputs()[0]
     assert graph.N < graph.E
-    for name in ("gather", "linear of a gather", "function of a gather", "product in one table", "constant row"):
+    for name in ("gather", "linear of a gather", "function of a gather", "product in one table", "constant row", "cat within one table"):
         e = expression(name)
         assert isinstance(e, Gather) and len(e.table) == graph.N, name
     assert len(expression("linear of types").table) == 3

@@ -14,7 +14,7 @@ import typer
 
 from heliograph.cli.common import Verbose, guarded, new_app
 
-NEEDED = ("torch", "numpy", "lightning-fabric", "rdkit", "ase", "pyarrow", "pydantic", "safetensors", "scikit-learn", "scipy")
+NEEDED = ("torch", "numba", "numpy", "lightning-fabric", "rdkit", "ase", "pyarrow", "pydantic", "safetensors", "scikit-learn", "scipy")
 OPTIONAL = {"tblite": "heliograph label (pip install 'heliograph[xtb]')", "torch_geometric": "to and from PyTorch Geometric ([pyg])"}
 
 app = new_app()
@@ -23,10 +23,15 @@ app = new_app()
 @app.command()
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object, for a bug report or a script")] = False,
+    compile: Annotated[bool, typer.Option("--compile", help="compile the kernels now, not at their first use")] = False,
     verbose: Verbose = False,
 ) -> None:
     """What this machine offers: cores, threads, GPU, versions."""
     with guarded(verbose):
+        if compile:
+            from heliograph.kernels import compile_all
+
+            compile_all()
         found = examine()
         if as_json:
             print(json.dumps(found, indent=1))
@@ -53,6 +58,8 @@ def examine() -> dict[str, dict[str, Any]]:
     compute: dict[str, Any] = {
         "torch threads": torch.get_num_threads(),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "not set"),
+        "instructions": ", ".join(_instructions()) or "unknown",
+        "kernels": _kernels(),
         "CUDA": "not available: training runs on the CPU",
     }
     if torch.cuda.is_available():
@@ -64,6 +71,30 @@ def examine() -> dict[str, dict[str, Any]]:
     versions |= {name: _version(name) or "MISSING: pip install heliograph again" for name in NEEDED}
     versions |= {name: _version(name) or f"not installed: {what}" for name, what in OPTIONAL.items()}
     return {"machine": machine, "compute": compute, "versions": versions}
+
+
+def _kernels() -> str:
+    """Which kernels run, whether they are compiled, and how they use threads."""
+    from heliograph import kernels
+
+    if kernels.chosen() == "reference":
+        return "reference (plain PyTorch)"
+    from heliograph.kernels import cpu
+
+    ready = sum(cpu.is_compiled(loop) for loop in cpu.LOOPS)
+    state = "compiled" if ready == len(cpu.LOOPS) else f"{ready} of {len(cpu.LOOPS)} compiled (--compile does the rest)"
+    return f"cpu (numba, {cpu.threading_layer()}), {state}"
+
+
+def _instructions() -> list[str]:
+    """What the processor has of the instruction sets that matter here."""
+    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "sve", "bf16")
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return []
+    flags = next((line.split(":")[1].split() for line in text.splitlines() if line.startswith(("flags", "Features"))), [])
+    return [w for w in wanted if w in flags]
 
 
 def _version(name: str) -> str | None:

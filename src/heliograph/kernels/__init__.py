@@ -21,7 +21,7 @@ from heliograph.graph import Segments
 from heliograph.kernels import reference
 from heliograph.kernels.reference import ACTIVATIONS, Index, outer_sum
 
-__all__ = ["ACTIVATIONS", "act_sum", "chosen", "gather", "gather_max", "gather_sum", "outer_sum", "product_sum",
+__all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "gather", "gather_max", "gather_sum", "outer_sum", "product_sum",
            "segment_max", "segment_sum", "shifted_softplus", "use"]  # fmt: skip
 
 SETS = ("cpu", "reference")
@@ -160,3 +160,15 @@ def gather_max(table: Tensor, index: Index, segments: Segments) -> Tensor:
     row = torch.ops.heliograph.argmax(x.detach(), index, segments.pointer)  # [n, d], -1 where the segment is empty
     out = x.gather(0, row.clamp(min=0)) * (row >= 0)
     return _shaped(out, table.shape[1:])
+
+
+def compile_all() -> None:
+    """Compile every loop that training and prediction in float32 use, so that the first run need not wait. Nothing where none are used."""
+    if chosen() == "reference":
+        return
+    from heliograph.kernels import ops  # noqa: F401  (registers the operators)
+
+    index = torch.tensor([0, 0])
+    segments, x, w = Segments(index, 1), torch.ones(1, 2, requires_grad=True), torch.ones(2, 1, requires_grad=True)
+    y = product_sum(x, index, w, None, segments) + act_sum("relu", [(x, index), (shifted_softplus(w), None)], segments).sum()
+    (y + gather_max(gather_sum(x, index, segments), None, Segments(index[:1], 1))).sum().backward()

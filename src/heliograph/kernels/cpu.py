@@ -21,13 +21,19 @@ from numba.extending import overload, register_jitable
 from heliograph.data.cache import cache_dir
 
 config: Any = numba.config
-config.CACHE_DIR = os.environ.get("NUMBA_CACHE_DIR") or str(cache_dir() / "kernels")
+_folder = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_dir() / "kernels")
+try:
+    _folder.mkdir(parents=True, exist_ok=True)
+    _kept = os.access(_folder, os.W_OK)
+except OSError:
+    _kept = False  # compiled anew by each process, then
+config.CACHE_DIR = str(_folder)
 config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 LOG2 = math.log(2.0)
 IDENTITY, RELU, SILU, SSP = range(4)  # in the order of reference.ACTIVATIONS
 
-jit = numba.njit(parallel=True, cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+jit = numba.njit(parallel=True, cache=_kept, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 inner, always = register_jitable(inline="never"), register_jitable(inline="always")
 
 
@@ -175,10 +181,10 @@ def threads() -> int:
 
 def is_compiled(loop: Any) -> bool:
     """Whether a loop needs no compiler any more, in this process or because an earlier one left it in the cache folder."""
-    return bool(loop.signatures) or any(Path(loop.stats.cache_path).glob(f"cpu.{loop.py_func.__name__}-*.nbi"))
+    return bool(loop.signatures) or (_kept and any(Path(loop.stats.cache_path).glob(f"cpu.{loop.py_func.__name__}-*.nbi")))
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=_kept, nogil=True)
 def group(index: Any, order: Any, parts: int, pointer: Any) -> None:
     """Edges sorted by `index`, stably: `order` [E], and where each row's run starts, `pointer` [n + 1]. In one thread, whatever `parts`."""
     pointer[:] = 0
@@ -323,3 +329,19 @@ def argmax(x: Any, index: Any, pointer: Any, parts: int, out: Any) -> None:
                     more = (best < 0) | (v > t) | ((v != v) & (t == t))
                     top[c] = v if more else t
                     out[i, c] = r if more else best
+
+
+LOOPS = (gather_sum, product_sum, dot_sum, act_sum, act_slope_sum, shifted_softplus, sigmoid_times, argmax, group)
+
+
+def threading_layer() -> str:
+    """The first threading layer that loads, as numba will choose."""
+    from importlib import import_module
+
+    for layer in config.THREADING_LAYER_PRIORITY:
+        try:
+            import_module({"omp": "numba.np.ufunc.omppool", "tbb": "numba.np.ufunc.tbbpool"}.get(layer, "numba.np.ufunc.workqueue"))
+        except ImportError:
+            continue
+        return str(layer)
+    return "no threads"

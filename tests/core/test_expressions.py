@@ -1,0 +1,108 @@
+"""Random expressions out of what the algebra knows, on random graphs: with the algebra and without, the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from heliograph import segment
+from heliograph.activation import shifted_softplus
+from heliograph.edge import Edge, algebra
+from heliograph.graph import Graph, Indexed
+from tests.graphs import DTYPE
+
+D = 4
+torch.manual_seed(1)
+linear, half, wide = nn.Linear(D, D).to(DTYPE), nn.Linear(D, D // 2, bias=False).to(DTYPE), nn.Linear(2 * D, D).to(DTYPE)
+norm, matrix, row = nn.LayerNorm(D).to(DTYPE), nn.Linear(D, D * D).to(DTYPE), torch.randn(D, dtype=DTYPE)
+PARAMETERS = [*linear.parameters(), *half.parameters(), *wide.parameters(), *norm.parameters(), *matrix.parameters()]
+
+Message = Callable[[Edge], Any]
+LEAVES: dict[str, Message] = {
+    "h[j]": lambda e: e.j["h"],
+    "h[i]": lambda e: e.i["h"],
+    "x[j]": lambda e: e.j["x"],
+    "w": lambda e: e.e["w"],
+    "type": lambda e: e.e["t"],
+    "reverse w": lambda e: e.reverse["w"],
+    "pair": lambda e: e.e["p"],
+}
+UNARY: dict[str, Callable[[Any], Any]] = {
+    "linear": linear,
+    "relu": torch.relu,
+    "silu": F.silu,
+    "tanh": torch.tanh,
+    "softplus": shifted_softplus,
+    "layer norm": norm,
+    "scale": lambda x: 0.5 * x - row,
+    "swap halves": lambda x: torch.cat(x.chunk(2, -1)[::-1], -1),
+    "double half": lambda x: torch.cat([half(x)] * 2, -1),
+    "column": lambda x: x[..., :1] * row,
+    "share": lambda x: x.unflatten(-1, (2, -1)).sum(-1, keepdim=True),  # a weight per head, [E, 2, 1]
+    "unit": lambda x: x / (1 + x.square().sum(-1, keepdim=True)),
+}
+BINARY: dict[str, Callable[[Any, Any], Any]] = {
+    "add": lambda a, b: a + b,
+    "subtract": lambda a, b: a - b,
+    "multiply": lambda a, b: a * b,
+    "cat": lambda a, b: wide(torch.cat([a, b], -1)),
+    "matrix": lambda a, b: (matrix(a).unflatten(-1, (D, D)) @ b.unsqueeze(-1)).squeeze(-1),
+    "heads": lambda a, b: (UNARY["share"](a) * b.unflatten(-1, (2, -1))).flatten(1),
+}
+AGGREGATES = {"sum": segment.sum, "mean": segment.mean, "max": segment.max, "std": segment.std}
+
+trees = st.recursive(
+    st.sampled_from(list(LEAVES)),
+    lambda inner: (
+        st.tuples(st.sampled_from([k for k in UNARY if k != "share"]), inner) | st.tuples(st.sampled_from(list(BINARY)), inner, inner)
+    ),
+    max_leaves=6,
+)
+
+
+def message(tree: Any, e: Edge) -> Any:
+    if isinstance(tree, str):
+        return LEAVES[tree](e)
+    if len(tree) == 2:
+        return UNARY[tree[0]](message(tree[1], e))
+    return BINARY[tree[0]](message(tree[1], e), message(tree[2], e))
+
+
+def graph_of(N: int, E: int, seed: int) -> tuple[Graph, list[Tensor]]:
+    """Any edges between N nodes: self-loops, repeated edges, edges without a reverse, isolated nodes; an empty graph behind it."""
+    rng = torch.Generator().manual_seed(seed)
+    E = E if N else 0
+    ends = torch.randint(max(N, 1), (2, E), generator=rng)
+    base = Graph.build(ends[0], ends[1], [N, 0], [E, 0])
+    rows = lambda n: torch.randn(n, D, generator=rng, dtype=DTYPE, requires_grad=True)  # noqa: E731
+    h, x, w, t, p = rows(N), rows(2), rows(E), rows(3), rows(base.topology.pairs.P)
+    graph = base.with_nodes(h=h, x=Indexed(x, torch.randint(2, (N,), generator=rng)))
+    graph = graph.with_edges(w=w, t=Indexed(t, torch.randint(3, (E,), generator=rng)), p=Indexed(p, base.topology.pairs.index))
+    return graph, [h, x, w, t, p]
+
+
+def evaluate(tree: Any, aggregate: Any, graph: Graph, leaves: list[Tensor], on: bool) -> list[Tensor]:
+    """Value, gradients, gradients of the gradients' squares."""
+    with algebra(on):
+        value = aggregate(message(tree, Edge(graph)), graph.topology.incoming)
+    inputs = [*leaves, *PARAMETERS]
+    weight = torch.linspace(-1, 1, value.numel(), dtype=DTYPE).view(value.shape)
+    first = torch.autograd.grad((value.sin() * weight).sum(), inputs, create_graph=True, materialize_grads=True)
+    squares = torch.stack([g.square().sum() for g in first]).sum()
+    second = torch.autograd.grad(squares, inputs, materialize_grads=True) if squares.requires_grad else ()
+    return [value, *first, *second]
+
+
+@given(trees, st.sampled_from(list(AGGREGATES)), st.integers(0, 7), st.integers(0, 20), st.integers(0, 2**16))
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_on_equals_off(tree: Any, aggregate: str, N: int, E: int, seed: int) -> None:
+    graph, leaves = graph_of(N, E, seed)
+    for fast, plain in zip(*(evaluate(tree, AGGREGATES[aggregate], graph, leaves, on) for on in (True, False)), strict=True):
+        scale = 1 + float(plain.detach().abs().max()) if plain.numel() else 1.0
+        assert fast.shape == plain.shape and torch.allclose(fast, plain, rtol=0, atol=1e-10 * scale)
