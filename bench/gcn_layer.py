@@ -13,8 +13,9 @@ import sys
 
 import inputs
 import torch
-from common import Contestant, Failed, Lines, Worker, difference, duel, parser, timed
+from common import Lines, parser, timed
 from torch import Tensor, nn
+from worker import Contestant, Failed, Worker, difference, duel
 
 from heliograph.graph import Graph
 from heliograph.layer import Layer

@@ -6,7 +6,7 @@ schnet, gilmer and interaction (a pair MLP as message, d = 128, 4 layers) on com
 are; gcn and gin (d = 300, depth 4) on bond graphs of lipophilicity. 64 molecules a batch. A step is forward, backward and Adam, from a
 batch that nothing has been derived from yet; building that batch is not in it. Outputs and the gradient's norm are compared before anything
 is timed. Every way of the peer is run with freed memory kept, as ours is, and as it is by default. With --precision bf16 (autocast) ours is
-run in bf16, and the peer in bf16 and in float32. The line "best" is against the fastest of the peer's ways. See `common.py` for the rest.
+run in bf16, and the peer in bf16 and in float32. The line "best" is against the fastest of the peer's ways. See `worker.py` for the rest.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from pathlib import Path
 
 import inputs
 import torch
-from common import Contestant, Failed, Lines, Worker, difference, duel, parser
+from common import Lines, parser
 from torch import Tensor, nn
+from worker import Contestant, Failed, Worker, difference, duel
 
 from heliograph import zoo
 from heliograph.model import MPNN, Inputs
