@@ -91,9 +91,9 @@ def training(model: nn.Module, prepare: Callable[[], tuple], forward: Callable[.
 
 
 def variants(options: argparse.Namespace) -> list[tuple[str, bool, bool]]:
-    """How a peer is run: precision, compiled, freed memory kept."""
+    """How a peer is run: precision, compiled, freed memory kept (when compiled, kept alone)."""
     precisions = ["float32"] if options.precision == "float32" else ["bf16", "float32"]
-    return [(p, c, kept) for p in precisions for c in ([False, True] if options.compile else [False]) for kept in (True, False)]
+    return [(p, *how) for p in precisions for how in [(False, True), (False, False)] + [(True, True)] * options.compile]
 
 
 def run(name: str, options: argparse.Namespace, lines: Lines) -> None:
