@@ -42,7 +42,7 @@ test: lint
 test-slow: $(VENV)/.development
 	$(BIN)/pytest --shapes -m slow
 
-BENCHES = "training_step --compile" "training_step --compile --precision bf16" gcn_layer kernels growth \
+BENCHES = "training_step --compile" "training_step --compile --precision bf16" roofline gcn_layer kernels growth \
 	chemprop_epoch "chemprop_epoch --precision bf16" predict_chemprop
 
 bench: $(VENV)/.development

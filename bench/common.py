@@ -99,8 +99,8 @@ def rates() -> dict[str, Any]:
     return {"matmul_gflop_per_s": found, "copy_gb_per_s": round(copy_rate(1 << 28) / 1e9, 2)}
 
 
-def copy_rate(size: int) -> float:
+def copy_rate(size: int, seconds: float = 0.5) -> float:
     """Bytes per second, read plus written, of copying `size` bytes."""
     source = torch.ones(size // 4)
     target = torch.empty_like(source)
-    return 2 * size / best(lambda: target.copy_(source))
+    return 2 * size / best(lambda: target.copy_(source), seconds)
