@@ -2,8 +2,8 @@
 
     python bench/roofline.py [--only schnet gilmer ...] [--precision bf16] [-o FILE.jsonl]
 
-The steps are those of `training_step.py`. One of them is recorded operation by operation (forward, backward, Adam): this is the roofline of the
-operations that we run, not of the fewest that would do. What each would take at best:
+The steps are those of `training_step.py`. One of them is recorded operation by operation (forward, backward, Adam): this is the roofline of
+the operations that we run, not of the fewest that would do. What each would take at best:
 
     matrix products     the same product, same shapes and precision, alone
     transcendental      exp of an array of its output's size, alone (exp, log, softplus, cos, tanh, roots ... and their derivatives)
