@@ -12,7 +12,7 @@ help:
 	@echo "make demo        train on the shipped molecules, predict, leave a report (minutes)"
 	@echo "make test        lint, types, import layers, all quick tests"
 	@echo "make test-slow   tests that train for minutes or need data sets that are not shipped"
-	@echo "make bench       the short benchmarks, as JSON lines (bench/moleculenet.py takes hours: see its --help)"
+	@echo "make bench       speed and memory against peers, as JSON lines in bench/results (hours; see bench/README.md)"
 	@echo "make lint        ruff, mypy, import-linter"
 	@echo "make docs        run every example of README and docs"
 
@@ -42,8 +42,17 @@ test: lint
 test-slow: $(VENV)/.development
 	$(BIN)/pytest --shapes -m slow
 
+BENCHES = "training_step --compile" "training_step --compile --precision bf16" roofline gcn_layer kernels growth \
+	chemprop_epoch "chemprop_epoch --precision bf16" predict_chemprop
+
 bench: $(VENV)/.development
-	$(BIN)/python bench/training_step.py
+	@failed=; today=$$(date +%F); \
+	for command in $(BENCHES); do \
+		set -- $$command; name=$$1; shift; \
+		echo "== bench/$$name.py $$*"; \
+		$(BIN)/python bench/$$name.py "$$@" -o bench/results/$$name-$$today.jsonl || failed="$$failed [$$command]"; \
+	done; \
+	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 docs: $(VENV)/.development
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/test_docs.py

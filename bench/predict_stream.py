@@ -68,22 +68,9 @@ def corrupt(source: Path, target: Path, rows: int) -> int:
 
 def untrained(path: Path) -> Path:
     """A model file of the default architecture at its default size."""
-    from heliograph import zoo
-    from heliograph.chem.featurizer import preset
-    from heliograph.model import Inputs
-    from heliograph.predictor import Document, Predictor, Scaling, Task
+    from inputs import untrained as predictor
 
-    featurizer, task = preset(zoo.load("dmpnn").FEATURIZER), Task("regression", ("y",))
-    inputs = Inputs(featurizer.atom_width, featurizer.bond_width)
-    document = Document(
-        "dmpnn",
-        {},
-        {"nodes": inputs.nodes, "edges": inputs.edges, "geometry": False},
-        featurizer.to_dict(),
-        task.to_dict(),
-        Scaling.none(1).to_dict(),
-    )
-    Predictor(zoo.build("dmpnn", inputs, 1), document).save(path)
+    predictor("dmpnn").save(path)
     return path
 
 

@@ -1,164 +1,152 @@
-"""Training steps per second against PyTorch Geometric: same weights, same graphs, both in one run, alternating.
+"""Training steps per second against PyTorch Geometric: same weights, same graphs, steps in turn.
 
-    python bench/training_step.py [--steps 7] [--threads 2]
+    python bench/training_step.py [--only schnet gilmer ...] [--precision bf16] [--compile] [-o FILE.jsonl]
 
-Graphs: 64 random molecules of 18 atoms, complete, as QM9's with hydrogens. A step is forward, backward and Adam. Values are
-compared before anything is timed. Prints one JSON line a model: molecules/s of both and the ratio of paired steps
-(min, median, max). PyG runs eagerly; its `torch.compile` and the bf16 columns belong to the kernels' own benchmarks.
+schnet, gilmer and interaction (a pair MLP as message, d = 128, 4 layers) on complete graphs of 18 atoms, as QM9's molecules with hydrogens
+are; gcn and gin (d = 300, depth 4) on bond graphs of lipophilicity. 64 molecules a batch. A step is forward, backward and Adam, from a
+batch that nothing has been derived from yet; building that batch is not in it. Outputs and the gradient's norm are compared before anything
+is timed. Every way of the peer is run with freed memory kept, as ours is, and as it is by default. With --precision bf16 (autocast) ours is
+run in bf16, and the peer in bf16 and in float32. The line "best" is against the fastest of the peer's ways. See `worker.py` for the rest.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import statistics
+import sys
 import time
-import warnings
 from collections.abc import Callable
+from pathlib import Path
 
+import inputs
 import torch
+from common import Lines, parser
 from torch import Tensor, nn
+from worker import Contestant, Failed, Worker, difference, duel
 
 from heliograph import zoo
-from heliograph.allocator import keep_freed_memory
-from heliograph.graph import Graph, Indexed, batch, dense
 from heliograph.model import MPNN, Inputs
-from heliograph.views import CompleteGraph, with_distances
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from torch_geometric.nn import NNConv
-    from torch_geometric.nn.aggr import Set2Set
-    from torch_geometric.nn.models import SchNet
-
-ATOMS, BONDS, SIZE, MOLECULES = 28, 11, 18, 64
-
-
-def molecules() -> Graph:
-    """Chains with random features and positions."""
-    rng = torch.Generator().manual_seed(0)
-    x, e = torch.randn(30, ATOMS, generator=rng), torch.randn(8, BONDS, generator=rng)
-    chain = torch.arange(SIZE - 1)
-    graphs = []
-    for _ in range(MOLECULES):
-        bond = torch.randint(8, (SIZE - 1,), generator=rng)
-        nodes = {"x": Indexed(x, torch.randint(30, (SIZE,), generator=rng)), "z": torch.randint(1, 9, (SIZE,), generator=rng),
-                 "pos": 1.2 * torch.randn(SIZE, 3, generator=rng)}  # fmt: skip
-        graphs.append(Graph.build(torch.cat([chain, chain + 1]), torch.cat([chain + 1, chain]), [SIZE], [2 * SIZE - 2], nodes=nodes,
-                                  edges={"edge_attr": Indexed(e, torch.cat([bond, bond]))}))  # fmt: skip
-    return batch(graphs)
+COMPLETE = "complete graphs of 18 atoms"
+BONDS = "bond graphs of lipophilicity"
+CASES: dict[str, tuple[str, dict[str, dict[str, str]]]] = {  # name -> graphs, peer -> its ways -> function of peers.py
+    "schnet": (COMPLETE, {"PyG SchNet": {"edge_index": "schnet"}}),
+    "gilmer": (COMPLETE, {"PyG NNConv, GRU, Set2Set": {"edge_index": "gilmer"}, "plain torch, A(e) computed once": {"bmm": "gilmer_once"}}),
+    "interaction": (COMPLETE, {"PyG MessagePassing": {"edge_index": "interaction"}}),
+    "gcn": (BONDS, {"PyG GCNConv": {"edge_index": "gcn", "edge_index, normalised beforehand": "gcn_weighted",
+                                    "sparse CSR, normalised beforehand": "gcn_sparse"}}),
+    "gin": (BONDS, {"PyG GINEConv": {"edge_index": "gin"}}),
+}  # fmt: skip
+TOLERANCE = {"float32": 1e-4, "bf16": 5e-2}
 
 
-def schnet_peer(net: MPNN, graph: Graph) -> tuple[nn.Module, Callable[[], Tensor]]:
-    """PyG's SchNet with the weights of ours; the pairs are handed to it, so that it doesn't search for them."""
-    t = with_distances(CompleteGraph()(graph))
-    index, z, pos, members = (
-        torch.stack([t.topology.senders, t.topology.receivers]),
-        dense(graph.nodes["z"]),
-        dense(graph.nodes["pos"]),
-        graph.topology.members.index,
-    )
-
-    def pairs(pos: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
-        return index, (pos[index[0]] - pos[index[1]]).norm(dim=-1)
-
-    theirs = SchNet(128, 128, 6, 50, 10.0, interaction_graph=pairs)
-    theirs.embedding.weight.data = net.embed.element.weight.data[:100].clone()
-    for block, layer in zip(theirs.interactions, net.layers, strict=True):
-        for mine, its in (
-            (layer.message.W, block.mlp),
-            (layer.message.U, block.conv.lin1),
-            (layer.update.V[0], block.conv.lin2),
-            (layer.update.V[2], block.lin),
-        ):
-            its.load_state_dict(mine.state_dict())
-    theirs.lin1.load_state_dict(net.readout.mlp[0].state_dict())
-    theirs.lin2.load_state_dict(net.readout.mlp[2].state_dict())
-    return theirs, lambda: theirs(z, pos, members)
+def case(name: str, molecules: int) -> tuple[MPNN, inputs.Fresh]:
+    """The seeded network and its batch."""
+    if CASES[name][0] == BONDS:
+        fresh, atoms, bonds = inputs.lipophilicity(molecules)
+    else:
+        fresh, atoms, bonds = inputs.chains(molecules), inputs.ATOMS, inputs.BONDS
+    arch = str(Path(__file__).with_name("interaction.py")) if name == "interaction" else name
+    torch.manual_seed(0)
+    return zoo.build(arch, Inputs(atoms, bonds, CASES[name][0] == COMPLETE), 1), fresh
 
 
-class GilmerPeer(nn.Module):
-    """NNConv, GRU and Set2Set of PyG's documented QM9 example, with the weights of ours."""
-
-    def __init__(self, net: MPNN, d: int = 64, hidden: int = 128):
-        super().__init__()
-        self.start, self.project, self.head = (
-            nn.Linear(ATOMS, d),
-            nn.Linear(d + ATOMS, d),
-            nn.Sequential(nn.Linear(2 * d, d), nn.ReLU(), nn.Linear(d, 1)),
-        )
-        network = nn.Sequential(nn.Linear(BONDS + 1, hidden), nn.ReLU(), nn.Linear(hidden, d * d))
-        self.conv, self.cell = NNConv(d, d, network, aggr="add", root_weight=False, bias=False), nn.GRUCell(d, d)
-        self.set2set = Set2Set(d, processing_steps=6)
-        W2 = net.layers[0].message.W2
-        network[0].load_state_dict(net.embed.W1.state_dict())
-        network[2].weight.data = W2.weight.data.view(d, d, hidden).transpose(0, 1).reshape(d * d, hidden).clone()
-        network[2].bias.data = W2.bias.data.view(d, d).T.reshape(-1).clone()
-        for mine, its in (
-            (net.embed.W, self.start),
-            (net.readout.W, self.project),
-            (net.readout.head, self.head),
-            (net.layers[0].update.cell, self.cell),
-        ):
-            its.load_state_dict(mine.state_dict())
-        self.set2set.lstm.load_state_dict({f"{k}_l0": v for k, v in net.readout.set2set.lstm.state_dict().items()})
-
-    def forward(self, x: Tensor, index: Tensor, attr: Tensor, members: Tensor) -> Tensor:
-        h = self.start(x)
-        for _ in range(6):
-            h = self.cell(self.conv(h, index, attr), h)
-        return self.head(self.set2set(self.project(torch.cat([h, x], -1)), members, dim_size=MOLECULES))
+def ours(name: str, molecules: int, precision: str) -> Contestant:
+    net, fresh = case(name, molecules)
+    return training(net, lambda: (fresh(),), lambda graph: net(graph)["y"], precision)
 
 
-def gilmer_peer(net: MPNN, graph: Graph) -> tuple[nn.Module, Callable[[], Tensor]]:
-    full = with_distances(CompleteGraph()(graph))
-    data = full.to_pyg()
-    attr = torch.cat([data.edge_attr, data.distance], -1)
-    theirs = GilmerPeer(net)
-    return theirs, lambda: theirs(data.x, data.edge_index, attr, data.batch)
+def theirs(name: str, way: str, molecules: int, precision: str, compiled: bool) -> Contestant:
+    import peers
+
+    net, fresh = case(name, molecules)
+    module, arguments = getattr(peers, way)(net, fresh())
+    forward = torch.compile(module) if compiled else module
+    return training(module, lambda: arguments, forward, precision)
 
 
-def step(model: nn.Module, forward: Callable[[], Tensor]) -> Callable[[], float]:
+def training(model: nn.Module, prepare: Callable[[], tuple], forward: Callable[..., Tensor], precision: str) -> Contestant:
+    """Forward, backward, Adam."""
     optimizer = torch.optim.Adam(model.parameters())
 
-    def run() -> float:
-        start = time.perf_counter()
+    def backward(arguments: tuple) -> Tensor:
         optimizer.zero_grad()
-        forward().square().mean().backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            y = forward(*arguments)
+        y.float().square().mean().backward()
+        return y.detach().float()
+
+    def step() -> float:
+        arguments = prepare()
+        start = time.perf_counter()
+        backward(arguments)
         optimizer.step()
         return time.perf_counter() - start
 
-    return run
+    def values() -> list:
+        y = backward(prepare())
+        gradients = [p.grad.float().norm() for p in model.parameters() if p.grad is not None]
+        return [y.numpy(), torch.stack(gradients).norm().numpy()]
+
+    return Contestant(step, values)
+
+
+def variants(options: argparse.Namespace) -> list[tuple[str, bool, bool]]:
+    """How a peer is run: precision, compiled, freed memory kept (when compiled, kept alone)."""
+    precisions = ["float32"] if options.precision == "float32" else ["bf16", "float32"]
+    return [(p, *how) for p in precisions for how in [(False, True), (False, False)] + [(True, True)] * options.compile]
+
+
+def run(name: str, options: argparse.Namespace, lines: Lines) -> None:
+    graphs, rivals = CASES[name]
+    about = {"benchmark": f"training step, {name}, {graphs}, batch {options.molecules}", "precision": options.precision}
+    mine = {"name": name, "molecules": options.molecules, "precision": options.precision}
+    with Worker(ours, mine, {"molecules": 2}) as us:
+        lines(about | {"matmul_flop": us.ask("flops")} | ({"profile_ms": us.ask("profile")} if options.profile else {}))
+    for rival, ways in rivals.items():
+        found = []
+        for way, function in ways.items():
+            for precision, compiled, kept in variants(options):
+                how = {"peer": rival, "way": way, "peer_precision": precision, "compiled": compiled, "peer_keeps_freed_memory": kept}
+                asked = {"name": name, "way": function, "molecules": options.molecules, "precision": precision, "compiled": compiled}
+                try:
+                    # both anew for each duel: neither has trained before, and a peak is of this duel alone
+                    with (
+                        Worker(ours, mine, {"molecules": 2}) as us,
+                        Worker(theirs, asked, None if compiled else {"molecules": 2}, kept) as them,
+                    ):
+                        line = about | how | against(us, them, options, max(TOLERANCE[precision], TOLERANCE[options.precision]))
+                    found.append(line)
+                except Failed as error:
+                    line = about | how | {"failed": str(error)}
+                lines(line)
+        if found:
+            lines({"best": True} | min(found, key=lambda line: line["ratio_min_median_max"][1]))
+
+
+def against(us: Worker, them: Worker, options: argparse.Namespace, tolerance: float) -> dict[str, object]:
+    """Values, then steps."""
+    apart = difference(us.ask("values"), them.ask("values"))
+    if not apart <= tolerance:
+        raise Failed(f"values differ by {apart:.1e}; nothing was timed")
+    figures = duel(us, them, options.steps)
+    rates = {f"{who}molecules_per_second": round(options.molecules / figures[f"{who}seconds"], 1) for who in ("", "peer_")}
+    return rates | figures | {"largest_relative_difference": apart, "freed_memory_kept": us.kept}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    kept = keep_freed_memory()  # for both: the allocator is the process's
-    graph = molecules()
-    for name, peer in (("schnet", schnet_peer), ("gilmer", gilmer_peer)):
-        torch.manual_seed(0)
-        net = zoo.build(name, Inputs(ATOMS, BONDS, True), 1)
-        theirs, forward = peer(net, graph)
-        with torch.no_grad():
-            difference = float((net(graph)["y"] - forward()).abs().max() / forward().abs().max())
-        if difference > 1e-4:
-            raise SystemExit(f"{name}: values differ by {difference:.1e}; nothing was timed")
-        ours, its = step(net, lambda net=net: net(graph)["y"]), step(theirs, forward)  # type: ignore[misc]
-        ours(), its()
-        times = [(ours(), its()) for _ in range(options.steps)]
-        ratios = sorted(b / a for a, b in times)
-        print(json.dumps({
-            "benchmark": f"training step, {name}, complete graphs of {SIZE} atoms, batch {MOLECULES}", "peer": "PyTorch Geometric, eager",
-            "molecules_per_second": round(MOLECULES / statistics.median(a for a, _ in times), 1),
-            "peer_molecules_per_second": round(MOLECULES / statistics.median(b for _, b in times), 1),
-            "ratio_min_median_max": [round(r, 2) for r in (ratios[0], statistics.median(ratios), ratios[-1])],
-            "largest_relative_difference": difference, "threads": options.threads, "freed_memory_kept": kept, "torch": torch.__version__,
-            "machine": platform.processor() or platform.machine()}), flush=True)  # fmt: skip
+    made = parser(__doc__)
+    made.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="NAME", help=f"of {', '.join(CASES)}")
+    made.add_argument("--precision", choices=TOLERANCE, default="float32", help="bf16: autocast")
+    made.add_argument("--compile", action="store_true", help="the peer under torch.compile too")
+    made.add_argument("--molecules", type=int, default=64, help="a batch (64)")
+    made.add_argument("--profile", action="store_true", help="milliseconds of our step by operation")
+    options = made.parse_args()
+    lines = Lines(options)
+    for name in options.only:
+        if CASES[name][0] == BONDS and not inputs.LIPOPHILICITY.is_file():
+            print(f"skipped: {name} needs {inputs.LIPOPHILICITY} (set HELIOGRAPH_DATA)", file=sys.stderr)
+            continue
+        run(name, options, lines)
 
 
 if __name__ == "__main__":

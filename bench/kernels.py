@@ -1,0 +1,115 @@
+"""Each kernel alone against the time that moving its bytes once takes at the measured copy bandwidth.
+
+    python bench/kernels.py [--edges 20000 2000000] [--width 128] [-o FILE.jsonl]
+
+`bytes_once`: every input, index and output counted once. `bytes_gathered`: every gathered row counted as often as it is read, which is
+what moves where a table is beyond the caches. Both are divided by the rate at which an array of about that size is copied here (read plus
+written, so that small sizes are held against the caches' rate). Values are first compared with a plain PyTorch evaluation. Backward is
+forward and backward together less forward alone, of the fastest runs; it is held against the bytes of forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from common import Lines, best, copy_rate, parser
+from torch import Tensor
+
+EDGES_PER_NODE = 17  # a complete graph of 18 atoms
+K, TYPES = 16, 12  # width of phi; rows of a table of bond types
+FLOAT, LONG = 4, 8
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kernel's call, its plain evaluation, its tensors with a gradient, and the rows of width d that it gathers beyond those it owns."""
+
+    call: Callable[[], Tensor]
+    plain: Callable[[], Tensor]
+    leaves: tuple[Tensor, ...]
+    indices: int  # index arrays of length E
+    gathered: int = 0  # rows read through an index
+
+
+def cases(E: int, d: int) -> dict[str, Case]:
+    """All kernels on one seeded random graph, receivers sorted."""
+    from heliograph import kernels
+    from heliograph.graph import Column, Segments
+
+    rng = torch.Generator().manual_seed(0)
+    N = max(E // EDGES_PER_NODE, 1)
+    receivers = torch.randint(N, (E,), generator=rng).sort().values
+    near = (receivers + torch.randint(-8, 9, (E,), generator=rng)).clamp(0, N - 1)  # senders of one molecule stand together
+    by, own, senders, to = Segments(receivers, N), Column(None, E), Column(near, N), Column(receivers, N)
+    kind = torch.randint(TYPES, (E,), generator=rng)
+
+    def leaf(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=rng).requires_grad_()
+
+    def total(x: Tensor) -> Tensor:
+        return x.new_zeros(N, *x.shape[1:]).index_add(0, receivers, x)
+
+    h, a, table, w, w1, phi = leaf(N, d), leaf(N, d), leaf(TYPES, d), leaf(E, d), leaf(E, 1), leaf(E, K)
+    return {
+        "segment_sum": Case(lambda: kernels.segment_sum(w, by), lambda: total(w), (w,), 1),
+        "segment_max": Case(lambda: kernels.segment_max(w, by), lambda: w.new_zeros(N, d).scatter_reduce(
+            0, receivers[:, None].expand_as(w), w, "amax", include_self=False), (w,), 1),
+        "gather_sum": Case(lambda: kernels.gather_sum(h, senders, to), lambda: total(h[near]), (h,), 2, E),
+        "product_sum, a weight per channel": Case(
+            lambda: kernels.product_sum(h, senders, w, own, to), lambda: total(h[near] * w), (h, w), 2, E),
+        "product_sum, a weight per edge": Case(
+            lambda: kernels.product_sum(h, senders, w1, own, to), lambda: total(h[near] * w1), (h, w1), 2, E),
+        "act_sum, relu(h_j + h_i + type)": Case(
+            lambda: kernels.act_sum("relu", [(h, senders), (a, to), (table, Column(kind, TYPES))], to),
+            lambda: total((h[near] + a[receivers] + table[kind]).relu()), (h, a, table), 3, E),
+        "act_sum, relu(h_j + h_i + edge)": Case(
+            lambda: kernels.act_sum("relu", [(h, senders), (a, to), (w, own)], to),
+            lambda: total((h[near] + a[receivers] + w).relu()), (h, a, w), 2, E),
+        "outer_sum": Case(lambda: kernels.outer_sum(phi, w, by), lambda: torch.stack(
+            [total(phi[:, k : k + 1] * w) for k in range(K)], 1), (phi, w), 1),
+    }  # fmt: skip
+
+
+def measure(case: Case, E: int, d: int, seconds: float) -> dict[str, object]:
+    with torch.no_grad():
+        out, expected = case.call(), case.plain()
+    apart = float((out - expected).abs().max() / expected.abs().max())
+    if not apart <= 1e-4:
+        return {"failed": f"values differ by {apart:.1e}; nothing was timed"}
+    once = FLOAT * (sum(x.numel() for x in case.leaves) + out.numel()) + LONG * E * case.indices
+    gathered = once + FLOAT * d * case.gathered
+    back = torch.randn_like(out)
+
+    def forward() -> Tensor:
+        with torch.no_grad():
+            return case.call()
+
+    t_forward = best(forward, seconds)
+    t_plain = best(case.plain, seconds)
+    t_both = best(lambda: torch.autograd.grad(case.call(), case.leaves, back), seconds)
+    limit, limit_gathered = once / copy_rate(once // 2), gathered / copy_rate(gathered // 2)
+    return {
+        "milliseconds": round(1e3 * t_forward, 4), "plain_milliseconds": round(1e3 * t_plain, 4),
+        "backward_milliseconds": round(1e3 * (t_both - t_forward), 4), "bytes_once": once, "bytes_gathered": gathered,
+        "times_bytes_once": round(t_forward / limit, 2), "times_bytes_gathered": round(t_forward / limit_gathered, 2),
+        "backward_times_bytes_once": round((t_both - t_forward) / limit, 2), "largest_relative_difference": apart,
+    }  # fmt: skip
+
+
+def main() -> None:
+    made = parser(__doc__, steps=1)
+    made.add_argument("--edges", type=int, nargs="+", default=[20_000, 2_000_000])
+    made.add_argument("--width", type=int, default=128)
+    made.add_argument("--seconds", type=float, default=1.0, help="spent on each measurement; the fastest run counts")
+    options = made.parse_args()
+    lines = Lines(options)
+    for E in options.edges:
+        for name, case in cases(E, options.width).items():
+            about = {"benchmark": "kernel alone", "kernel": name, "edges": E, "d": options.width}
+            lines(about | measure(case, E, options.width, options.seconds))
+
+
+if __name__ == "__main__":
+    main()
