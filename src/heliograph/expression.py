@@ -190,7 +190,7 @@ class Product(Expression):
             total = (rest or mine)[0].total(segments)
             mine = mine if rest else mine[1:]
         else:
-            *others, last = [f if isinstance(f, Gather) else Gather(f.value, None) for f in rest]
+            *others, last = [as_gather(f) for f in rest]
             first = others[0] if len(others) == 1 else Gather(Product(others).value, None)
             total = kernels.product_sum(first.table, first.index, last.table, last.index, segments)
         for factor in mine:
@@ -263,10 +263,10 @@ class MatVec(Expression):
     def total(self, segments: Segments) -> Tensor:
         """sum_j (W phi_j + B) x_j = W : sum_j (phi_j (x) x_j) + B sum_j x_j: outer products [K, b], then one matmul; no [E, a, b]."""
         A = self.matrix
-        if not isinstance(A, Linear) or len(A.inner.shape) != 1 or segments.n * segments.longest > 4 * self.E or segments.n >= self.E:
+        if not isinstance(A, Linear) or len(A.inner.shape) != 1 or segments.n >= self.E:
             return kernels.segment_sum(self.value, segments)
-        (a, b), x = A.shape, self.vector.value
-        outer = kernels.outer_sum(A.inner.value, x, segments)  # [n, K, b]
+        (a, b), phi, x = A.shape, as_gather(A.inner), as_gather(self.vector)
+        outer = kernels.outer_sum(phi.table, phi.index, x.table, x.index, segments)  # [n, K, b]
         weight = A.weight.view(a, b, -1).permute(0, 2, 1).reshape(a, -1)  # [a, K * b]
         y = F.linear(outer.flatten(1), weight)  # [n, a]
         if A.bias is not None:
@@ -274,11 +274,16 @@ class MatVec(Expression):
         return y[..., None] if self.column else y
 
 
+def as_gather(x: Expression) -> Gather:
+    """An expression as rows of one table."""
+    return x if isinstance(x, Gather) else Gather(x.value, None)
+
+
 def terms(x: Expression) -> list[Gather]:
     """An expression as a list of gathers that add up to it."""
     if isinstance(x, Sum):
         return list(x.terms)
-    return [x if isinstance(x, Gather) else Gather(x.value, None)]
+    return [as_gather(x)]
 
 
 def add(gathers: Sequence[Gather]) -> Expression:

@@ -82,6 +82,18 @@ def test_act_sum(size: tuple[int, int, int], name: str, summed: bool) -> None:
 
 
 @sizes
+@pytest.mark.parametrize(("K", "d"), [(5, 3), (1, 4), (8, 1)])
+def test_outer_sum(size: tuple[int, int, int], K: int, d: int) -> None:
+    segments, first, second, rng = case(size)
+    E, n, R = size
+    same(lambda p, x: kernels.outer_sum(p, first, x, second, segments), table(rng, R, K), table(rng, R, d))
+    same(lambda p, x: kernels.outer_sum(p, None, x, second, segments), table(rng, E, K), table(rng, R, d))
+    g = table(rng, n, K, d)
+    same(lambda g, x: ops.outer_left(g, x, ops.column(first, R, True), ops.by_segments(segments)), g, table(rng, R, d))
+    same(lambda g, p: ops.outer_right(g, p, ops.column(first, R, True), ops.by_segments(segments)), g, table(rng, R, K))
+
+
+@sizes
 def test_gather_max(size: tuple[int, int, int]) -> None:
     segments, index, _, rng = case(size)
     same(lambda x: kernels.gather_max(x, index, segments), table(rng, size[2], 3))
@@ -164,6 +176,9 @@ def test_operators_keep_the_contract_of_torch_library() -> None:
         (heliograph.dot_sum.default, (w, a, ops.EDGES, of_a, by, 7, 2)),
         (heliograph.act_sum.default, (1, [a, w], [*of_a, *ops.EDGES], by, 7)),
         (heliograph.act_slope_sum.default, (2, [a, w], table(rng, 7, 4), [*of_a, *ops.EDGES], by, of_a, 11)),
+        (heliograph.outer_sum.default, (a, b, of_a, of_b, by, 7)),
+        (heliograph.outer_left.default, (table(rng, 7, 4, 2), b, of_b, by)),
+        (heliograph.outer_right.default, (table(rng, 7, 4, 2), a, of_a, by)),
         (heliograph.argmax.default, (a.detach(), first, segments.pointer)),
         (heliograph.group.default, (first, 11)),
         (heliograph.shifted_softplus.default, (a,)),

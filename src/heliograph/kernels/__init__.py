@@ -19,7 +19,7 @@ from torch import Tensor
 from heliograph.errors import UsageError, suggest
 from heliograph.graph import Segments
 from heliograph.kernels import reference
-from heliograph.kernels.reference import ACTIVATIONS, Index, outer_sum
+from heliograph.kernels.reference import ACTIVATIONS, Index
 
 __all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "gather", "gather_max", "gather_sum", "outer_sum", "product_sum",
            "segment_max", "segment_sum", "shifted_softplus", "use"]  # fmt: skip
@@ -131,6 +131,18 @@ def act_sum(name: str, terms: Sequence[tuple[Tensor, Index]], segments: Segments
     return _shaped(out, tables[0].shape[1:])
 
 
+def outer_sum(phi: Tensor, phi_index: Index, x: Tensor, x_index: Index, segments: Segments) -> Tensor:
+    """Sum of outer products phi[phi_index] (x) x[x_index] over each segment, [n, K, d]; phi [Q, K], x [R, d]."""
+    if not _fused(phi, x):
+        return reference.outer_sum(phi, phi_index, x, x_index, segments)
+    from heliograph.kernels import ops
+
+    phi, x = phi.contiguous(), x.contiguous()
+    of_phi, of_x = ops.column(phi_index, len(phi), phi.requires_grad), ops.column(x_index, len(x), x.requires_grad)
+    result: Tensor = torch.ops.heliograph.outer_sum(phi, x, of_phi, of_x, ops.by_segments(segments), segments.n)
+    return result
+
+
 def _per_head(a: Sequence[int], b: Sequence[int]) -> bool:
     """Whether a's axes are b's first ones, followed by ones."""
     same = next((k for k, (p, q) in enumerate(zip(a, b, strict=True)) if p != q), len(a))
@@ -170,5 +182,9 @@ def compile_all() -> None:
 
     index = torch.tensor([0, 0])
     segments, x, w = Segments(index, 1), torch.ones(1, 2, requires_grad=True), torch.ones(2, 1, requires_grad=True)
-    y = product_sum(x, index, w, None, segments) + act_sum("relu", [(x, index), (shifted_softplus(w), None)], segments).sum()
+    y = (
+        product_sum(x, index, w, None, segments)
+        + outer_sum(w, None, x, index, segments)[:, 0]
+        + act_sum("relu", [(x, index), (shifted_softplus(w), None)], segments).sum()
+    )
     (y + gather_max(gather_sum(x, index, segments), None, Segments(index[:1], 1))).sum().backward()

@@ -331,7 +331,82 @@ def argmax(x: Any, index: Any, pointer: Any, parts: int, out: Any) -> None:
                     out[i, c] = r if more else best
 
 
-LOOPS = (gather_sum, product_sum, dot_sum, act_sum, act_slope_sum, shifted_softplus, sigmoid_times, argmax, group)
+@jit
+def outer_sum(phi: Any, of_phi: Any, x: Any, of_x: Any, pointer: Any, parts: int, out: Any) -> None:
+    """out[i] = sum over edges e of row i of the outer product of phi[of_phi[e]] and x[of_x[e]]; four edges at a time."""
+    n, K, d = out.shape
+    for part in prange(parts):
+        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+            out[i] = 0
+            e, high = pointer[i], pointer[i + 1]
+            while e < high:
+                p0, x0 = phi[_at(of_phi, e)], x[_at(of_x, e)]
+                if e + 4 <= high:
+                    p1, x1 = phi[_at(of_phi, e + 1)], x[_at(of_x, e + 1)]
+                    p2, x2 = phi[_at(of_phi, e + 2)], x[_at(of_x, e + 2)]
+                    p3, x3 = phi[_at(of_phi, e + 3)], x[_at(of_x, e + 3)]
+                    for k in range(K):
+                        for c in range(d):
+                            out[i, k, c] += p0[k] * x0[c] + p1[k] * x1[c] + p2[k] * x2[c] + p3[k] * x3[c]
+                    e += 4
+                else:
+                    for k in range(K):
+                        for c in range(d):
+                            out[i, k, c] += p0[k] * x0[c]
+                    e += 1
+
+
+@jit
+def outer_left(g: Any, x: Any, of_x: Any, pointer: Any, parts: int, out: Any) -> None:
+    """out[e] = g[i] x[of_x[e]] for each edge e of row i: the part of outer_sum's derivative that belongs to phi, [E, K]."""
+    n, K, d = g.shape
+    for part in prange(parts):
+        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+            for e in range(pointer[i], pointer[i + 1]):
+                row = x[_at(of_x, e)]
+                for k in range(K):
+                    total = out.dtype.type(0)
+                    for c in range(d):
+                        total += g[i, k, c] * row[c]
+                    out[e, k] = total
+
+
+@jit
+def outer_right(g: Any, phi: Any, of_phi: Any, pointer: Any, parts: int, out: Any) -> None:
+    """out[e] = phi[of_phi[e]] g[i] for each edge e of row i: the part that belongs to x, [E, d]; four rows of g at a time."""
+    n, K, d = g.shape
+    for part in prange(parts):
+        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+            low, high = pointer[i], pointer[i + 1]
+            out[low:high] = 0
+            for k in range(0, K - 3, 4):
+                g0, g1, g2, g3 = g[i, k], g[i, k + 1], g[i, k + 2], g[i, k + 3]
+                for e in range(low, high):
+                    p = phi[_at(of_phi, e)]
+                    p0, p1, p2, p3 = p[k], p[k + 1], p[k + 2], p[k + 3]
+                    for c in range(d):
+                        out[e, c] += p0 * g0[c] + p1 * g1[c] + p2 * g2[c] + p3 * g3[c]
+            for k in range(K - K % 4, K):
+                for e in range(low, high):
+                    p0 = phi[_at(of_phi, e), k]
+                    for c in range(d):
+                        out[e, c] += p0 * g[i, k, c]
+
+
+LOOPS = (
+    outer_sum,
+    outer_left,
+    outer_right,
+    gather_sum,
+    product_sum,
+    dot_sum,
+    act_sum,
+    act_slope_sum,
+    shifted_softplus,
+    sigmoid_times,
+    argmax,
+    group,
+)
 
 
 def threading_layer() -> str:

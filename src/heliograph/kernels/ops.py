@@ -338,6 +338,87 @@ shifted_softplus.register_autograd(_shifted_softplus_backward, setup_context=_so
 sigmoid_times.register_autograd(_sigmoid_times_backward, setup_context=_softplus_inputs)
 
 
+@custom_op("heliograph::outer_sum", mutates_args=(), device_types="cpu")
+def outer_sum(
+    phi: Tensor, x: Tensor, of_phi: Sequence[Tensor | None], of_x: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int
+) -> Tensor:
+    """out[i] = sum of phi[of_phi] (x) x[of_x] over the edges of row i, [n, K, d]. `by` is sorted."""
+    out = x.new_empty(n, phi.shape[1], x.shape[1])
+    run("outer_sum", phi, of_phi[0], x, of_x[0], by[2], out=out)
+    return out
+
+
+@outer_sum.register_fake
+def _(
+    phi: Tensor, x: Tensor, of_phi: Sequence[Tensor | None], of_x: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int
+) -> Tensor:
+    return x.new_empty(n, phi.shape[1], x.shape[1])
+
+
+@custom_op("heliograph::outer_left", mutates_args=(), device_types="cpu")
+def outer_left(g: Tensor, x: Tensor, of_x: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
+    """out[e] = g[i] x[of_x[e]], [E, K], for g [n, K, d]."""
+    assert by[0] is not None
+    out = g.new_empty(len(by[0]), g.shape[1])
+    run("outer_left", g, x, of_x[0], by[2], out=out)
+    return out
+
+
+@outer_left.register_fake
+def _(g: Tensor, x: Tensor, of_x: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
+    assert by[0] is not None
+    return g.new_empty(len(by[0]), g.shape[1])
+
+
+@custom_op("heliograph::outer_right", mutates_args=(), device_types="cpu")
+def outer_right(g: Tensor, phi: Tensor, of_phi: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
+    """out[e] = phi[of_phi[e]] g[i], [E, d], for g [n, K, d]."""
+    assert by[0] is not None
+    out = g.new_empty(len(by[0]), g.shape[2])
+    run("outer_right", g, phi, of_phi[0], by[2], out=out)
+    return out
+
+
+@outer_right.register_fake
+def _(g: Tensor, phi: Tensor, of_phi: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
+    assert by[0] is not None
+    return g.new_empty(len(by[0]), g.shape[2])
+
+
+def _outer_sum_backward(ctx: Any, g: Tensor) -> Any:
+    phi, x = ctx.saved_tensors
+    g, op = g.contiguous(), torch.ops.heliograph
+    to_phi = grouped(op.outer_left(g, x, ctx.of_b, ctx.by), EDGES, ctx.of_a, len(phi)) if ctx.needs_input_grad[0] else None
+    to_x = grouped(op.outer_right(g, phi, ctx.of_a, ctx.by), EDGES, ctx.of_b, len(x)) if ctx.needs_input_grad[1] else None
+    return to_phi, to_x, *_nones(ctx.of_a, ctx.of_b, ctx.by), None
+
+
+def _outer_part_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
+    g, table, ctx.of, ctx.by = inputs
+    ctx.save_for_backward(g, table)
+
+
+def _outer_left_backward(ctx: Any, h: Tensor) -> Any:
+    g, x = ctx.saved_tensors
+    h, op = h.contiguous(), torch.ops.heliograph
+    to_g = op.outer_sum(h, x, EDGES, ctx.of, ctx.by, len(g)) if ctx.needs_input_grad[0] else None
+    to_x = grouped(op.outer_right(g, h, EDGES, ctx.by), EDGES, ctx.of, len(x)) if ctx.needs_input_grad[1] else None
+    return to_g, to_x, *_nones(ctx.of, ctx.by)
+
+
+def _outer_right_backward(ctx: Any, h: Tensor) -> Any:
+    g, phi = ctx.saved_tensors
+    h, op = h.contiguous(), torch.ops.heliograph
+    to_g = op.outer_sum(phi, h, ctx.of, EDGES, ctx.by, len(g)) if ctx.needs_input_grad[0] else None
+    to_phi = grouped(op.outer_left(g, h, EDGES, ctx.by), EDGES, ctx.of, len(phi)) if ctx.needs_input_grad[1] else None
+    return to_g, to_phi, *_nones(ctx.of, ctx.by)
+
+
+outer_sum.register_autograd(_outer_sum_backward, setup_context=_pair_inputs)
+outer_left.register_autograd(_outer_left_backward, setup_context=_outer_part_inputs)
+outer_right.register_autograd(_outer_right_backward, setup_context=_outer_part_inputs)
+
+
 @custom_op("heliograph::argmax", mutates_args=(), device_types="cpu")
 def argmax(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
     """The row of x [R, d] with the largest value in each segment, [n, d]; the first edge's of equals; -1 where there is no edge."""

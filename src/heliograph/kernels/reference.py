@@ -64,10 +64,18 @@ def gather_max(table: Float[Tensor, "R ..."], index: Index, segments: Segments) 
     return padded.gather(0, where)
 
 
-def outer_sum(phi: Float[Tensor, "M K"], x: Float[Tensor, "M d"], segments: Segments) -> Float[Tensor, "n K d"]:
-    """Sum of outer products phi (x) x over each segment: segments are padded to the longest and multiplied as one batch."""
+def outer_sum(
+    phi: Float[Tensor, "Q K"], phi_index: Index, x: Float[Tensor, "R d"], x_index: Index, segments: Segments
+) -> Float[Tensor, "n K d"]:
+    """Sum of outer products phi[phi_index] (x) x[x_index] over each segment.
+
+    Segments are padded to the longest and multiplied as one batch; where that would be mostly padding, edge by edge.
+    """
+    a, b = gather(phi, phi_index), gather(x, x_index)
     n, D = segments.n, segments.longest
+    if n * D > 4 * len(a):
+        return segment_sum(a[:, :, None] * b[:, None, :], segments)
     place = segments.index * D + segments.rank
-    pad_phi = phi.new_zeros(n * D, phi.shape[1]).index_copy(0, place, phi).view(n, D, -1)
-    pad_x = x.new_zeros(n * D, x.shape[1]).index_copy(0, place, x).view(n, D, -1)
-    return pad_phi.transpose(1, 2) @ pad_x
+    pad_a = a.new_zeros(n * D, a.shape[1]).index_copy(0, place, a).view(n, D, a.shape[1])
+    pad_b = b.new_zeros(n * D, b.shape[1]).index_copy(0, place, b).view(n, D, b.shape[1])
+    return pad_a.transpose(1, 2) @ pad_b
