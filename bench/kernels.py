@@ -36,13 +36,13 @@ class Case:
 def cases(E: int, d: int) -> dict[str, Case]:
     """All kernels on one seeded random graph, receivers sorted."""
     from heliograph import kernels
-    from heliograph.graph import Column, Segments
+    from heliograph.graph import Segments
 
     rng = torch.Generator().manual_seed(0)
     N = max(E // EDGES_PER_NODE, 1)
     receivers = torch.randint(N, (E,), generator=rng).sort().values
     near = (receivers + torch.randint(-8, 9, (E,), generator=rng)).clamp(0, N - 1)  # senders of one molecule stand together
-    by, own, senders, to = Segments(receivers, N), Column(None, E), Column(near, N), Column(receivers, N)
+    by = Segments(receivers, N)
     kind = torch.randint(TYPES, (E,), generator=rng)
 
     def leaf(*shape: int) -> Tensor:
@@ -56,18 +56,18 @@ def cases(E: int, d: int) -> dict[str, Case]:
         "segment_sum": Case(lambda: kernels.segment_sum(w, by), lambda: total(w), (w,), 1),
         "segment_max": Case(lambda: kernels.segment_max(w, by), lambda: w.new_zeros(N, d).scatter_reduce(
             0, receivers[:, None].expand_as(w), w, "amax", include_self=False), (w,), 1),
-        "gather_sum": Case(lambda: kernels.gather_sum(h, senders, to), lambda: total(h[near]), (h,), 2, E),
+        "gather_sum": Case(lambda: kernels.gather_sum(h, near, by), lambda: total(h[near]), (h,), 2, E),
         "product_sum, a weight per channel": Case(
-            lambda: kernels.product_sum(h, senders, w, own, to), lambda: total(h[near] * w), (h, w), 2, E),
+            lambda: kernels.product_sum(h, near, w, None, by), lambda: total(h[near] * w), (h, w), 2, E),
         "product_sum, a weight per edge": Case(
-            lambda: kernels.product_sum(h, senders, w1, own, to), lambda: total(h[near] * w1), (h, w1), 2, E),
+            lambda: kernels.product_sum(h, near, w1, None, by), lambda: total(h[near] * w1), (h, w1), 2, E),
         "act_sum, relu(h_j + h_i + type)": Case(
-            lambda: kernels.act_sum("relu", [(h, senders), (a, to), (table, Column(kind, TYPES))], to),
+            lambda: kernels.act_sum("relu", [(h, near), (a, receivers), (table, kind)], by),
             lambda: total((h[near] + a[receivers] + table[kind]).relu()), (h, a, table), 3, E),
         "act_sum, relu(h_j + h_i + edge)": Case(
-            lambda: kernels.act_sum("relu", [(h, senders), (a, to), (w, own)], to),
+            lambda: kernels.act_sum("relu", [(h, near), (a, receivers), (w, None)], by),
             lambda: total((h[near] + a[receivers] + w).relu()), (h, a, w), 2, E),
-        "outer_sum": Case(lambda: kernels.outer_sum(phi, w, by), lambda: torch.stack(
+        "outer_sum": Case(lambda: kernels.outer_sum(phi, None, w, None, by), lambda: torch.stack(
             [total(phi[:, k : k + 1] * w) for k in range(K)], 1), (phi, w), 1),
     }  # fmt: skip
 
