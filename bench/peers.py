@@ -7,6 +7,7 @@ normalised adjacency matrix) is prepared, and not timed; ours derives what it ne
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -59,7 +60,8 @@ class Gilmer(nn.Module):
 
     def __init__(self, net: MPNN):
         super().__init__()
-        d, hidden = net.layers[0].message.d, net.layers[0].message.W2.in_features
+        W2 = net.layers[0].message.W2
+        d, hidden = math.isqrt(W2.out_features), W2.in_features
         self.start, self.project, self.head = (copy.deepcopy(m) for m in (net.embed.W, net.readout.W, net.readout.head))
         self.cell, self.T = copy.deepcopy(net.layers[0].update.cell), len(net.layers)
         network = nn.Sequential(nn.Linear(net.embed.W1.in_features, hidden), nn.ReLU(), nn.Linear(hidden, d * d))

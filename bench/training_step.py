@@ -112,7 +112,7 @@ def run(name: str, options: argparse.Namespace, lines: Lines) -> None:
                     # both anew for each duel: neither has trained before, and a peak is of this duel alone
                     with (
                         Worker(ours, mine, {"molecules": 2}) as us,
-                        Worker(theirs, asked, None if compiled else {"molecules": 2}, kept) as them,
+                        Worker(theirs, asked, None if compiled else {"molecules": 2}, kept, peer=True) as them,
                     ):
                         line = about | how | against(us, them, options, max(TOLERANCE[precision], TOLERANCE[options.precision]))
                     found.append(line)

@@ -18,7 +18,7 @@ import os
 import re
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ import torch
 from common import spread
 
 from heliograph.allocator import keep_freed_memory
+from heliograph.cli import ENVIRONMENT
 
 
 class Failed(Exception):
@@ -45,16 +46,23 @@ class Contestant:
 class Worker:
     """`make(**arguments)` in a process of its own; `make` is a function of a module that can be imported.
 
-    `warm`: arguments of a tiny input that is run before memory is looked at; without it no memory is reported.
+    `warm`: arguments of a tiny input that is run before memory is looked at; without it no memory is reported. `peer`: without the
+    environment variables that the command `heliograph` sets for itself.
     """
 
     def __init__(
-        self, make: Callable[..., Contestant], arguments: Mapping[str, Any], warm: Mapping[str, Any] | None, keep_freed: bool = True
+        self,
+        make: Callable[..., Contestant],
+        arguments: Mapping[str, Any],
+        warm: Mapping[str, Any] | None,
+        keep_freed: bool = True,
+        peer: bool = False,
     ):
         context = multiprocessing.get_context("spawn")
         self.connection, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(other, make, dict(arguments), warm, keep_freed), daemon=True)
-        self.process.start()
+        with _environment({} if peer else ENVIRONMENT):
+            self.process.start()
         other.close()
         self.kept = bool(self._answer())
 
@@ -85,6 +93,18 @@ class Worker:
             self.process.kill()
             self.process.join()
         self.connection.close()
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables that a process started inside sees from its beginning."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _serve(connection: Any, make: Callable[..., Contestant], arguments: dict[str, Any], warm: Mapping[str, Any] | None, keep: bool) -> None:

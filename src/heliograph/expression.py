@@ -170,22 +170,51 @@ class Cat(Expression):
 
 @final
 class Product(Expression):
-    """a * b * ...: expressions from different tables, multiplied with broadcasting."""
+    """a * b * ...: expressions from different tables, multiplied with broadcasting; or columns and a table that they scale."""
 
     def __init__(self, factors: Sequence[Expression]):
         self.factors, self.E = tuple(factors), factors[0].E
         self.shape = tuple(torch.broadcast_shapes(*(f.shape for f in factors)))
 
+    @cached_property
+    def merged(self) -> Expression:
+        """T[idx] * U[idx] = (T * U)[idx], whatever the widths."""
+        return _merge(self.factors, lambda f, g: True)
+
+    @property
+    def rows(self) -> int:
+        return self.merged.rows if isinstance(self.merged, Gather) else self.E
+
     def compute(self) -> Tensor:
-        total = self.factors[0].value
-        for factor in self.factors[1:]:
+        if not isinstance(self.merged, Product):
+            return self.merged.value
+        total = self.merged.factors[0].value
+        for factor in self.merged.factors[1:]:
             total = total * factor.value
         return total
 
+    def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
+        """On the table, where all factors share one."""
+        return Linear(self, weight, bias) if isinstance(self.merged, Product) else self.merged.linear(weight, bias)
+
+    def map(self, f: TensorFunction, name: str = "") -> Expression:
+        """On the table, where all factors share one."""
+        return Map(f, self, name) if isinstance(self.merged, Product) else self.merged.map(f, name)
+
+    def rowwise(self, f: TensorFunction) -> Expression:
+        """On the table, where all factors share one."""
+        return super().rowwise(f) if isinstance(self.merged, Product) else self.merged.rowwise(f)
+
     def total(self, segments: Segments) -> Tensor:
-        """sum_j w[i] a_ij = w[i] sum_j a_ij: a receiver's factor leaves the sum; two others are multiplied and summed in one pass."""
-        mine = [f for f in self.factors if isinstance(f, Gather) and f.index is segments.index and len(f.table) == segments.n]
-        rest: Sequence[Expression] = [f for f in self.factors if f not in mine]
+        """sum_j w_ij T[j] in one pass, the columns w multiplied first; sum_j w[i] a_ij = w[i] sum_j a_ij: a receiver's factor leaves it."""
+        columns = [f for f in self.factors if prod(f.shape) == 1 < prod(self.shape)]
+        wide = [f for f in self.factors if f not in columns]
+        if len(wide) == 1 and columns:
+            w, T = as_gather(_merge(columns, lambda f, g: True)), as_gather(wide[0])
+            return kernels.product_sum(w.table, w.index, T.table, T.index, segments)
+        factors = self.merged.factors if isinstance(self.merged, Product) else (self.merged,)
+        mine = [f for f in factors if isinstance(f, Gather) and f.index is segments.index and len(f.table) == segments.n]
+        rest: Sequence[Expression] = [f for f in factors if f not in mine]
         if len(rest) < 2:
             total = (rest or mine)[0].total(segments)
             mine = mine if rest else mine[1:]
@@ -300,21 +329,22 @@ def add(gathers: Sequence[Gather]) -> Expression:
 
 
 def multiply(a: Expression, b: Expression) -> Expression:
-    """Elementwise product; gathers through one index are multiplied on the table."""
-    factors: list[Expression] = []
-    for factor in [*(a.factors if isinstance(a, Product) else [a]), *(b.factors if isinstance(b, Product) else [b])]:
-        for k, other in enumerate(factors):
-            if (
-                isinstance(factor, Gather)
-                and isinstance(other, Gather)
-                and factor.index is other.index
-                and factor.table.dim() == other.table.dim()
-            ):
-                factors[k] = Gather(other.table * factor.table, other.index)
+    """Elementwise product; gathers of one width through one index are multiplied on the table."""
+    factors = [*(a.factors if isinstance(a, Product) else [a]), *(b.factors if isinstance(b, Product) else [b])]
+    return _merge(factors, lambda f, g: f.shape == g.shape)
+
+
+def _merge(factors: Sequence[Expression], also: Callable[[Gather, Gather], bool]) -> Expression:
+    """A product in which factors through one index are one, where `also` allows it."""
+    merged: list[Expression] = []
+    for factor in factors:
+        for k, other in enumerate(merged):
+            if isinstance(factor, Gather) and isinstance(other, Gather) and factor.index is other.index and also(factor, other):
+                merged[k] = Gather(other.table * factor.table, other.index)
                 break
         else:
-            factors.append(factor)
-    return factors[0] if len(factors) == 1 else Product(factors)
+            merged.append(factor)
+    return merged[0] if len(merged) == 1 else Product(merged)
 
 
 def concatenate(parts: Sequence[Expression]) -> Expression:

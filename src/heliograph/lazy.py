@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from heliograph import segment
 from heliograph.activation import shifted_softplus
 from heliograph.errors import HeliographError
-from heliograph.expression import Cat, Expression, Gather, MatVec, add, concatenate, multiply, reshape, terms
+from heliograph.expression import Cat, Expression, Gather, MatVec, Product, add, concatenate, multiply, reshape, terms
 from heliograph.graph import Feature, Indexed, Segments
 
 
@@ -36,7 +36,7 @@ class EdgeTensor:
 
     def feature(self) -> Feature:
         """What a graph can keep: a table and who uses which row, where that is smaller, else the plain tensor."""
-        e = self.expression
+        e = self.expression.merged if isinstance(self.expression, Product) else self.expression
         return Indexed(e.table, e.index) if isinstance(e, Gather) and e.small and e.index is not None else self.dense()
 
     @property

@@ -57,6 +57,9 @@ MESSAGES: dict[str, Callable[[Edge], Any]] = {
     "product": lambda e: e.j["h"] * e.e["w"] * e.i["h"],
     "product in one table": lambda e: e.j["h"] * e.j["g"],
     "product of columns": lambda e: e.j["h"] * e.e["w"][..., :1] * e.i["h"][..., 1:2],
+    "scaled by columns": lambda e: e.j["h"] * e.j["g"][..., :1] * e.i["g"][..., 1:2],
+    "linear of a scaled table": lambda e: lin(e.j["h"] * e.j["g"][..., :1]),
+    "function of a scaled table": lambda e: (e.j["h"] * e.j["g"][..., :1]).tanh(),
     "constant row": lambda e: e.j["h"] * row + row,
     "outer with a constant": lambda e: e.e["w"][..., :1] - row,
     "power and division": lambda e: (e.e["w"] ** 2 + 1) / (e.j["h"].square() + 1),
@@ -136,7 +139,16 @@ def test_what_stays_on_the_tables() -> None:
     """The identities are used, not only right: where the rows are."""
     graph = inputs()[0]
     assert graph.N < graph.E
-    for name in ("gather", "linear of a gather", "function of a gather", "product in one table", "constant row", "cat within one table"):
+    for name in (
+        "gather",
+        "linear of a gather",
+        "function of a gather",
+        "product in one table",
+        "constant row",
+        "cat within one table",
+        "linear of a scaled table",
+        "function of a scaled table",
+    ):
         e = expression(name)
         assert isinstance(e, Gather) and len(e.table) == graph.N, name
     assert len(expression("linear of types").table) == 3

@@ -5,6 +5,7 @@ A verb lives in `heliograph.cli.VERB`, imported when it is called: `heliograph -
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -21,10 +22,16 @@ VERBS = {
     "doctor": "Say what this machine offers: cores, GPU, versions",
 }
 
+# PyTorch and the kernels have a pool of OpenMP threads each; by default the one that is idle spins for milliseconds on the other's cores.
+# Read when PyTorch is loaded, which is later.
+ENVIRONMENT = {"GOMP_SPINCOUNT": "1000"}
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command line; always ends in SystemExit (0 fine, 1 data or run-time, 2 usage, 130 interrupted)."""
     args = list(sys.argv[1:] if argv is None else argv)
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     try:
         if args and args[0] in VERBS:
             module = import_module(f"heliograph.cli.{args[0]}")
