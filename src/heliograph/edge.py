@@ -18,6 +18,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from heliograph import colour
 from heliograph.expression import Gather
 from heliograph.graph import Feature, Graph, Indexed, dense
 from heliograph.lazy import EdgeTensor
@@ -54,7 +55,7 @@ class Ends:
         if not _enabled.get():
             return dense(feature) if self.index is None else dense(feature).index_select(0, self.index)
         if isinstance(feature, Indexed):
-            return EdgeTensor(Gather(feature.table, feature.index if self.index is None else feature.index[self.index]))
+            return EdgeTensor(Gather(feature.table, colour.begin(feature, self.index)))
         return EdgeTensor(Gather(feature, self.index))
 
 

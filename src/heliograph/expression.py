@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from heliograph import kernels
+from heliograph import colour, kernels
+from heliograph.colour import Distinct
 from heliograph.graph import Segments
 
 TensorFunction = Callable[[Tensor], Tensor]
@@ -66,6 +67,30 @@ class Expression(ABC):
         """On how many rows a function of this expression would run."""
         return self.E
 
+    def parts(self) -> Sequence[Expression]:
+        """What each row is a function of, row by row; nothing where that is not known."""
+        return ()
+
+    def at(self, rows: Tensor) -> Tensor:
+        """Some of the E rows, computed on their own."""
+        return kernels.gather(self.value, rows)
+
+    @property
+    def coloured(self) -> bool:
+        """Whether it is known which rows must be equal."""
+        parts = self.parts()
+        return bool(parts) and all(p.coloured for p in parts)
+
+    def colours(self) -> list[Tensor]:
+        """Colours [E] that together tell unequal rows apart."""
+        return [c for p in self.parts() for c in p.colours()]
+
+    @cached_property
+    def distinct(self) -> Distinct | None:
+        """One row of each colour, where that pays."""
+        worth = self.E >= colour.LEAST_ROWS and prod(self.shape) >= colour.LEAST_WIDTH and self.coloured
+        return colour.distinct(self.colours()) if worth else None
+
 
 @final
 class Gather(Expression):
@@ -108,6 +133,19 @@ class Gather(Expression):
         """The rows are read where they are."""
         return kernels.gather_max(self.table, self.index, segments)
 
+    def at(self, rows: Tensor) -> Tensor:
+        return kernels.gather(self.table, rows if self.index is None else self.index[rows])
+
+    @property
+    def coloured(self) -> bool:
+        return colour.is_colour(self.index) or colour.known(self.table)
+
+    def colours(self) -> list[Tensor]:
+        """The index, where that is a colour; else the colours of the table's rows, seen through it."""
+        if colour.is_colour(self.index) or self.index is None:
+            return [colour.of(self.table) if self.index is None else self.index]
+        return [colour.of(self.table)[self.index]]
+
 
 @final
 class Sum(Expression):
@@ -123,8 +161,16 @@ class Sum(Expression):
     def compute(self) -> Tensor:
         return kernels.act_sum("identity", [(t.table, t.index) for t in self.terms], None)
 
+    def parts(self) -> Sequence[Expression]:
+        return self.terms
+
+    def at(self, rows: Tensor) -> Tensor:
+        return kernels.act_sum("identity", [(t.table, rows if t.index is None else t.index[rows]) for t in self.terms], None)
+
     def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
-        """linear(a + b) = W a + W b + bias, on the tables, where they have fewer rows than the edges together."""
+        """linear(a + b) = W a + W b + bias, on the tables, where they have fewer rows than the edges together; or once a colour."""
+        if self.distinct is not None and len(self.distinct.rows) < self.rows:
+            return Gather(F.linear(self.at(self.distinct.rows), weight, bias), self.distinct.colour)
         if self.rows >= self.E:
             return Linear(self, weight, bias)
         return add([Gather(F.linear(t.table, weight, bias if k == 0 else None), t.index) for k, t in enumerate(self.terms)])
@@ -141,18 +187,24 @@ class Sum(Expression):
 class Cat(Expression):
     """Concatenation along the last axis."""
 
-    def __init__(self, parts: Sequence[Expression]):
-        self.parts, self.E = tuple(parts), parts[0].E
-        self.shape = (*parts[0].shape[:-1], sum(p.shape[-1] for p in parts))
+    def __init__(self, pieces: Sequence[Expression]):
+        self.pieces, self.E = tuple(pieces), pieces[0].E
+        self.shape = (*pieces[0].shape[:-1], sum(p.shape[-1] for p in pieces))
 
     def compute(self) -> Tensor:
-        return torch.cat([p.value for p in self.parts], -1)
+        return torch.cat([p.value for p in self.pieces], -1)
+
+    def parts(self) -> Sequence[Expression]:
+        return self.pieces
+
+    def at(self, rows: Tensor) -> Tensor:
+        return torch.cat([p.at(rows) for p in self.pieces], -1)
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
         """linear(cat(a, b, c)) = A a + B b + C c + bias with W = [A B C]; what lives on edges anyway stays one matmul."""
-        blocks = weight.split([p.shape[-1] for p in self.parts], -1)
-        small = [(p, w) for p, w in zip(self.parts, blocks, strict=True) if p.rows < self.E]
-        large = [(p, w) for p, w in zip(self.parts, blocks, strict=True) if p.rows >= self.E]
+        blocks = weight.split([p.shape[-1] for p in self.pieces], -1)
+        small = [(p, w) for p, w in zip(self.pieces, blocks, strict=True) if p.rows < self.E]
+        large = [(p, w) for p, w in zip(self.pieces, blocks, strict=True) if p.rows >= self.E]
         if not small:
             return Linear(self, weight, bias)
         done = [p.linear(w, None) for p, w in small]
@@ -165,7 +217,7 @@ class Cat(Expression):
 
     def map(self, f: TensorFunction, name: str = "") -> Expression:
         """f(cat(a, b)) = cat(f(a), f(b)) for an elementwise f."""
-        return Cat([p.map(f, name) for p in self.parts])
+        return Cat([p.map(f, name) for p in self.pieces])
 
 
 @final
@@ -180,6 +232,15 @@ class Product(Expression):
     def merged(self) -> Expression:
         """T[idx] * U[idx] = (T * U)[idx], whatever the widths."""
         return _merge(self.factors, lambda f, g: True)
+
+    def parts(self) -> Sequence[Expression]:
+        return self.factors
+
+    def at(self, rows: Tensor) -> Tensor:
+        total = self.factors[0].at(rows)
+        for factor in self.factors[1:]:
+            total = total * factor.at(rows)
+        return total
 
     @property
     def rows(self) -> int:
@@ -235,6 +296,12 @@ class Map(Expression):
         self.f, self.inner, self.E, self.shape = f, inner, inner.E, inner.shape
         self.name = name if name in kernels.ACTIVATIONS and isinstance(inner, (Sum, Gather)) else ""
 
+    def parts(self) -> Sequence[Expression]:
+        return (self.inner,)
+
+    def at(self, rows: Tensor) -> Tensor:
+        return self.f(self.inner.at(rows))
+
     def compute(self) -> Tensor:
         """f(a[idx1] + b[idx2] + ...) in one pass where f is known."""
         if self.name and isinstance(self.inner, Sum):
@@ -257,7 +324,16 @@ class Linear(Expression):
         self.shape = view or (*inner.shape[:-1], len(weight))
 
     def compute(self) -> Tensor:
+        """Once for each colour, where that is known."""
+        if self.distinct is not None:
+            return kernels.gather(self.at(self.distinct.rows), self.distinct.colour)
         return F.linear(self.inner.value, self.weight, self.bias).view(self.E, *self.shape)
+
+    def parts(self) -> Sequence[Expression]:
+        return (self.inner,)
+
+    def at(self, rows: Tensor) -> Tensor:
+        return F.linear(self.inner.at(rows), self.weight, self.bias).view(len(rows), *self.shape)
 
     def total(self, segments: Segments) -> Tensor:
         """sum_j (W a_j + bias) = W sum_j a_j + degree bias: the matmul runs on the segments, where they are fewer."""
@@ -269,43 +345,11 @@ class Linear(Expression):
         return total.view(segments.n, *self.shape)
 
 
-@final
-class MatVec(Expression):
-    """A_ij x_ij: a matrix [a, b] per edge times a vector [b] per edge; `column`: the result is seen as [a, 1]."""
-
-    def __init__(self, matrix: Expression, vector: Expression, column: bool):
-        self.matrix, self.vector, self.column, self.E = matrix, vector, column, matrix.E
-        self.shape = (matrix.shape[0], 1) if column else (matrix.shape[0],)
-
-    def compute(self) -> Tensor:
-        """With a table of matrices, rows of one matrix go through one matmul: no [E, a, b]."""
-        if isinstance(self.matrix, Gather) and self.matrix.index is not None and 0 < len(self.matrix.table) * 8 <= self.E:
-            order = self.matrix.index.argsort()
-            counts = torch.bincount(self.matrix.index, minlength=len(self.matrix.table)).tolist()
-            parts = self.vector.value[order].split(counts)
-            y = torch.cat([F.linear(x, A) for x, A in zip(parts, self.matrix.table, strict=True)])
-            y = torch.zeros_like(y).index_copy(0, order, y)
-        else:
-            y = (self.matrix.value @ self.vector.value[..., None]).squeeze(-1)
-        return y[..., None] if self.column else y
-
-    def total(self, segments: Segments) -> Tensor:
-        """sum_j (W phi_j + B) x_j = W : sum_j (phi_j (x) x_j) + B sum_j x_j: outer products [K, b], then one matmul; no [E, a, b]."""
-        A = self.matrix
-        if not isinstance(A, Linear) or len(A.inner.shape) != 1 or segments.n >= self.E:
-            return kernels.segment_sum(self.value, segments)
-        (a, b), phi, x = A.shape, as_gather(A.inner), as_gather(self.vector)
-        outer = kernels.outer_sum(phi.table, phi.index, x.table, x.index, segments)  # [n, K, b]
-        weight = A.weight.view(a, b, -1).permute(0, 2, 1).reshape(a, -1)  # [a, K * b]
-        y = F.linear(outer.flatten(1), weight)  # [n, a]
-        if A.bias is not None:
-            y = y + F.linear(self.vector.total(segments), A.bias.view(a, b))
-        return y[..., None] if self.column else y
-
-
 def as_gather(x: Expression) -> Gather:
-    """An expression as rows of one table."""
-    return x if isinstance(x, Gather) else Gather(x.value, None)
+    """An expression as rows of one table: one row for each colour, where colours are known, else one for each edge."""
+    if isinstance(x, Gather):
+        return x
+    return Gather(x.value, None) if x.distinct is None else Gather(x.at(x.distinct.rows), x.distinct.colour)
 
 
 def terms(x: Expression) -> list[Gather]:

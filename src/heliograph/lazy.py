@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from heliograph import segment
+from heliograph import colour, segment, wl
 from heliograph.activation import shifted_softplus
 from heliograph.errors import HeliographError
-from heliograph.expression import Cat, Expression, Gather, MatVec, Product, add, concatenate, multiply, reshape, terms
+from heliograph.expression import Cat, Expression, Gather, Product, add, as_gather, concatenate, multiply, reshape, terms
 from heliograph.graph import Feature, Indexed, Segments
+from heliograph.matvec import MatVec
 
 
 @final
@@ -37,6 +38,7 @@ class EdgeTensor:
     def feature(self) -> Feature:
         """What a graph can keep: a table and who uses which row, where that is smaller, else the plain tensor."""
         e = self.expression.merged if isinstance(self.expression, Product) else self.expression
+        e = e if e.distinct is None else as_gather(e)
         return Indexed(e.table, e.index) if isinstance(e, Gather) and e.small and e.index is not None else self.dense()
 
     @property
@@ -226,7 +228,12 @@ def _chunk(func: Callable[..., Any], x: EdgeTensor, chunks: Any, dim: int = 0) -
 
 
 def _total(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
-    return x.expression.total(segments) if len(x) == len(segments.index) else NotImplemented
+    if len(x) != len(segments.index):
+        return NotImplemented
+    total, e = x.expression.total(segments), x.expression
+    if e.coloured and prod(e.shape) >= colour.LEAST_WIDTH:  # equal multisets of colours, equal sums
+        colour.put(total, lambda: colour.of_sum(wl.together(*e.colours()), segments))
+    return total
 
 
 def _max(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import torch
 from hypothesis import given, settings
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from heliograph import segment
+from heliograph import colour, segment
 from heliograph.activation import shifted_softplus
 from heliograph.edge import Edge, algebra
 from heliograph.graph import Graph, Indexed
+from heliograph.layer import plain
 from tests.graphs import DTYPE
 
 D = 4
@@ -33,6 +35,15 @@ LEAVES: dict[str, Message] = {
     "reverse w": lambda e: e.reverse["w"],
     "pair": lambda e: e.e["p"],
 }
+DISCRETE: dict[str, Message] = {
+    "x[j]": lambda e: e.j["x"],
+    "x[i]": lambda e: e.i["x"],
+    "type": lambda e: e.e["t"],
+    "reverse type": lambda e: e.reverse["t"],
+}
+AFTER: dict[str, Message] = {**DISCRETE, "m[j]": lambda e: e.j["m"], "m[i]": lambda e: e.i["m"], "state": lambda e: e.e["s"],
+                             "reverse state": lambda e: e.reverse["s"]}  # fmt: skip
+LEAVES |= DISCRETE | AFTER
 UNARY: dict[str, Callable[[Any], Any]] = {
     "linear": linear,
     "relu": torch.relu,
@@ -57,13 +68,16 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
 }
 AGGREGATES = {"sum": segment.sum, "mean": segment.mean, "max": segment.max, "std": segment.std}
 
-trees = st.recursive(
-    st.sampled_from(list(LEAVES)),
-    lambda inner: (
-        st.tuples(st.sampled_from([k for k in UNARY if k != "share"]), inner) | st.tuples(st.sampled_from(list(BINARY)), inner, inner)
-    ),
-    max_leaves=6,
-)
+
+def trees(leaves: list[str]) -> st.SearchStrategy[Any]:
+    def grow(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+        one = st.tuples(st.sampled_from([k for k in UNARY if k != "share"]), inner)
+        return one | st.tuples(st.sampled_from(list(BINARY)), inner, inner)
+
+    return st.recursive(st.sampled_from(leaves), grow, max_leaves=6)
+
+
+ALL = [name for name in LEAVES if name not in AFTER or name in DISCRETE]
 
 
 def message(tree: Any, e: Edge) -> Any:
@@ -87,22 +101,49 @@ def graph_of(N: int, E: int, seed: int) -> tuple[Graph, list[Tensor]]:
     return graph, [h, x, w, t, p]
 
 
-def evaluate(tree: Any, aggregate: Any, graph: Graph, leaves: list[Tensor], on: bool) -> list[Tensor]:
-    """Value, gradients, gradients of the gradients' squares."""
+def evaluate(tree: Any, aggregate: Any, graph: Graph, leaves: list[Tensor], on: bool, before: Any = None) -> list[Tensor]:
+    """Value, gradients, gradients of the gradients' squares; `before`: a state of edges, summed into nodes, that `tree` may use."""
     with algebra(on):
+        if before is not None:
+            graph = graph.with_edges(**plain({"s": message(before, Edge(graph))}))
+            graph = graph.with_nodes(m=segment.sum(Edge(graph).e["s"], graph.topology.incoming))
         value = aggregate(message(tree, Edge(graph)), graph.topology.incoming)
+    return [value, *derivatives(value, leaves)]
+
+
+def derivatives(value: Tensor, leaves: list[Tensor]) -> list[Tensor]:
     inputs = [*leaves, *PARAMETERS]
     weight = torch.linspace(-1, 1, value.numel(), dtype=DTYPE).view(value.shape)
     first = torch.autograd.grad((value.sin() * weight).sum(), inputs, create_graph=True, materialize_grads=True)
     squares = torch.stack([g.square().sum() for g in first]).sum()
     second = torch.autograd.grad(squares, inputs, materialize_grads=True) if squares.requires_grad else ()
-    return [value, *first, *second]
+    return [*first, *second]
 
 
-@given(trees, st.sampled_from(list(AGGREGATES)), st.integers(0, 7), st.integers(0, 20), st.integers(0, 2**16))
+def agree(*results: list[Tensor]) -> None:
+    for fast, slow in zip(*results, strict=True):
+        scale = 1 + float(slow.detach().abs().max()) if slow.numel() else 1.0
+        assert fast.shape == slow.shape and torch.allclose(fast, slow, rtol=0, atol=1e-10 * scale)
+
+
+@given(trees(ALL), st.sampled_from(list(AGGREGATES)), st.integers(0, 7), st.integers(0, 20), st.integers(0, 2**16))
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_on_equals_off(tree: Any, aggregate: str, N: int, E: int, seed: int) -> None:
     graph, leaves = graph_of(N, E, seed)
-    for fast, plain in zip(*(evaluate(tree, AGGREGATES[aggregate], graph, leaves, on) for on in (True, False)), strict=True):
-        scale = 1 + float(plain.detach().abs().max()) if plain.numel() else 1.0
-        assert fast.shape == plain.shape and torch.allclose(fast, plain, rtol=0, atol=1e-10 * scale)
+    agree(*(evaluate(tree, AGGREGATES[aggregate], graph, leaves, on) for on in (True, False)))
+
+
+@given(
+    trees(list(DISCRETE)),
+    trees(list(AFTER)),
+    st.sampled_from(list(AGGREGATES)),
+    st.integers(0, 7),
+    st.integers(0, 20),
+    st.integers(0, 2**16),
+)
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_rows_of_one_colour_are_computed_once(before: Any, tree: Any, aggregate: str, N: int, E: int, seed: int) -> None:
+    graph, leaves = graph_of(N, E, seed)
+    with mock.patch.multiple(colour, LEAST_ROWS=1, LEAST_WIDTH=1, MOST_TYPES=10.0):
+        fast = evaluate(tree, AGGREGATES[aggregate], graph, leaves, True, before)
+    agree(fast, evaluate(tree, AGGREGATES[aggregate], graph, leaves, False, before))
