@@ -47,7 +47,7 @@ class PredictConfig(BaseModel):
     output_path: Path = Field(description="where to write: .csv, .tsv (plain or .gz) or .parquet")
     smiles_columns: str | None = Field(None, description="column with the SMILES (default: 'smiles', else the first)")
     arch: Path | None = Field(None, description="file of an architecture of one's own that the model was trained with")
-    batch_size: PositiveInt = Field(256, description="molecules of usual size per step")
+    batch_size: PositiveInt | None = Field(None, description="molecules of usual size per step (default: 1024, with positions 256)")
     num_workers: int = Field(2, ge=0, description="processes that featurize (0: in this one)")
     strict: bool = Field(False, description="stop with exit code 1 at the first row that can't be used")
 
@@ -107,8 +107,11 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
     return Summary(rows, dict(reasons.most_common()), time.monotonic() - started, renamed)
 
 
-def answer(chunk: Sequence[Row], predictors: Sequence[Predictor], batch_size: int) -> Answers:
-    """Answers for a chunk's rows, NaN where there is no molecule; batches hold molecules of like size, so that they are full."""
+def answer(chunk: Sequence[Row], predictors: Sequence[Predictor], batch_size: int | None) -> Answers:
+    """Answers for a chunk's rows, NaN where there is no molecule; batches hold molecules of like size, so that they are full.
+
+    Without positions batches are large: the more molecules, the more atoms and bonds are in environments that others share.
+    """
     from heliograph.data.store import Store
     from heliograph.predictor.predictor import Answers, combine
 
@@ -119,7 +122,7 @@ def answer(chunk: Sequence[Row], predictors: Sequence[Predictor], batch_size: in
     probabilities = np.full((*y.shape, task.n_classes), np.nan) if task.kind == "multiclass" else None
     if len(good):
         store = Store.build([chunk[k][1] for k in good], predictors[0].featurizer)
-        for rows in batches(np.asarray(store.n_node), batch_size):
+        for rows in batches(np.asarray(store.n_node), batch_size or (256 if store.has_geometry else 1024)):
             found = combine([p.predict_store(store, len(rows), rows) for p in predictors])
             places = good[rows]
             y[places] = found.y
