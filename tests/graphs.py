@@ -40,6 +40,21 @@ def awkward(seed: int = 0) -> Graph:
     return batch([random_graph(n, p, rng, tables) for n, p in ((8, 0.9), (1, 0.0), (10, 0.25), (0, 0.0), (3, 0.0), (2, 1.0), (0, 0.0))])
 
 
+def strange(seed: int = 0) -> Graph:
+    """Directed edges of any kind: without a reverse, twice, from a node to itself; isolated nodes; an empty graph."""
+    rng = torch.Generator().manual_seed(seed)
+    atom_table, bond_table = make_tables(rng)
+    senders = torch.tensor([0, 0, 1, 2, 2, 3, 3, 3, 6, 7])
+    receivers = torch.tensor([1, 1, 0, 2, 3, 2, 0, 0, 7, 7])
+    nodes: dict[str, Feature] = {
+        "x": Indexed(atom_table, torch.randint(len(atom_table), (9,), generator=rng)),
+        "z": torch.randint(1, 10, (9,), generator=rng),
+        "pos": 2 * torch.randn(9, 3, generator=rng, dtype=DTYPE),
+    }
+    edges = {"edge_attr": Indexed(bond_table, torch.randint(len(bond_table), (10,), generator=rng))}
+    return Graph.build(senders, receivers, [6, 0, 3], [8, 0, 2], nodes=nodes, edges=edges)
+
+
 def permuted(graph: Graph, rng: torch.Generator) -> Graph:
     """One graph with its nodes numbered anew and its edges given in another order."""
     new = torch.randperm(graph.N, generator=rng)  # old node k becomes new[k]

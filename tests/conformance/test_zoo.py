@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from unittest import mock
 
 import pytest
 import torch
 from torch import Tensor
 
-from heliograph import zoo
+from heliograph import colour, kernels, zoo
 from heliograph.edge import algebra
 from heliograph.graph import Graph, batch
 from heliograph.model import MPNN, Inputs
-from tests.graphs import ATOMS, BONDS, DTYPE, awkward, moved, permuted, random_graph
+from tests.graphs import ATOMS, BONDS, DTYPE, awkward, moved, permuted, random_graph, strange
 
 OUT = 2
 CASES = [
@@ -62,16 +64,24 @@ def test_place_and_orientation_in_space_do_not_matter(name: str, geometry: bool)
 
 
 @cases
-def test_algebra_on_equals_off(name: str, geometry: bool) -> None:
-    net, graph = network(name, geometry), awkward()
+@pytest.mark.parametrize("make", [awkward, strange])
+@pytest.mark.parametrize("coloured", [False, True])
+def test_algebra_on_equals_off(name: str, geometry: bool, make: Callable[[], Graph], coloured: bool) -> None:
+    """Values, first and second derivatives, with the fused kernels on and everything off; `coloured`: even small graphs are coloured."""
+    net, graph = network(name, geometry), make()
     parameters = list(net.parameters())
     results = []
-    for on in (True, False):
-        with algebra(on):
+    small = {"LEAST_ROWS": 1, "LEAST_WIDTH": 1, "MOST_TYPES": 1.0} if coloured else {"LEAST_ROWS": colour.LEAST_ROWS}
+    for on, which in ((True, "cpu"), (False, "reference")):
+        with mock.patch.multiple(colour, **small), algebra(on), kernels.use(which):
             y = net(graph)["y"]
-            results.append([y, *torch.autograd.grad(y.square().sum(), parameters)])
-    for a, b in zip(*results, strict=True):
-        assert torch.allclose(a, b, atol=1e-8, rtol=1e-8)
+            first = torch.autograd.grad(y.square().sum(), parameters, create_graph=True, materialize_grads=True)
+            squares = torch.stack([g.square().sum() for g in first]).sum()
+            second = torch.autograd.grad(squares, parameters, materialize_grads=True)
+        results.append([y, *first, *second])
+    for fast, plain in zip(*results, strict=True):
+        scale = max(1.0, float(plain.detach().abs().max())) if plain.numel() else 1.0
+        assert torch.allclose(fast, plain, rtol=0, atol=1e-10 * scale)
 
 
 @cases
