@@ -1,6 +1,7 @@
 """Test error of one architecture with its defaults on fixed splits of four MoleculeNet sets.
 
-    python bench/moleculenet.py [--sets delaney freesolv lipophilicity bbbp] [--arch dmpnn] [--ensemble-size 1] -o FILE.jsonl
+    python bench/moleculenet.py [--sets delaney freesolv lipophilicity bbbp] [--arch dmpnn] [--arch-args '{"scale": 0.01}']
+                                [--ensemble-size 1] [--seed 0] -o FILE.jsonl
 
 Needs the tables and their splits (columns random_0 .. random_4, scaffold) in $HELIOGRAPH_DATA or ../shared/data; says so where
 they are absent. One training a split through `heliograph.train`, nothing tuned, the test part touched once; a JSON line each, and
@@ -57,10 +58,11 @@ def train(name: str, split: str, options: argparse.Namespace) -> dict[str, objec
         path = table(name, target, split, Path(scratch) / f"{name}.csv")
         result = run(TrainConfig(
             data=DataConfig(data_path=path, target_columns=(target,)), split=SplitConfig(splits_column=split),
-            model=ModelConfig(arch=options.arch, ensemble_size=options.ensemble_size), fit=FitConfig(accelerator="cpu", baselines=False),
-            output_dir=Path(scratch) / "run"))  # fmt: skip
+            model=ModelConfig(arch=options.arch, arch_args=options.arch_args, ensemble_size=options.ensemble_size),
+            fit=FitConfig(seed=options.seed, accelerator="cpu", baselines=False), output_dir=Path(scratch) / "run"))  # fmt: skip
     cost = result.cost
-    return {"set": name, "split": split, "arch": options.arch, "ensemble_size": options.ensemble_size, "metric": metric,
+    return {"set": name, "split": split, "arch": options.arch, "arch_args": options.arch_args, "ensemble_size": options.ensemble_size,
+            "seed": options.seed, "metric": metric,
             "test": round(result.metrics["test"]["mean"][metric], 4), "val": round(result.metrics["val"]["mean"][metric], 4),
             "rows_left_out": {k: v for k, v in result.data.reasons.items()}, "epochs": cost.epochs, "seconds": round(cost.seconds_train, 1),
             "molecules_per_second": round(cost.molecules_per_second, 1), "threads": cost.threads, "torch": torch.__version__,
@@ -71,12 +73,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--arch", default="dmpnn")
+    parser.add_argument("--arch-args", type=json.loads, default={}, help="as JSON")
     parser.add_argument("--ensemble-size", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0, help="of weights and batches; the splits are given")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     lines = [json.loads(line) for line in options.output.read_text().splitlines()] if options.output.exists() else []
+    lines = [{"arch_args": {}, "seed": 0} | line for line in lines]  # files written before these could be chosen
     for name in options.sets:
-        own = {"set": name, "arch": options.arch, "ensemble_size": options.ensemble_size}
+        own = {"set": name} | {k: getattr(options, k) for k in ("arch", "arch_args", "ensemble_size", "seed")}
         for split in [*(f"random_{k}" for k in range(SETS[name][2])), "scaffold"]:
             if any(line.items() >= (own | {"split": split}).items() for line in lines):
                 continue
