@@ -1,6 +1,18 @@
-"""Views: Graph -> Graph functions that change what a neighbour is. Their gradients reach the positions."""
+"""Views: Graph -> Graph functions that change what a neighbour is, or say where a node stands. Their gradients reach the positions."""
 
+from heliograph.views.encodings import Concatenate, Degree, LaplacianEigenvectors, RandomWalks, Rings, ShortestPaths
 from heliograph.views.line import line_graph
 from heliograph.views.pairs import CompleteGraph, RadiusGraph, with_distances
 
-__all__ = ["CompleteGraph", "RadiusGraph", "line_graph", "with_distances"]
+__all__ = [
+    "CompleteGraph",
+    "Concatenate",
+    "Degree",
+    "LaplacianEigenvectors",
+    "RadiusGraph",
+    "RandomWalks",
+    "Rings",
+    "ShortestPaths",
+    "line_graph",
+    "with_distances",
+]
