@@ -2,6 +2,7 @@
 
 from heliograph.views.encodings import Concatenate, Degree, LaplacianEigenvectors, RandomWalks, Rings, ShortestPaths
 from heliograph.views.line import line_graph
+from heliograph.views.master import MasterNode, without_master
 from heliograph.views.pairs import CompleteGraph, RadiusGraph, with_distances
 
 __all__ = [
@@ -9,10 +10,12 @@ __all__ = [
     "Concatenate",
     "Degree",
     "LaplacianEigenvectors",
+    "MasterNode",
     "RadiusGraph",
     "RandomWalks",
     "Rings",
     "ShortestPaths",
     "line_graph",
     "with_distances",
+    "without_master",
 ]

@@ -13,21 +13,23 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from heliograph.graph import Graph, dense
+from heliograph.graph import Graph, dense, take
 from heliograph.views.matrices import by_size, edge_counts, one_hot, places, precision, simple
 from heliograph.views.pairs import CompleteGraph
 
 
 @final
 class Concatenate(nn.Module):
-    """x_i = [x_i, features named], so that an architecture's `embed` sees them."""
+    """x_i = [x_i, features named], of the node or of its graph, so that an architecture's `embed` sees them."""
 
     def __init__(self, *names: str):
         super().__init__()
-        self.names = ("x", *names)
+        self.names = names
 
     def forward(self, graph: Graph) -> Graph:
-        return graph.with_nodes(x=torch.cat([dense(graph.nodes[name]) for name in self.names], -1))  # [N, sum of widths]
+        whole = {name: take(graph.globals[name], graph.topology.members.index) for name in self.names if name in graph.globals}
+        features = [dense(whole[name] if name in whole else graph.nodes[name]) for name in ("x", *self.names)]
+        return graph.with_nodes(x=torch.cat(features, -1))  # [N, sum of widths]
 
 
 @final

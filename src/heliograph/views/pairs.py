@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.graph import Feature, Graph, Indexed, Topology, dense
+from heliograph.views.matrices import precision
 
 
 @final
 class CompleteGraph(nn.Module):
     """Every ordered pair i != j of a graph becomes an edge; pairs that were edges keep their features, the others get zeros.
 
-    With `self_pairs` a node is its own neighbour, too.
+    `real` [E, 1] is one where a pair was an edge. With `self_pairs` a node is its own neighbour, too.
     """
 
     def __init__(self, self_pairs: bool = False):
@@ -22,6 +23,8 @@ class CompleteGraph(nn.Module):
         self.self_pairs = self_pairs
 
     def forward(self, graph: Graph) -> Graph:
+        one = torch.ones(1, 1, dtype=precision(graph), device=graph.topology.senders.device)
+        graph = graph.with_edges(real=Indexed(one, torch.zeros_like(graph.topology.senders)))
         return _pairs(graph, None, self.self_pairs)
 
 
