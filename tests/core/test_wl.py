@@ -15,6 +15,7 @@ from heliograph import segment, zoo
 from heliograph.graph import Graph, Indexed, batch, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
+from heliograph.views import Concatenate, Degree, LaplacianEigenvectors, RandomWalks, Rings
 from heliograph.wl import colours, labels, multisets, pair_colours
 from heliograph.zoo import gin
 from tests.graphs import ATOMS, BONDS, DTYPE, awkward, make_tables, permuted, random_graph
@@ -198,16 +199,17 @@ def standing(name: str) -> str:
 
 FLAT = [name for name in zoo.names() if zoo.load(name).GEOMETRY != "required"]
 BOUNDED = [name for name in FLAT if "at most 1-WL" in standing(name) or "equal to 1-WL" in standing(name)]
+ABOVE = [name for name in FLAT if "above 1-WL" in standing(name) and name not in BOUNDED]
 
 
 def test_every_file_says_where_it_stands() -> None:
     assert all("1-WL" in standing(name) for name in zoo.names())
-    assert {"gcn", "gilmer", "gin", "dmpnn"} <= set(BOUNDED)
+    assert {"gcn", "gilmer", "gin", "dmpnn"} <= set(BOUNDED) and {"gps", "graphormer", "san"} <= set(ABOVE)
 
 
-def network(name: str) -> MPNN:
+def network(name: str, nodes: int = ATOMS, **args: object) -> MPNN:
     torch.manual_seed(1)
-    net = zoo.build(name, Inputs(ATOMS, BONDS), 2).to(DTYPE)
+    net = zoo.build(name, Inputs(nodes, BONDS), 2, args).to(DTYPE)
     for p in net.parameters():
         p.data += 0.05 * torch.randn_like(p)
     return net.eval()
@@ -230,6 +232,38 @@ def test_what_1_wl_cannot_tell_apart_a_bounded_model_cannot(name: str) -> None:
     for a, b in [(HEXAGON, TRIANGLES), (ROOK, SHRIKHANDE), *lifts()]:
         assert torch.allclose(net(a)["y"], net(b)["y"], atol=1e-9, rtol=1e-9)
     assert not torch.allclose(net(HEXAGON)["y"], net(lifts()[0][0])["y"], atol=1e-6)  # it does look at the graph
+
+
+@pytest.mark.parametrize("name", ABOVE)
+def test_a_model_above_1_wl_tells_the_hexagon_from_two_triangles(name: str) -> None:
+    net = network(name)
+    assert not torch.allclose(net(HEXAGON)["y"], net(TRIANGLES)["y"], atol=1e-6, rtol=1e-4)
+    if "though not the rook's graph from Shrikhande's" in standing(name):
+        assert torch.allclose(net(ROOK)["y"], net(SHRIKHANDE)["y"], atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("view", "width"),
+    [
+        (nn.Sequential(RandomWalks(5), Concatenate("walks")), 5),
+        (nn.Sequential(Rings(6), Concatenate("ring")), 5),
+        (nn.Sequential(LaplacianEigenvectors(3), Concatenate("eigenvectors", "eigenvalues")), 6),
+    ],
+    ids=["walks", "rings", "eigenvectors"],
+)
+def test_encodings_take_gin_above_1_wl(view: nn.Sequential, width: int) -> None:
+    net = network("gin", ATOMS + width)
+    net.view = view
+    assert not torch.allclose(net(HEXAGON)["y"], net(TRIANGLES)["y"], atol=1e-6, rtol=1e-4)
+    net.view = nn.Sequential(Degree(width - 1), Concatenate("degree"))  # 1-WL knows the degrees
+    for a, b in [(HEXAGON, TRIANGLES), *lifts()]:
+        assert torch.allclose(net(a)["y"], net(b)["y"], atol=1e-9, rtol=1e-9)
+
+
+def test_attention_to_all_adds_nothing_by_itself() -> None:
+    net = network("gps", walks=1)  # without loops no walk is back after one step
+    for a, b in [(HEXAGON, TRIANGLES), (ROOK, SHRIKHANDE), *lifts()]:
+        assert torch.allclose(net(a)["y"], net(b)["y"], atol=1e-9, rtol=1e-9)
 
 
 def test_gin_tells_nodes_apart_exactly_as_1_wl_does() -> None:
