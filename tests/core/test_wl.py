@@ -15,7 +15,7 @@ from heliograph import segment, zoo
 from heliograph.graph import Graph, Indexed, batch, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
-from heliograph.views import Concatenate, Degree, LaplacianEigenvectors, RandomWalks, Rings
+from heliograph.views import Concatenate, Degree, LaplacianEigenvectors, RandomWalks, Rings, node_sets
 from heliograph.wl import colours, labels, multisets, pair_colours
 from heliograph.zoo import gin
 from tests.graphs import ATOMS, BONDS, DTYPE, awkward, make_tables, permuted, random_graph
@@ -204,7 +204,7 @@ ABOVE = [name for name in FLAT if "above 1-WL" in standing(name) and name not in
 
 def test_every_file_says_where_it_stands() -> None:
     assert all("1-WL" in standing(name) for name in zoo.names())
-    assert {"gcn", "gilmer", "gin", "dmpnn"} <= set(BOUNDED) and {"gps", "graphormer", "san"} <= set(ABOVE)
+    assert {"gcn", "gilmer", "gin", "dmpnn"} <= set(BOUNDED) and {"gps", "graphormer", "kgnn", "san"} <= set(ABOVE)
 
 
 def network(name: str, nodes: int = ATOMS, **args: object) -> MPNN:
@@ -264,6 +264,23 @@ def test_attention_to_all_adds_nothing_by_itself() -> None:
     net = network("gps", walks=1)  # without loops no walk is back after one step
     for a, b in [(HEXAGON, TRIANGLES), (ROOK, SHRIKHANDE), *lifts()]:
         assert torch.allclose(net(a)["y"], net(b)["y"], atol=1e-9, rtol=1e-9)
+
+
+def test_two_sets_see_no_more_than_folklore_2_wl_and_three_do() -> None:
+    net, rng, equal = network("kgnn"), torch.Generator().manual_seed(7), 0
+    bases = [random_graph(4, 0.7, rng) for _ in range(12)]
+    for a, b in [(lift(base, 2, rng), lift(base, 2, rng)) for base in bases if base.E]:
+        apart = graphs_apart_by_pairs(a, b)
+        assert torch.allclose(net(a)["y"], net(b)["y"], atol=1e-9, rtol=1e-9) is not apart  # of these it misses none
+        equal += not apart
+    assert 0 < equal < len(bases) - 1
+    both = batch([ROOK, SHRIKHANDE])
+    for k, apart in ((2, False), (3, True)):
+        sets = node_sets(both, k)
+        first, second = multisets(colours(sets, nodes=("edges",), edges=()), sets.topology.members).tolist()
+        assert (first != second) is apart
+    three = network("kgnn", k=3, set_depth=3)
+    assert not torch.allclose(three(ROOK)["y"], three(SHRIKHANDE)["y"], atol=0, rtol=1e-8)
 
 
 def test_gin_tells_nodes_apart_exactly_as_1_wl_does() -> None:

@@ -4,6 +4,7 @@ from heliograph.views.encodings import Concatenate, Degree, LaplacianEigenvector
 from heliograph.views.line import line_graph
 from heliograph.views.master import MasterNode, without_master
 from heliograph.views.pairs import CompleteGraph, RadiusGraph, with_distances
+from heliograph.views.sets import node_sets
 
 __all__ = [
     "CompleteGraph",
@@ -16,6 +17,7 @@ __all__ = [
     "Rings",
     "ShortestPaths",
     "line_graph",
+    "node_sets",
     "with_distances",
     "without_master",
 ]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.graph import Graph, dense, take
-from heliograph.views.matrices import by_size, edge_counts, one_hot, places, precision, simple
+from heliograph.views.matrices import by_size, edge_counts, on_pairs, one_hot, pair, precision, simple
 from heliograph.views.pairs import CompleteGraph
 
 
@@ -120,7 +120,7 @@ class ShortestPaths(nn.Module):
         t, dtype = graph.topology, precision(graph)
         count = edge_counts(t)
         attributes = dense(graph.edges["edge_attr"]).to(count.dtype) if self.steps else count.new_zeros(t.E, 0)
-        X = count.new_zeros(len(count), attributes.shape[1]).index_add(0, places(t), attributes)  # [sum n^2, width]
+        X = on_pairs(t, attributes)  # [sum n^2, width]
         hops, path = torch.zeros_like(count, dtype=torch.long), X.new_zeros(len(X), self.steps, X.shape[1])
         for _, pairs in by_size(t):
             hops[pairs], path[pairs] = self._search(count[pairs], X[pairs].movedim(-1, 1))
@@ -167,7 +167,9 @@ class Rings(nn.Module):
             ring[pairs] = self._search(simple(count[pairs]))
             of_node[nodes] = ring[pairs].amin(2)
         sizes = self.limit - 1
-        return graph.with_nodes(ring=one_hot(of_node - 3, sizes, dtype)).with_edges(ring=one_hot(ring[places(t)] - 3, sizes, dtype))
+        return graph.with_nodes(ring=one_hot(of_node - 3, sizes, dtype)).with_edges(
+            ring=one_hot(ring[pair(t, t.receivers, t.senders)] - 3, sizes, dtype)
+        )
 
     def _search(self, A: Tensor) -> Tensor:
         """Breadth first from one end of each edge to the other without that edge, on undirected graphs [g, n, n]."""

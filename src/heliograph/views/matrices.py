@@ -25,17 +25,21 @@ def by_size(t: Topology) -> Iterator[tuple[Int[Tensor, "g n"], Int[Tensor, "g n 
         yield first[g] + k[:size], (cell[g] + k).view(-1, size, size)
 
 
-def places(t: Topology) -> Int[Tensor, " E"]:
-    """The pair that each edge is."""
-    n, own = t.n_node, t.edge_members.index
+def pair(t: Topology, i: Tensor, j: Tensor) -> Tensor:
+    """The number of the pair j -> i, for nodes of one graph."""
+    n, own = t.n_node, t.members.index[i]
     first, cell = n.cumsum(0) - n, (n * n).cumsum(0) - n * n
-    return cell[own] + (t.receivers - first[own]) * n[own] + t.senders - first[own]
+    return cell[own] + (i - first[own]) * n[own] + j - first[own]
+
+
+def on_pairs(t: Topology, values: Tensor) -> Tensor:
+    """Rows of edges [E, ...] added up on the pairs that they are, [sum n^2, ...]."""
+    return values.new_zeros(int(t.n_node.square().sum()), *values.shape[1:]).index_add(0, pair(t, t.receivers, t.senders), values)
 
 
 def edge_counts(t: Topology) -> Tensor:
     """The number of edges j -> i of each pair, [sum n^2] float64."""
-    one = torch.ones(t.E, dtype=torch.float64, device=t.senders.device)
-    return one.new_zeros(int(t.n_node.square().sum())).index_add(0, places(t), one)
+    return on_pairs(t, torch.ones(t.E, dtype=torch.float64, device=t.senders.device))
 
 
 def simple(M: Tensor) -> Tensor:
