@@ -7,6 +7,7 @@ import warnings
 import networkx
 import numpy as np
 import pytest
+import scipy.interpolate
 import scipy.sparse.csgraph
 import torch
 from rdkit import Chem
@@ -27,10 +28,11 @@ from heliograph.views import (
     RandomWalks,
     Rings,
     ShortestPaths,
+    SpectralSplines,
 )
 from tests.graphs import ATOMS, BONDS, DTYPE, awkward, permuted, random_graph
 
-VIEWS = [Degree(4), RandomWalks(6), LaplacianEigenvectors(5), ShortestPaths(3, steps=2), Rings(6)]
+VIEWS = [Degree(4), RandomWalks(6), LaplacianEigenvectors(5), ShortestPaths(3, steps=2), Rings(6), SpectralSplines(6)]
 views = pytest.mark.parametrize("view", VIEWS, ids=lambda v: type(v).__name__)
 
 
@@ -182,6 +184,20 @@ def test_a_mirror_image_takes_the_sign_away() -> None:
     path = Graph.build(torch.tensor([0, 1, 1, 2, 2, 3]), torch.tensor([1, 0, 2, 1, 3, 2]), [4], [6], nodes={"x": torch.zeros(4, 1)})
     v = dense(LaplacianEigenvectors(3)(path).nodes["eigenvectors"]).to(DTYPE)
     assert torch.allclose(v, v.flip(0), atol=1e-6)  # an antisymmetric vector would not be
+
+
+@pytest.mark.parametrize("K", [4, 7])
+def test_splines_against_scipy(K: int) -> None:
+    step = 2 / (K - 3)
+    knots = step * np.arange(-3, K + 1)
+    for graph in awkward(1).unbatch():
+        L = scipy.sparse.csgraph.laplacian(networkx.to_numpy_array(networks(graph)), normed=True) if graph.N else np.zeros((0, 0))
+        value, v = np.linalg.eigh(L)
+        spectrum = dense(SpectralSplines(K)(graph).edges["spectrum"]).view(graph.N, graph.N, K)
+        for k in range(K):
+            beta = scipy.interpolate.BSpline(knots, np.eye(K)[k], 3)(value.clip(0, 2))
+            assert np.allclose(spectrum[..., k], v @ np.diag(beta) @ v.T, atol=1e-9)
+        assert torch.allclose(spectrum.sum(-1), torch.eye(graph.N, dtype=DTYPE))  # a constant filter leaves all as it is
 
 
 @pytest.mark.parametrize("graph", [*awkward(3).unbatch(), directed(9, 16, 1), directed(12, 14, 2)], ids=str)

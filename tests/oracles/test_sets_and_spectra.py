@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import combinations
 
+import numpy as np
 import pytest
 import torch
+from scipy.interpolate import BSpline
 from torch import Tensor
 
 from heliograph.errors import UsageError
@@ -87,3 +89,40 @@ def test_kgnn(dtype: torch.dtype, k: int) -> None:
 def test_kgnn_refuses_other_k() -> None:
     with pytest.raises(UsageError, match="k = 2 or 3, not 4"):
         network("kgnn", torch.float32, k=4)
+
+
+# ---- Bruna et al. 2014 --------------------------------------------------------------------------------------------
+
+
+def bruna(K: int) -> Callable[[Parameters, Graph], Tensor]:
+    def one(p: Parameters, graph: Graph) -> Tensor:
+        x, e, neighbours = nodes_and_edges(graph)
+        like = p["embed.W.bias"]
+        d = len(like)
+        L = np.zeros((graph.N, graph.N))
+        for i, j in e:
+            L[i, j] = -1 / (len(neighbours[i]) * len(neighbours[j])) ** 0.5
+        for i in range(graph.N):
+            L[i, i] = float(len(neighbours[i]) > 0)
+        value, v = np.linalg.eigh(L)
+        v = torch.from_numpy(v).to(like.dtype)
+        knots = 2 / (K - 3) * np.arange(-3, K + 1)
+        beta = torch.from_numpy(BSpline(knots, np.eye(K), 3)(value.clip(0, 2))).to(like.dtype)  # [n, K]
+        h = [affine(p, "embed.W", row) for row in x]
+        for t in range(2):
+            W = p[f"layers.{t}.message.F.weight"].view(d, d, K)
+            waves = [total([v[i, n] * h[i] for i in range(graph.N)], d, like) for n in range(graph.N)]
+            waves = [(W @ beta[n]) @ wave for n, wave in enumerate(waves)]  # a matrix of channels at each eigenvalue
+            h = [
+                torch.relu(total([v[i, n] * wave for n, wave in enumerate(waves)], d, like) + p[f"layers.{t}.update.b"])
+                for i in range(graph.N)
+            ]
+        return mlp(p, "readout.head", total(h, d, like) / max(len(h), 1))
+
+    return each(one)
+
+
+@precision
+@pytest.mark.parametrize("K", [4, 6])
+def test_bruna(dtype: torch.dtype, K: int) -> None:
+    assert_agree(network("bruna", dtype, d=5, depth=2, K=K), awkward().to(dtype=dtype), bruna(K))

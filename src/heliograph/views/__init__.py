@@ -1,6 +1,6 @@
 """Views: Graph -> Graph functions that change what a neighbour is, or say where a node stands. Their gradients reach the positions."""
 
-from heliograph.views.encodings import Concatenate, Degree, LaplacianEigenvectors, RandomWalks, Rings, ShortestPaths
+from heliograph.views.encodings import Concatenate, Degree, LaplacianEigenvectors, RandomWalks, Rings, ShortestPaths, SpectralSplines
 from heliograph.views.line import line_graph
 from heliograph.views.master import MasterNode, without_master
 from heliograph.views.pairs import CompleteGraph, RadiusGraph, with_distances
@@ -16,6 +16,7 @@ __all__ = [
     "RandomWalks",
     "Rings",
     "ShortestPaths",
+    "SpectralSplines",
     "line_graph",
     "node_sets",
     "with_distances",

@@ -104,6 +104,30 @@ class LaplacianEigenvectors(nn.Module):
 
 
 @final
+class SpectralSplines(nn.Module):
+    """The complete graph with self pairs, its edges with `spectrum` [E, K]: sum_n beta_k(lambda_n) v_in v_jn over all eigenvectors.
+
+    beta_k are the K >= 4 cubic B-splines on [0, 2], where eigenvalues of 1 - D^-1/2 A D^-1/2 lie; they add up to one. A function of
+    the matrix, so signs and bases of eigenvectors do not enter, and graphs of any size share the splines. O(n^3) per graph.
+    """
+
+    def __init__(self, K: int):
+        super().__init__()
+        self.K, self.complete = K, CompleteGraph(self_pairs=True)
+
+    def forward(self, graph: Graph) -> Graph:
+        count = edge_counts(graph.topology)
+        knots = torch.arange(-1, self.K - 1, dtype=count.dtype, device=count.device)  # the middle of each, in steps of 2 / (K - 3)
+        spectrum = count.new_zeros(len(count), self.K)
+        for _, pairs in by_size(graph.topology):
+            value, v = torch.linalg.eigh(laplacian(count[pairs]))  # [g, n], [g, n, n]
+            away = (value[..., None] * (self.K - 3) / 2 - knots).abs()  # [g, n, K]
+            beta = ((2 - away).clamp(min=0) ** 3 - 4 * (1 - away).clamp(min=0) ** 3) / 6
+            spectrum[pairs] = torch.einsum("gin,gnk,gjn->gijk", v, beta, v)
+        return self.complete(graph).with_edges(spectrum=spectrum.to(precision(graph)))
+
+
+@final
 class ShortestPaths(nn.Module):
     """The complete graph with self pairs, its edges with `hops` [E, limit + 2], one-hot, and `path` [E, steps * width of edge_attr].
 
