@@ -8,6 +8,7 @@ from typing import Any, final
 from torch import nn
 
 from heliograph import segment
+from heliograph.errors import UsageError
 from heliograph.graph import Segments
 
 
@@ -20,6 +21,8 @@ class Attention(nn.Module):
 
     def __init__(self, d: int, heads: int):
         super().__init__()
+        if d % heads:
+            raise UsageError(f"a width of {d} does not split into {heads} heads: give a multiple of {heads}")
         self.Q, self.K, self.V = nn.Linear(d, d), nn.Linear(d, d, bias=False), nn.Linear(d, d)
         self.heads = heads
 

@@ -62,11 +62,10 @@ class RandomWalks(nn.Module):
         for nodes, pairs in by_size(graph.topology):
             M = count[pairs]  # [g, n, n]
             P = M / M.sum(1, keepdim=True).clamp(min=1)  # a column is a node's way on
-            power, back = P, []
-            for _ in range(self.K):
-                back.append(power.diagonal(dim1=1, dim2=2))  # [g, n]
+            power = P
+            for k in range(self.K):
+                walks[nodes, k] = power.diagonal(dim1=1, dim2=2)  # [g, n]
                 power = power @ P
-            walks[nodes] = torch.stack(back, -1)  # [g, n, K]
         return graph.with_nodes(walks=walks.to(precision(graph)))
 
 

@@ -89,7 +89,7 @@ class Readout(nn.Module):
 
 
 def build(inputs: Inputs, out: int, d: int = 80, depth: int = 12, heads: int = 8, limit: int = 20, steps: int = 5) -> MPNN:
-    """`depth` layers of width `d` (the paper's slim model); hops up to `limit`, edges of the first `steps` on the way."""
+    """`depth` layers of width `d` (the paper's slim model); hops up to `limit`, edges of the first `steps` >= 1 on the way."""
     view = nn.Sequential(Degree(DEGREES), ShortestPaths(limit, steps), MasterNode())
     layers = [Layer(Message(d, heads), Update(d)) for _ in range(depth)]
     return MPNN(Embed(inputs, d, heads, limit, steps), [*layers, Split()], Readout(d, out), view=view)
