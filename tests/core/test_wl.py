@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import segment, zoo
+from heliograph.blocks import Pool
 from heliograph.graph import Graph, Indexed, batch, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
@@ -264,6 +265,20 @@ def test_attention_to_all_adds_nothing_by_itself() -> None:
     net = network("gps", walks=0)
     for a, b in [(HEXAGON, TRIANGLES), (ROOK, SHRIKHANDE), *lifts()]:
         assert torch.allclose(net(a)["y"], net(b)["y"], atol=1e-9, rtol=1e-9)
+
+
+def test_graphormer_needs_its_virtual_node_for_that() -> None:
+    net = network("graphormer")
+    encodings = nn.Sequential(*net.view[:2])
+
+    def without(graph: Graph) -> Graph:
+        graph = encodings(graph)
+        return graph.with_nodes(master=torch.zeros(graph.N, 1, dtype=DTYPE)).with_edges(master=torch.zeros(graph.E, 1, dtype=DTYPE))
+
+    mean = MPNN(net.embed, list(net.layers)[:-1], Pool(net.readout.head, segment.mean), view=without)
+    assert torch.allclose(mean(HEXAGON)["y"], mean(TRIANGLES)["y"], atol=1e-9, rtol=1e-9)
+    star, path = alike(4, [(0, 1), (0, 2), (0, 3)]), alike(4, [(0, 1), (1, 2), (2, 3)])
+    assert not torch.allclose(mean(star)["y"], mean(path)["y"], atol=1e-6, rtol=1e-6)
 
 
 def test_two_sets_see_no_more_than_folklore_2_wl_and_three_do() -> None:
