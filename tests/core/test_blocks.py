@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from math import exp
 
+import pytest
 import torch
 
-from heliograph.blocks import AtomWise, Gated, Gaussians, Residual, apply_matrix
+from heliograph import segment
+from heliograph.blocks import AtomWise, Attention, Gated, Gaussians, Residual, apply_matrix
 from heliograph.edge import Edge, EdgeTensor, algebra
+from heliograph.errors import UsageError
 from heliograph.graph import Graph, Indexed, Segments, dense
 from tests.graphs import DTYPE, awkward
 
@@ -59,3 +62,24 @@ def test_atom_wise_and_residual() -> None:
     assert torch.allclose(h, dense(with_matrices().nodes["h"]) + linear(m))
     y, first = AtomWise(linear)(graph)["y"], int(graph.topology.n_node[0])
     assert y.shape == (graph.G, 2) and torch.allclose(y[0], sum(linear(h[k]) for k in range(first)))
+
+
+def test_attention_against_pytorch() -> None:
+    torch.manual_seed(0)
+    d, heads = 6, 3
+    attention, theirs = Attention(d, heads).to(DTYPE), torch.nn.MultiheadAttention(d, heads, batch_first=True).to(DTYPE)
+    theirs.in_proj_weight.data = torch.cat([attention.Q.weight, attention.K.weight, attention.V.weight]).detach()
+    theirs.in_proj_bias.data = torch.cat([attention.Q.bias, torch.zeros(d, dtype=DTYPE), attention.V.bias]).detach()
+    theirs.out_proj.weight.data = torch.eye(d, dtype=DTYPE)
+    for n in (1, 4):
+        x, bias = torch.randn(n, d, dtype=DTYPE), torch.randn(heads, n, n, dtype=DTYPE)
+        receivers, senders = torch.arange(n).repeat_interleave(n), torch.arange(n).repeat(n)
+        segments = Segments(receivers, n)
+        message = attention(x[receivers], x[senders], segments, bias.permute(1, 2, 0).reshape(-1, heads))
+        assert message.shape == (n * n, heads, d // heads)
+        assert torch.allclose(segment.sum(message, segments).flatten(1), theirs(x, x, x, attn_mask=bias)[0])
+
+
+def test_attention_wants_heads_that_fit() -> None:
+    with pytest.raises(UsageError, match="a width of 6 does not split into 4 heads"):
+        Attention(6, 4)

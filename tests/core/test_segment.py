@@ -74,5 +74,7 @@ def test_outer_sum_against_einsum() -> None:
     segments, rng = cut([3, 0, 1, 4, 0]), torch.Generator().manual_seed(0)
     phi, x = (torch.randn(8, k, dtype=torch.float64, generator=rng, requires_grad=True) for k in (3, 2))
     want = torch.stack([torch.einsum("ek,ed->kd", p, q) for p, q in zip(phi.split([3, 0, 1, 4, 0]), x.split([3, 0, 1, 4, 0]), strict=True)])
-    assert torch.allclose(outer_sum(phi, x, segments), want)
-    assert gradcheck(lambda a, b: outer_sum(a, b, segments), (phi, x)) and gradgradcheck(lambda a, b: outer_sum(a, b, segments), (phi, x))
+    assert torch.allclose(outer_sum(phi, None, x, None, segments), want)
+    assert gradcheck(lambda a, b: outer_sum(a, None, b, None, segments), (phi, x)) and gradgradcheck(
+        lambda a, b: outer_sum(a, None, b, None, segments), (phi, x)
+    )

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import segment, zoo
+from heliograph.blocks import Pool
 from heliograph.graph import Graph, Indexed, batch, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
+from heliograph.views import Concatenate, Degree, LaplacianEigenvectors, RandomWalks, Rings, node_sets
 from heliograph.wl import colours, labels, multisets, pair_colours
 from heliograph.zoo import gin
 from tests.graphs import ATOMS, BONDS, DTYPE, awkward, make_tables, permuted, random_graph
@@ -198,16 +200,17 @@ def standing(name: str) -> str:
 
 FLAT = [name for name in zoo.names() if zoo.load(name).GEOMETRY != "required"]
 BOUNDED = [name for name in FLAT if "at most 1-WL" in standing(name) or "equal to 1-WL" in standing(name)]
+ABOVE = [name for name in FLAT if "above 1-WL" in standing(name) and name not in BOUNDED]
 
 
 def test_every_file_says_where_it_stands() -> None:
     assert all("1-WL" in standing(name) for name in zoo.names())
-    assert {"gcn", "gilmer", "gin", "dmpnn"} <= set(BOUNDED)
+    assert {"gcn", "gilmer", "gin", "dmpnn"} <= set(BOUNDED) and {"gps", "graphormer", "kgnn", "san"} <= set(ABOVE)
 
 
-def network(name: str) -> MPNN:
+def network(name: str, nodes: int = ATOMS, **args: object) -> MPNN:
     torch.manual_seed(1)
-    net = zoo.build(name, Inputs(ATOMS, BONDS), 2).to(DTYPE)
+    net = zoo.build(name, Inputs(nodes, BONDS), 2, args).to(DTYPE)
     for p in net.parameters():
         p.data += 0.05 * torch.randn_like(p)
     return net.eval()
@@ -230,6 +233,69 @@ def test_what_1_wl_cannot_tell_apart_a_bounded_model_cannot(name: str) -> None:
     for a, b in [(HEXAGON, TRIANGLES), (ROOK, SHRIKHANDE), *lifts()]:
         assert torch.allclose(net(a)["y"], net(b)["y"], atol=1e-9, rtol=1e-9)
     assert not torch.allclose(net(HEXAGON)["y"], net(lifts()[0][0])["y"], atol=1e-6)  # it does look at the graph
+
+
+@pytest.mark.parametrize("name", ABOVE)
+def test_a_model_above_1_wl_tells_the_hexagon_from_two_triangles(name: str) -> None:
+    net = network(name)
+    assert not torch.allclose(net(HEXAGON)["y"], net(TRIANGLES)["y"], atol=1e-6, rtol=1e-4)
+    if "though not the rook's graph from Shrikhande's" in standing(name):
+        assert torch.allclose(net(ROOK)["y"], net(SHRIKHANDE)["y"], atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("view", "width"),
+    [
+        (nn.Sequential(RandomWalks(5), Concatenate("walks")), 5),
+        (nn.Sequential(Rings(6), Concatenate("ring")), 5),
+        (nn.Sequential(LaplacianEigenvectors(3), Concatenate("eigenvectors", "eigenvalues")), 6),
+    ],
+    ids=["walks", "rings", "eigenvectors"],
+)
+def test_encodings_take_gin_above_1_wl(view: nn.Sequential, width: int) -> None:
+    net = network("gin", ATOMS + width)
+    net.view = view
+    assert not torch.allclose(net(HEXAGON)["y"], net(TRIANGLES)["y"], atol=1e-6, rtol=1e-4)
+    net.view = nn.Sequential(Degree(width - 1), Concatenate("degree"))  # 1-WL knows the degrees
+    for a, b in [(HEXAGON, TRIANGLES), *lifts()]:
+        assert torch.allclose(net(a)["y"], net(b)["y"], atol=1e-9, rtol=1e-9)
+
+
+def test_attention_to_all_adds_nothing_by_itself() -> None:
+    net = network("gps", walks=0)
+    for a, b in [(HEXAGON, TRIANGLES), (ROOK, SHRIKHANDE), *lifts()]:
+        assert torch.allclose(net(a)["y"], net(b)["y"], atol=1e-9, rtol=1e-9)
+
+
+def test_graphormer_needs_its_virtual_node_for_that() -> None:
+    net = network("graphormer")
+    encodings = nn.Sequential(*net.view[:2])
+
+    def without(graph: Graph) -> Graph:
+        graph = encodings(graph)
+        return graph.with_nodes(master=torch.zeros(graph.N, 1, dtype=DTYPE)).with_edges(master=torch.zeros(graph.E, 1, dtype=DTYPE))
+
+    mean = MPNN(net.embed, list(net.layers)[:-1], Pool(net.readout.head, segment.mean), view=without)
+    assert torch.allclose(mean(HEXAGON)["y"], mean(TRIANGLES)["y"], atol=1e-9, rtol=1e-9)
+    star, path = alike(4, [(0, 1), (0, 2), (0, 3)]), alike(4, [(0, 1), (1, 2), (2, 3)])
+    assert not torch.allclose(mean(star)["y"], mean(path)["y"], atol=1e-6, rtol=1e-6)
+
+
+def test_two_sets_see_no_more_than_folklore_2_wl_and_three_do() -> None:
+    net, rng, equal = network("kgnn"), torch.Generator().manual_seed(7), 0
+    bases = [random_graph(4, 0.7, rng) for _ in range(12)]
+    for a, b in [(lift(base, 2, rng), lift(base, 2, rng)) for base in bases if base.E]:
+        apart = graphs_apart_by_pairs(a, b)
+        assert torch.allclose(net(a)["y"], net(b)["y"], atol=1e-9, rtol=1e-9) is not apart  # of these it misses none
+        equal += not apart
+    assert 0 < equal < len(bases) - 1
+    both = batch([ROOK, SHRIKHANDE])
+    for k, apart in ((2, False), (3, True)):
+        sets = node_sets(both, k)
+        first, second = multisets(colours(sets, nodes=("edges",), edges=()), sets.topology.members).tolist()
+        assert (first != second) is apart
+    three = network("kgnn", k=3, set_depth=3)
+    assert not torch.allclose(three(ROOK)["y"], three(SHRIKHANDE)["y"], atol=0, rtol=1e-8)
 
 
 def test_gin_tells_nodes_apart_exactly_as_1_wl_does() -> None:

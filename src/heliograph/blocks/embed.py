@@ -6,7 +6,20 @@ from typing import final
 
 from torch import nn
 
+from heliograph.blocks.basic import on_rows
 from heliograph.graph import Graph, dense
+
+
+@final
+class Embed(nn.Module):
+    """h_i = W x_i."""
+
+    def __init__(self, d_node: int, d: int):
+        super().__init__()
+        self.W = nn.Linear(d_node, d)
+
+    def forward(self, graph: Graph) -> Graph:
+        return graph.with_nodes(h=on_rows(self.W, graph.nodes["x"]))  # [N, d]
 
 
 @final

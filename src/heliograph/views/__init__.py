@@ -1,6 +1,27 @@
-"""Views: Graph -> Graph functions that change what a neighbour is. Their gradients reach the positions."""
+"""Views: Graph -> Graph functions that change what a neighbour is, or say where a node stands. Their gradients reach the positions."""
 
+from heliograph.views.encodings import Concatenate, Degree, LaplacianEigenvectors, RandomWalks, Rings, ShortestPaths, SpectralSplines
+from heliograph.views.labels import DistanceBins, VirtualEdges
 from heliograph.views.line import line_graph
+from heliograph.views.master import MasterNode, without_master
 from heliograph.views.pairs import CompleteGraph, RadiusGraph, with_distances
+from heliograph.views.sets import node_sets
 
-__all__ = ["CompleteGraph", "RadiusGraph", "line_graph", "with_distances"]
+__all__ = [
+    "CompleteGraph",
+    "Concatenate",
+    "Degree",
+    "DistanceBins",
+    "LaplacianEigenvectors",
+    "MasterNode",
+    "RadiusGraph",
+    "RandomWalks",
+    "Rings",
+    "ShortestPaths",
+    "SpectralSplines",
+    "VirtualEdges",
+    "line_graph",
+    "node_sets",
+    "with_distances",
+    "without_master",
+]

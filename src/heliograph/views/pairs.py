@@ -8,14 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.graph import Feature, Graph, Indexed, Topology, dense
+from heliograph.views.matrices import precision
 
 
 @final
 class CompleteGraph(nn.Module):
-    """Every ordered pair i != j of a graph becomes an edge; pairs that were edges keep their features, the others get zeros."""
+    """Every ordered pair i != j of a graph becomes an edge; pairs that were edges keep their features, the others get zeros.
+
+    `real` [E, 1] is one where a pair was an edge. With `self_pairs` a node is its own neighbour, too.
+    """
+
+    def __init__(self, self_pairs: bool = False):
+        super().__init__()
+        self.self_pairs = self_pairs
 
     def forward(self, graph: Graph) -> Graph:
-        return _pairs(graph, None)
+        one = torch.ones(1, 1, dtype=precision(graph), device=graph.topology.senders.device)
+        graph = graph.with_edges(real=Indexed(one, torch.zeros_like(graph.topology.senders)))
+        return _pairs(graph, None, self.self_pairs)
 
 
 @final
@@ -33,7 +43,7 @@ class RadiusGraph(nn.Module):
         return with_distances(_pairs(Graph(graph.topology, graph.nodes, None, graph.globals), self.cutoff))
 
 
-def _pairs(graph: Graph, cutoff: float | None) -> Graph:
+def _pairs(graph: Graph, cutoff: float | None, self_pairs: bool = False) -> Graph:
     t = graph.topology
     n, device = t.n_node, t.n_node.device
     first = n.cumsum(0) - n  # [G] first node of each graph
@@ -42,7 +52,7 @@ def _pairs(graph: Graph, cutoff: float | None) -> Graph:
     k = torch.arange(len(block), device=device) - cell[block]
     width = n[block]
     receivers, senders = first[block] + k // width, first[block] + k % width
-    keep = senders != receivers
+    keep = torch.ones_like(senders, dtype=torch.bool) if self_pairs else senders != receivers
     if cutoff is not None:
         pos = dense(graph.nodes["pos"]).detach()
         keep &= (pos[receivers] - pos[senders]).square().sum(-1) < cutoff * cutoff
@@ -53,17 +63,18 @@ def _pairs(graph: Graph, cutoff: float | None) -> Graph:
     back = cell[block] + k % width * width + k // width
     topology.__dict__["reverse"] = place[back[keep]]  # known without a search
     mine = cell[own] + (t.receivers - first[own]) * n[own] + t.senders - first[own]  # [E_old] an old edge's place among n x n
-    edges = {name: _spread(feature, place[mine], topology.E) for name, feature in graph.edges.items()}
+    rows = torch.where(keep[mine], place[mine], topology.E)  # an edge that is no pair goes nowhere
+    edges = {name: _spread(feature, rows, topology.E) for name, feature in graph.edges.items()}
     return Graph(topology, graph.nodes, edges, graph.globals)
 
 
 def _spread(feature: Feature, rows: Tensor, E: int) -> Feature:
-    """A feature of old edges as one of new edges: new edge `rows[k]` was old edge k; row zero of the table is for the others."""
+    """A feature of old edges as one of new edges: new edge `rows[k]` was old edge k (E: none was); row zero is for the others."""
     table, index = (
         (feature.table, feature.index) if isinstance(feature, Indexed) else (feature, torch.arange(len(feature), device=feature.device))
     )
     table = torch.cat([table.new_zeros(1, *table.shape[1:]), table])
-    return Indexed(table, torch.zeros(E, dtype=torch.long, device=table.device).index_copy(0, rows, index + 1))
+    return Indexed(table, torch.zeros(E + 1, dtype=torch.long, device=table.device).index_copy(0, rows, index + 1)[:E])
 
 
 def with_distances(graph: Graph) -> Graph:
