@@ -215,6 +215,10 @@ class Cat(Expression):
             done[0] = add([*terms(done[0])[:-1], Gather(terms(done[0])[-1].table + bias, terms(done[0])[-1].index)])
         return add([t for d in done for t in terms(d)])
 
+    def total(self, segments: Segments) -> Tensor:
+        """sum_j cat(a, b) = cat(sum_j a, sum_j b)."""
+        return torch.cat([p.total(segments) for p in self.pieces], -1)
+
     def map(self, f: TensorFunction, name: str = "") -> Expression:
         """f(cat(a, b)) = cat(f(a), f(b)) for an elementwise f."""
         return Cat([p.map(f, name) for p in self.pieces])

@@ -97,7 +97,14 @@ def gather_sum(table: Tensor, index: Index, segments: Segments) -> Tensor:
 
 
 def product_sum(a: Tensor, a_index: Index, b: Tensor, b_index: Index, segments: Segments) -> Tensor:
-    """Sum of a[a_index] * b[b_index] over each segment, [n, ...]. One of the two may have trailing axes of size one (a weight per head)."""
+    """Sum of a[a_index] * b[b_index] over each segment, [n, ...]. One of the two may have trailing axes of size one (a weight per head).
+
+    [K, 1] times [1, d] is a sum of outer products.
+    """
+    if a.dim() == 3 and b.shape[2] == a.shape[1] == 1:
+        a, a_index, b, b_index = b, b_index, a, a_index
+    if a.dim() == 3 and a.shape[2] == b.shape[1] == 1:
+        return outer_sum(a[:, :, 0], a_index, b[:, 0], b_index, segments)
     if prod(a.shape[1:]) > prod(b.shape[1:]):
         a, a_index, b, b_index = b, b_index, a, a_index
     if not _fused(a, b) or not _per_head(a.shape[1:], b.shape[1:]) or not b.numel():

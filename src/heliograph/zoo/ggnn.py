@@ -18,24 +18,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from heliograph.blocks import GRU, Gated, apply_matrix, on_rows
+from heliograph.blocks import GRU, Embed, Gated, apply_matrix
 from heliograph.edge import Edge
 from heliograph.graph import Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 
 FEATURIZER, GEOMETRY = "table10_1", "none"
-
-
-class Embed(nn.Module):
-    """h_i^0 = W x_i."""
-
-    def __init__(self, d_node: int, d: int):
-        super().__init__()
-        self.W = nn.Linear(d_node, d)
-
-    def forward(self, graph: Graph) -> Graph:
-        return graph.with_nodes(h=on_rows(self.W, graph.nodes["x"]))  # [N, d]
 
 
 class Message(nn.Module):
