@@ -1,7 +1,8 @@
 """Contestants in processes of their own, and duels between them: steps in turn, peak memory.
 
-A contestant lives in a process of its own, so that each has its own memory and its own allocator; steps are run in turn, one contestant
-at a time, ours first in even rounds and the peer first in odd ones, and a ratio is that of two steps of one round.
+A contestant lives in a process of its own, so that each has its own memory and its own allocator; they take turns of three steps, one
+contestant at a time, ours first in even rounds and the peer first in odd ones. The first step of a turn is left out, as a training has its
+own data in the caches; a ratio is that of the two turns of one round.
 
 Heliograph tells glibc to keep freed memory (`heliograph.allocator`); a peer by itself does not. Peers are run both ways, each said.
 Memory is the largest resident size during the steps less that of the same process idle: libraries loaded, kernels and threads warmed on
@@ -192,13 +193,16 @@ def difference(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> floa
     return max(float(np.abs(a - b).max() / max(float(np.abs(b).max()), 1e-30)) for a, b in pairs)
 
 
+TURN = 3  # steps in a row, of which the first, with the other's data in the caches, is left out
+
+
 def duel(ours: Worker, theirs: Worker, steps: int, warm_up: int = 2) -> dict[str, Any]:
-    """Steps in turn: median seconds of both, the ratio of paired steps, peak memory above idle."""
+    """Turns of a few steps: median seconds of a step of both, the ratio of paired turns, peak memory above idle."""
     for _ in range(warm_up):
         ours.ask("step"), theirs.ask("step")
     rounds = []
     for k in range(steps):
-        both = {w: w.ask("step") for w in ((ours, theirs) if k % 2 == 0 else (theirs, ours))}
+        both = {w: statistics.mean([w.ask("step") for _ in range(TURN)][1:]) for w in ((ours, theirs) if k % 2 == 0 else (theirs, ours))}
         rounds.append((both[ours], both[theirs]))
     mine, its = ours.ask("peak"), theirs.ask("peak")
     return {
