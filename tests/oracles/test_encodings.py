@@ -200,7 +200,7 @@ def test_splines_against_scipy(K: int) -> None:
         assert torch.allclose(spectrum.sum(-1), torch.eye(graph.N, dtype=DTYPE))  # a constant filter leaves all as it is
 
 
-@pytest.mark.parametrize("graph", [*awkward(3).unbatch(), directed(9, 16, 1), directed(12, 14, 2)], ids=lambda g: f"{g.N} nodes {g.E} edges")
+@pytest.mark.parametrize("graph", [*awkward(3).unbatch(), directed(9, 16, 1), directed(12, 14, 2)], ids=lambda g: f"N{g.N} E{g.E}")
 @pytest.mark.parametrize("limit", [2, 12])
 def test_hops_against_scipy(graph: Graph, limit: int) -> None:
     seen, t = ShortestPaths(limit)(graph), graph.topology
