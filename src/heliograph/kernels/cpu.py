@@ -228,6 +228,10 @@ def product_sum(a: Any, ia: Any, b: Any, ib: Any, order: Any, pointer: Any, part
                 if q == 1:
                     for c in range(d):
                         out[i, c] += a[u, c] * b[v, c]
+                elif H == 1:  # by itself: a loop over one head does not vectorise as well
+                    w = a[u, 0]
+                    for c in range(d):
+                        out[i, c] += w * b[v, c]
                 else:
                     for h in range(H):
                         w = a[u, h]
