@@ -1,8 +1,24 @@
 """Parts that architectures share: embeddings, updates, readouts. A part that one architecture alone uses stays in its zoo file."""
 
 from heliograph.blocks.basic import MLP, Head, ShiftedSoftplus, on_rows
+from heliograph.blocks.embed import Elements, Embed
+from heliograph.blocks.neighbour import Combine, Neighbour
 from heliograph.blocks.radial import CosineCutoff, Gaussians
 from heliograph.blocks.readout import Pool, Set2Set
 from heliograph.blocks.update import GRU
 
-__all__ = ["GRU", "MLP", "CosineCutoff", "Gaussians", "Head", "Pool", "Set2Set", "ShiftedSoftplus", "on_rows"]
+__all__ = [
+    "GRU",
+    "MLP",
+    "Combine",
+    "CosineCutoff",
+    "Elements",
+    "Embed",
+    "Gaussians",
+    "Head",
+    "Neighbour",
+    "Pool",
+    "Set2Set",
+    "ShiftedSoftplus",
+    "on_rows",
+]

@@ -1,0 +1,87 @@
+"""The family against PyTorch Geometric, which computes from the same parameters: predictions, gradients of parameters and of inputs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn import functional as F
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # torch.jit.script, deprecated, is called while PyG is imported
+    from torch_geometric.nn import SAGEConv, global_mean_pool
+
+from heliograph import zoo
+from heliograph.graph import Graph, dense
+from heliograph.model import MPNN, Inputs
+from tests.graphs import ATOMS, BONDS, awkward
+from tests.oracles.agreement import TOLERANCE, Parameters, assert_agree
+
+precision = pytest.mark.parametrize("dtype", TOLERANCE, ids=["float64", "float32"])
+D, DEPTH = 8, 3
+Other = Callable[[Parameters, Graph], Tensor]
+
+
+def network(name: str, dtype: torch.dtype, **args: object) -> MPNN:
+    torch.manual_seed(0)
+    net = zoo.build(name, Inputs(ATOMS, BONDS), 2, args).to(dtype)
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2.0)
+    return net.eval()
+
+
+def check(net: MPNN, dtype: torch.dtype, theirs: Other) -> None:
+    """On the awkward graphs, whose features are small tables; then with a row of its own for each node and edge, by which to derive."""
+    graph = awkward().to(dtype=dtype)
+    worst = assert_agree(net, graph, theirs)
+    rng = torch.Generator().manual_seed(2)
+    x, edge_attr = (
+        f + 0.1 * torch.randn(f.shape, generator=rng, dtype=dtype) for f in map(dense, (graph.nodes["x"], graph.edges["edge_attr"]))
+    )
+    x.requires_grad_(), edge_attr.requires_grad_()
+    graph = graph.with_nodes(x=x).with_edges(edge_attr=edge_attr)
+    gradients = []
+    for y in (net(graph)["y"], theirs(dict(net.named_parameters()), graph)):
+        weight = torch.linspace(-1, 1, y.numel(), dtype=dtype).view_as(y)
+        gradients.append(torch.autograd.grad((weight * y).sum(), [x, edge_attr], materialize_grads=True))
+    assert bool(gradients[1][0].any())
+    for a, b in zip(*gradients, strict=True):
+        difference = float((a - b).abs().max() / b.abs().max().clamp(min=1))
+        assert difference <= TOLERANCE[dtype]
+        worst = max(worst, difference)
+    print(f"largest difference {worst:.1e}")
+
+
+def linear(p: Parameters, prefix: str, x: Tensor) -> Tensor:
+    return F.linear(x, p[prefix + ".weight"], p.get(prefix + ".bias"))
+
+
+def mean_head(p: Parameters, h: Tensor, graph: Graph) -> Tensor:
+    pooled = global_mean_pool(h, graph.topology.members.index, size=graph.G)
+    return linear(p, "readout.head.2", linear(p, "readout.head.0", pooled).relu())
+
+
+@precision
+@pytest.mark.parametrize("aggregate", ["mean", "max"])
+def test_sage(dtype: torch.dtype, aggregate: str) -> None:
+    net = network("sage", dtype, d=D, depth=DEPTH, aggregate=aggregate)
+    conv = SAGEConv(D, D, aggr=aggregate, project=aggregate == "max").to(dtype)
+
+    def theirs(p: Parameters, graph: Graph) -> Tensor:
+        data = graph.to_pyg()
+        h = linear(p, "embed.W", data.x)
+        for k in range(DEPTH):
+            at = f"layers.{k}.update.combine"
+            weights = {"lin_l.weight": p[f"{at}.W2.weight"], "lin_l.bias": p[f"{at}.W1.bias"], "lin_r.weight": p[f"{at}.W1.weight"]}
+            if aggregate == "max":
+                weights |= {f"lin.{name}": p[f"layers.{k}.message.W_p.{name}"] for name in ("weight", "bias")}
+            h = F.normalize(functional_call(conv, weights, (h, data.edge_index)).relu())
+        return mean_head(p, h, graph)
+
+    check(net, dtype, theirs)
