@@ -13,9 +13,10 @@ from torch.nn import functional as F
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # torch.jit.script, deprecated, is called while PyG is imported
-    from torch_geometric.nn import SAGEConv, global_mean_pool
+    from torch_geometric.nn import GATConv, GATv2Conv, SAGEConv, global_mean_pool
 
 from heliograph import zoo
+from heliograph.errors import UsageError
 from heliograph.graph import Graph, dense
 from heliograph.model import MPNN, Inputs
 from tests.graphs import ATOMS, BONDS, awkward
@@ -85,3 +86,47 @@ def test_sage(dtype: torch.dtype, aggregate: str) -> None:
         return mean_head(p, h, graph)
 
     check(net, dtype, theirs)
+
+
+@precision
+def test_gat(dtype: torch.dtype) -> None:
+    heads = 4
+    net = network("gat", dtype, d=D, depth=DEPTH, heads=heads)
+    conv = GATConv(D, D // heads, heads).to(dtype)
+
+    def theirs(p: Parameters, graph: Graph) -> Tensor:
+        data = graph.to_pyg()
+        h = linear(p, "embed.W", data.x)
+        for k in range(0, 2 * DEPTH, 2):  # transform, layer
+            weights = {"lin.weight": p[f"layers.{k}.W.weight"], "bias": p[f"layers.{k + 1}.update.b"]}
+            weights |= {f"att_{end}": p[f"layers.{k + 1}.message.attention.a_{i}"][None] for end, i in (("dst", "i"), ("src", "j"))}
+            h = F.elu(functional_call(conv, weights, (h, data.edge_index)))
+        return mean_head(p, h, graph)
+
+    check(net, dtype, theirs)
+
+
+@precision
+def test_gatv2(dtype: torch.dtype) -> None:
+    heads = 4
+    net = network("gatv2", dtype, d=D, depth=DEPTH, heads=heads)
+    conv = GATv2Conv(D, D // heads, heads, edge_dim=BONDS, fill_value=0.0).to(dtype)
+
+    def theirs(p: Parameters, graph: Graph) -> Tensor:
+        data = graph.to_pyg()
+        h = linear(p, "embed.W", data.x)
+        for k in range(DEPTH):
+            at = f"layers.{k}.message"
+            weights = {f"lin_{end}.weight": p[f"{at}.W_{end}.weight"] for end in ("l", "r")}
+            weights |= {"lin_l.bias": torch.zeros(D, dtype=dtype), "lin_r.bias": p[f"{at}.W_r.bias"], "att": p[f"{at}.a"][None]}
+            weights |= {"lin_edge.weight": p[f"{at}.W_e.weight"], "bias": p[f"layers.{k}.update.b"]}
+            h = F.elu(functional_call(conv, weights, (h, data.edge_index, data.edge_attr)))
+        return mean_head(p, h, graph)
+
+    check(net, dtype, theirs)
+
+
+@pytest.mark.parametrize("name", ["gat", "gatv2"])
+def test_heads_that_do_not_fit(name: str) -> None:
+    with pytest.raises(UsageError, match="a width of 6 does not split into 4 heads"):
+        network(name, torch.float64, d=6, heads=4)

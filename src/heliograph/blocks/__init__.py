@@ -1,5 +1,6 @@
 """Parts that architectures share: embeddings, updates, readouts. A part that one architecture alone uses stays in its zoo file."""
 
+from heliograph.blocks.additive import AdditiveAttention, Heads, per_head
 from heliograph.blocks.basic import MLP, Head, ShiftedSoftplus, on_rows
 from heliograph.blocks.embed import Elements, Embed
 from heliograph.blocks.neighbour import Combine, Neighbour
@@ -10,15 +11,18 @@ from heliograph.blocks.update import GRU
 __all__ = [
     "GRU",
     "MLP",
+    "AdditiveAttention",
     "Combine",
     "CosineCutoff",
     "Elements",
     "Embed",
     "Gaussians",
     "Head",
+    "Heads",
     "Neighbour",
     "Pool",
     "Set2Set",
     "ShiftedSoftplus",
     "on_rows",
+    "per_head",
 ]
