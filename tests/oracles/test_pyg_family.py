@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # torch.jit.script, deprecated, is called while PyG is imported
-    from torch_geometric.nn import GATConv, GATv2Conv, SAGEConv, global_mean_pool
+    from torch_geometric.nn import GATConv, GATv2Conv, GraphConv, ResGatedGraphConv, SAGEConv, global_mean_pool
 
 from heliograph import zoo
 from heliograph.errors import UsageError
@@ -61,6 +61,13 @@ def check(net: MPNN, dtype: torch.dtype, theirs: Other) -> None:
 
 def linear(p: Parameters, prefix: str, x: Tensor) -> Tensor:
     return F.linear(x, p[prefix + ".weight"], p.get(prefix + ".bias"))
+
+
+def normed(p: Parameters, net: MPNN, prefix: str, h: Tensor) -> Tensor:
+    """The batch normalisation at `prefix`, with its running statistics."""
+    norm = net.get_submodule(prefix)
+    assert isinstance(norm, torch.nn.BatchNorm1d)
+    return F.batch_norm(h, norm.running_mean, norm.running_var, p[f"{prefix}.weight"], p[f"{prefix}.bias"], eps=norm.eps)
 
 
 def mean_head(p: Parameters, h: Tensor, graph: Graph) -> Tensor:
@@ -130,3 +137,42 @@ def test_gatv2(dtype: torch.dtype) -> None:
 def test_heads_that_do_not_fit(name: str) -> None:
     with pytest.raises(UsageError, match="a width of 6 does not split into 4 heads"):
         network(name, torch.float64, d=6, heads=4)
+
+
+@precision
+def test_graphconv(dtype: torch.dtype) -> None:
+    net = network("graphconv", dtype, d=D, depth=DEPTH)
+    conv = GraphConv(D, D).to(dtype)
+
+    def theirs(p: Parameters, graph: Graph) -> Tensor:
+        data = graph.to_pyg()
+        h = linear(p, "embed.W", data.x)
+        for k in range(DEPTH):
+            at = f"layers.{k}.update"
+            weights = {"lin_rel.weight": p[f"{at}.W2.weight"], "lin_rel.bias": p[f"{at}.W1.bias"], "lin_root.weight": p[f"{at}.W1.weight"]}
+            h = functional_call(conv, weights, (h, data.edge_index)).relu()
+        return mean_head(p, h, graph)
+
+    check(net, dtype, theirs)
+
+
+@precision
+def test_gatedgcn(dtype: torch.dtype) -> None:
+    """PyG's three maps all see the edge; there the key's and the value's do so with weight zero."""
+    net = network("gatedgcn", dtype, d=D, depth=DEPTH)
+    conv, zero = ResGatedGraphConv(D, D, edge_dim=BONDS).to(dtype), torch.zeros(D, dtype=dtype)
+
+    def theirs(p: Parameters, graph: Graph) -> Tensor:
+        data = graph.to_pyg()
+        h = linear(p, "embed.W", data.x)
+        for k in range(DEPTH):
+            A, B, C, V = (p[f"layers.{k}.message.{name}.weight"] for name in "ABCV")
+            weights = {"lin_key.weight": torch.cat([A, 0 * C], 1), "lin_key.bias": p[f"layers.{k}.message.A.bias"]}
+            weights |= {"lin_query.weight": torch.cat([B, C], 1), "lin_query.bias": zero}
+            weights |= {"lin_value.weight": torch.cat([V, 0 * C], 1), "lin_value.bias": p[f"layers.{k}.message.V.bias"]}
+            weights |= {"lin_skip.weight": p[f"layers.{k}.update.U.weight"], "bias": p[f"layers.{k}.update.U.bias"]}
+            u = functional_call(conv, weights, (h, data.edge_index, data.edge_attr))
+            h = h + normed(p, net, f"layers.{k}.update.norm", u).relu()
+        return mean_head(p, h, graph)
+
+    check(net, dtype, theirs)
