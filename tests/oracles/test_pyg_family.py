@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # torch.jit.script, deprecated, is called while PyG is imported
-    from torch_geometric.nn import GATConv, GATv2Conv, GraphConv, ResGatedGraphConv, SAGEConv, global_mean_pool
+    from torch_geometric.nn import APPNP, GATConv, GATv2Conv, GCN2Conv, GraphConv, ResGatedGraphConv, SAGEConv, SGConv, global_mean_pool
 
 from heliograph import zoo
 from heliograph.errors import UsageError
@@ -174,5 +174,47 @@ def test_gatedgcn(dtype: torch.dtype) -> None:
             u = functional_call(conv, weights, (h, data.edge_index, data.edge_attr))
             h = h + normed(p, net, f"layers.{k}.update.norm", u).relu()
         return mean_head(p, h, graph)
+
+    check(net, dtype, theirs)
+
+
+@precision
+def test_appnp(dtype: torch.dtype) -> None:
+    net = network("appnp", dtype, d=D, K=6, alpha=0.2)
+    conv = APPNP(6, 0.2)
+
+    def theirs(p: Parameters, graph: Graph) -> Tensor:
+        data = graph.to_pyg()
+        h = linear(p, "embed.mlp.2", linear(p, "embed.mlp.0", data.x).relu())
+        return mean_head(p, conv(h, data.edge_index), graph)
+
+    check(net, dtype, theirs)
+
+
+@precision
+def test_gcn2(dtype: torch.dtype) -> None:
+    net = network("gcn2", dtype, d=D, depth=DEPTH, alpha=0.2, lambda_=0.7)
+    convs = [GCN2Conv(D, 0.2, theta=0.7, layer=k + 1) for k in range(DEPTH)]
+
+    def theirs(p: Parameters, graph: Graph) -> Tensor:
+        data = graph.to_pyg()
+        h = start = linear(p, "embed.W", data.x).relu()
+        for k, conv in enumerate(convs):
+            h = functional_call(conv, {"weight1": p[f"layers.{k}.update.W.weight"].T}, (h, start, data.edge_index)).relu()
+        return mean_head(p, h, graph)
+
+    check(net, dtype, theirs)
+
+
+@precision
+def test_sgc(dtype: torch.dtype) -> None:
+    """PyG applies the linear map node by node; a mean of linear maps is the map of the mean where there is a node at all."""
+    net = network("sgc", dtype, K=DEPTH)
+    conv = SGConv(ATOMS, 2, DEPTH)
+
+    def theirs(p: Parameters, graph: Graph) -> Tensor:
+        data, W, b = graph.to_pyg(), p["readout.head.weight"], p["readout.head.bias"]
+        scores = functional_call(conv, {"lin.weight": W, "lin.bias": torch.zeros_like(b)}, (data.x, data.edge_index))
+        return global_mean_pool(scores, data.batch, size=graph.G) + b
 
     check(net, dtype, theirs)

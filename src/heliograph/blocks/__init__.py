@@ -4,6 +4,7 @@ from heliograph.blocks.additive import AdditiveAttention, Heads, per_head
 from heliograph.blocks.basic import MLP, Head, ShiftedSoftplus, on_rows
 from heliograph.blocks.embed import Elements, Embed
 from heliograph.blocks.neighbour import Combine, Neighbour
+from heliograph.blocks.propagation import Propagate, normalised, propagated
 from heliograph.blocks.radial import CosineCutoff, Gaussians
 from heliograph.blocks.readout import Pool, Set2Set
 from heliograph.blocks.update import GRU
@@ -21,8 +22,11 @@ __all__ = [
     "Heads",
     "Neighbour",
     "Pool",
+    "Propagate",
     "Set2Set",
     "ShiftedSoftplus",
+    "normalised",
     "on_rows",
     "per_head",
+    "propagated",
 ]

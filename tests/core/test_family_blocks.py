@@ -1,0 +1,65 @@
+"""Parts of `blocks` that the family shares, against matrices and loops."""
+
+from __future__ import annotations
+
+import torch
+
+from heliograph import segment
+from heliograph.blocks import AdditiveAttention, Combine, Heads, Neighbour, Propagate, normalised, propagated
+from heliograph.edge import Edge
+from heliograph.graph import Graph, dense
+from heliograph.layer import Layer
+from tests.graphs import DTYPE, awkward
+
+
+def with_states(d: int) -> Graph:
+    graph = awkward()
+    return graph.with_nodes(h=torch.randn(graph.N, d, generator=torch.Generator().manual_seed(1), dtype=DTYPE))
+
+
+def adjacency(graph: Graph) -> torch.Tensor:
+    A = torch.zeros(graph.N, graph.N, dtype=DTYPE)
+    A[graph.topology.receivers, graph.topology.senders] = 1
+    return A
+
+
+def test_propagation_is_the_normalised_matrix() -> None:
+    graph = with_states(3)
+    h = dense(graph.nodes["h"])
+    A = adjacency(graph) + torch.eye(graph.N, dtype=DTYPE)
+    S = A / (A.sum(1)[:, None] * A.sum(1)).sqrt()
+    graph = normalised(graph, h, start=h)
+    assert graph.nodes["start"] is h
+    m = segment.sum(Propagate()(Edge(graph))["m"], graph.topology.incoming)
+    assert torch.allclose(propagated(graph.nodes, {"m": m}), S @ h)
+
+
+def test_neighbours_combined() -> None:
+    torch.manual_seed(0)
+    graph, combine = with_states(3), Combine(3).to(DTYPE)
+    h = dense(graph.nodes["h"])
+    W, b = torch.cat([combine.W1.weight, combine.W2.weight], 1), combine.W1.bias
+    want = (torch.cat([h, adjacency(graph) @ h], 1) @ W.T + b).relu()  # relu(W [h_i, m_i])
+    assert torch.allclose(dense(Layer(Neighbour(), combine)(graph).nodes["h"]), want)
+
+
+def test_additive_attention_node_by_node() -> None:
+    torch.manual_seed(0)
+    heads, channels, slope = 2, 3, 0.1
+    graph = with_states(heads * channels)
+    attention, merge = AdditiveAttention(heads, channels, slope).to(DTYPE), Heads(heads * channels).to(DTYPE)
+    merge.b.data.normal_()
+    h = dense(graph.nodes["h"]).unflatten(1, (heads, channels))
+    e = Edge(graph.with_nodes(h=h))
+    m = segment.sum(attention(e.i["h"], e.j["h"], graph.topology.incoming), graph.topology.incoming)
+    for i in range(graph.N):
+        neighbours = graph.topology.senders[graph.topology.receivers == i].tolist()
+        want = torch.zeros(heads, channels, dtype=DTYPE)
+        for k in range(heads if neighbours else 0):
+            a = torch.cat([attention.a_i[k], attention.a_j[k]])
+            scores = torch.stack([torch.cat([h[i, k], h[j, k]]) @ a for j in neighbours])
+            weights = torch.where(scores > 0, scores, slope * scores).softmax(0)
+            want[k] = sum((w * h[j, k] for w, j in zip(weights, neighbours, strict=True)), torch.zeros(channels, dtype=DTYPE))
+        assert torch.allclose(m[i], want)
+        state = merge(graph.nodes, {"m": m})["h"][i]
+        assert torch.allclose(state, torch.nn.functional.elu(want.reshape(-1) + merge.b))
