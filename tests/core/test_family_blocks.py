@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import log
+
 import torch
 
 from heliograph import segment
-from heliograph.blocks import AdditiveAttention, Combine, Heads, Neighbour, Propagate, normalised, propagated
+from heliograph.blocks import AdditiveAttention, Combine, Heads, Neighbour, Principal, Propagate, normalised, propagated
 from heliograph.edge import Edge
-from heliograph.graph import Graph, dense
+from heliograph.graph import Graph, Segments, dense
 from heliograph.layer import Layer
 from tests.graphs import DTYPE, awkward
 
@@ -63,3 +65,15 @@ def test_additive_attention_node_by_node() -> None:
         assert torch.allclose(m[i], want)
         state = merge(graph.nodes, {"m": m})["h"][i]
         assert torch.allclose(state, torch.nn.functional.elu(want.reshape(-1) + merge.b))
+
+
+def test_twelve_aggregations() -> None:
+    counts, delta = [2, 0, 1, 4], 0.7
+    x = torch.randn(7, 2, generator=torch.Generator().manual_seed(1), dtype=DTYPE)
+    y = Principal(delta)(x, Segments(torch.repeat_interleave(torch.arange(4), torch.tensor(counts)), 4))
+    assert y.shape == (4, 24) and not y[1].any()
+    for k, part in enumerate(x.split(counts)):
+        if counts[k]:
+            std = (part.var(0, unbiased=False) + 1e-5).sqrt()
+            m, s = torch.cat([part.mean(0), part.amax(0), part.amin(0), std]), log(counts[k] + 1) / delta
+            assert torch.allclose(y[k], torch.cat([m, s * m, m / s]))

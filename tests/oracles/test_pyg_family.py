@@ -13,7 +13,20 @@ from torch.nn import functional as F
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # torch.jit.script, deprecated, is called while PyG is imported
-    from torch_geometric.nn import APPNP, GATConv, GATv2Conv, GCN2Conv, GraphConv, ResGatedGraphConv, SAGEConv, SGConv, global_mean_pool
+    from torch_geometric.nn import (
+        APPNP,
+        GATConv,
+        GATv2Conv,
+        GCN2Conv,
+        GraphConv,
+        PNAConv,
+        ResGatedGraphConv,
+        SAGEConv,
+        SGConv,
+        global_add_pool,
+        global_mean_pool,
+    )
+    from torch_geometric.nn.aggr import Aggregation
 
 from heliograph import zoo
 from heliograph.errors import UsageError
@@ -71,7 +84,10 @@ def normed(p: Parameters, net: MPNN, prefix: str, h: Tensor) -> Tensor:
 
 
 def mean_head(p: Parameters, h: Tensor, graph: Graph) -> Tensor:
-    pooled = global_mean_pool(h, graph.topology.members.index, size=graph.G)
+    return head(p, global_mean_pool(h, graph.topology.members.index, size=graph.G))
+
+
+def head(p: Parameters, pooled: Tensor) -> Tensor:
     return linear(p, "readout.head.2", linear(p, "readout.head.0", pooled).relu())
 
 
@@ -216,5 +232,43 @@ def test_sgc(dtype: torch.dtype) -> None:
         data, W, b = graph.to_pyg(), p["readout.head.weight"], p["readout.head.bias"]
         scores = functional_call(conv, {"lin.weight": W, "lin.bias": torch.zeros_like(b)}, (data.x, data.edge_index))
         return global_mean_pool(scores, data.batch, size=graph.G) + b
+
+    check(net, dtype, theirs)
+
+
+class Std(Aggregation):
+    """sqrt(variance + 1e-5), zero for a node alone. PyG's own cuts variances below 1e-5 off, and their gradient."""
+
+    def forward(self, x: Tensor, index: Tensor, ptr: Tensor | None = None, dim_size: int | None = None, dim: int = -2) -> Tensor:
+        apart = x - self.reduce(x, index, ptr, dim_size, dim, "mean").index_select(dim, index)
+        count = self.reduce(torch.ones_like(x), index, ptr, dim_size, dim, "sum")
+        return (self.reduce(apart * apart, index, ptr, dim_size, dim, "mean") + 1e-5).sqrt() * (count > 0)
+
+
+@precision
+def test_pna(dtype: torch.dtype) -> None:
+    """PyG has two more linear maps, for edges before and for towers after; there they are identities."""
+    histogram = torch.tensor([3, 5, 4, 2])  # nodes of degree 0, 1, 2, 3
+    delta = float((torch.arange(1, 5).double().log() * histogram).sum() / histogram.sum())
+    net = network("pna", dtype, d=D, depth=DEPTH, delta=delta)
+    conv = PNAConv(D, D, ["mean", "max", "min", Std()], ["identity", "amplification", "attenuation"], histogram, edge_dim=BONDS).to(dtype)
+    conv.aggr_module.avg_deg_log.fill_(delta)  # PyG computes it in float32
+    wide = {"weight": torch.eye(D, BONDS, dtype=dtype), "bias": torch.zeros(D, dtype=dtype)}
+    same = {"weight": torch.eye(D, dtype=dtype), "bias": torch.zeros(D, dtype=dtype)}
+
+    def theirs(p: Parameters, graph: Graph) -> Tensor:
+        data = graph.to_pyg()
+        h = linear(p, "embed.W", data.x)
+        for k in range(DEPTH):
+            at = f"layers.{k}"
+            weights = {f"edge_encoder.{name}": v for name, v in wide.items()} | {f"lin.{name}": v for name, v in same.items()}
+            weights |= {
+                "pre_nns.0.0.weight": F.pad(p[f"{at}.message.M.weight"], (0, D - BONDS)),
+                "pre_nns.0.0.bias": p[f"{at}.message.M.bias"],
+            }
+            weights |= {f"post_nns.0.0.{name}": p[f"{at}.update.U.{name}"] for name in ("weight", "bias")}
+            u = functional_call(conv, weights, (h, data.edge_index, data.edge_attr))
+            h = h + normed(p, net, f"{at}.update.norm", u).relu()
+        return head(p, global_add_pool(h, data.batch, size=graph.G))
 
     check(net, dtype, theirs)

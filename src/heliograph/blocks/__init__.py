@@ -7,6 +7,7 @@ from heliograph.blocks.neighbour import Combine, Neighbour
 from heliograph.blocks.propagation import Propagate, normalised, propagated
 from heliograph.blocks.radial import CosineCutoff, Gaussians
 from heliograph.blocks.readout import Pool, Set2Set
+from heliograph.blocks.scalers import Principal
 from heliograph.blocks.update import GRU
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Heads",
     "Neighbour",
     "Pool",
+    "Principal",
     "Propagate",
     "Set2Set",
     "ShiftedSoftplus",

@@ -3,7 +3,7 @@
     h_i^0 = relu(W x_i)
     m_i  = sum_j h_j / sqrt(d_i d_j)                          d = 1 + number of neighbours
     u_i  = (1 - alpha) (m_i + h_i / d_i) + alpha h_i^0        eq. 5: initial residual
-    h_i' = relu((1 - beta) u_i + beta W u_i)                eq. 5: identity mapping, beta = log(lambda / k + 1) in layer k
+    h_i' = relu((1 - beta) u_i + beta W u_i)                  eq. 5: identity mapping, beta = log(lambda / k + 1) in layer k
     y    = head(mean_i h_i)
 
 Departures: the paper classifies nodes; the pooled head is for graphs. Edge features are not used, as in the paper.
