@@ -27,10 +27,13 @@ with warnings.catch_warnings():
         global_mean_pool,
     )
     from torch_geometric.nn.aggr import Aggregation
+    from torch_geometric.nn.models import AttentiveFP
+    from torch_geometric.nn.models.attentive_fp import GATEConv
+    from torch_geometric.utils import scatter
 
 from heliograph import zoo
 from heliograph.errors import UsageError
-from heliograph.graph import Graph, dense
+from heliograph.graph import Graph, batch, dense
 from heliograph.model import MPNN, Inputs
 from tests.graphs import ATOMS, BONDS, awkward
 from tests.oracles.agreement import TOLERANCE, Parameters, assert_agree
@@ -50,9 +53,9 @@ def network(name: str, dtype: torch.dtype, **args: object) -> MPNN:
     return net.eval()
 
 
-def check(net: MPNN, dtype: torch.dtype, theirs: Other) -> None:
+def check(net: MPNN, dtype: torch.dtype, theirs: Other, graph: Graph | None = None) -> None:
     """On the awkward graphs, whose features are small tables; then with a row of its own for each node and edge, by which to derive."""
-    graph = awkward().to(dtype=dtype)
+    graph = (graph or awkward()).to(dtype=dtype)
     worst = assert_agree(net, graph, theirs)
     rng = torch.Generator().manual_seed(2)
     x, edge_attr = (
@@ -272,3 +275,50 @@ def test_pna(dtype: torch.dtype) -> None:
         return head(p, global_add_pool(h, data.batch, size=graph.G))
 
     check(net, dtype, theirs)
+
+
+class WithBonds(GATEConv):
+    """PyG's attention weights on the paper's values: neighbours with their bonds, where PyG's own takes neighbours alone."""
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
+        u = F.leaky_relu(self.lin1(torch.cat([x[edge_index[0]], edge_attr], -1)))
+        alpha = self.edge_updater(edge_index, x=x, edge_attr=edge_attr)
+        return scatter(alpha[:, None] * self.lin2(u), edge_index[1], 0, len(x), "sum") + self.bias
+
+
+@precision
+def test_attentivefp(dtype: torch.dtype) -> None:
+    """The whole model but for the values of the first layer. PyG counts graphs by their nodes: the last graph is no empty one here."""
+    steps = 3
+    net, graph = network("attentivefp", dtype, d=D, depth=DEPTH, steps=steps), batch(awkward().unbatch()[:-1])
+    other = AttentiveFP(ATOMS, D, 2, BONDS, DEPTH, steps)
+    other.gate_conv = WithBonds(D, D, BONDS)
+    other = other.to(dtype)
+
+    def gru(p: Parameters, at: str, name: str) -> dict[str, Tensor]:
+        return {f"{name}.{k.rsplit('.', 1)[1]}": v for k, v in p.items() if k.startswith(f"{at}.gru.cell.")}
+
+    def attention(p: Parameters, at: str, W: str, update: str, name: str) -> dict[str, Tensor]:
+        weights = {f"att_{end}": p[f"{at}.attention.a_{i}"][None] for end, i in (("dst", "i"), ("src", "j"))}
+        weights |= {"lin.weight": p[f"{W}.W.weight"], "bias": p[f"{update}.context.b"]}
+        return {f"{name}.{key}": v for key, v in weights.items()}
+
+    def theirs(p: Parameters, graph: Graph) -> Tensor:
+        first = "layers.0.message"
+        weights = {f"lin1.{k}": p[f"embed.W.{k}"] for k in ("weight", "bias")} | {
+            f"lin2.{k}": p[f"readout.V.{k}"] for k in ("weight", "bias")
+        }
+        weights |= {f"gate_conv.lin{k}.weight": p[f"{first}.W_{k}.weight"] for k in (1, 2)}
+        weights |= {f"gate_conv.att_{end}": p[f"{first}.attention.a_{i}"] for end, i in (("l", "j"), ("r", "i"))}
+        weights |= {"gate_conv.bias": p["layers.0.update.context.b"]} | gru(p, "layers.0.update", "gru")
+        for k in range(DEPTH - 1):
+            W, layer = f"layers.{2 * k + 1}", f"layers.{2 * k + 2}"
+            weights |= attention(p, f"{layer}.message", W, f"{layer}.update", f"atom_convs.{k}") | gru(
+                p, f"{layer}.update", f"atom_grus.{k}"
+            )
+        weights |= attention(p, "readout", "readout", "readout.update", "mol_conv") | gru(p, "readout.update", "mol_gru")
+        assert weights.keys() == dict(other.named_parameters()).keys()
+        data = graph.to_pyg()
+        return functional_call(other, weights, (data.x, data.edge_index, data.edge_attr, data.batch))
+
+    check(net, dtype, theirs, graph)

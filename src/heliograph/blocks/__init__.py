@@ -1,6 +1,6 @@
 """Parts that architectures share: embeddings, updates, readouts. A part that one architecture alone uses stays in its zoo file."""
 
-from heliograph.blocks.additive import AdditiveAttention, Heads, per_head
+from heliograph.blocks.additive import AdditiveAttention, Attend, Heads, Transform, per_head
 from heliograph.blocks.basic import MLP, Head, ShiftedSoftplus, on_rows
 from heliograph.blocks.embed import Elements, Embed
 from heliograph.blocks.neighbour import Combine, Neighbour
@@ -14,6 +14,7 @@ __all__ = [
     "GRU",
     "MLP",
     "AdditiveAttention",
+    "Attend",
     "Combine",
     "CosineCutoff",
     "Elements",
@@ -27,6 +28,7 @@ __all__ = [
     "Propagate",
     "Set2Set",
     "ShiftedSoftplus",
+    "Transform",
     "normalised",
     "on_rows",
     "per_head",

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heliograph import segment
+from heliograph.edge import Edge
 from heliograph.errors import UsageError
-from heliograph.graph import Features, Segments
+from heliograph.graph import Features, Graph, Segments, dense
 
 
 def per_head(d: int, heads: int) -> int:
@@ -35,6 +36,30 @@ class AdditiveAttention(nn.Module):
     def forward(self, h_i: Any, h_j: Any, segments: Segments) -> Any:
         score = F.leaky_relu((h_i * self.a_i).sum(-1) + (h_j * self.a_j).sum(-1), self.slope)  # [M, H]
         return self.dropout(segment.softmax(score, segments)).unsqueeze(-1) * h_j
+
+
+@final
+class Transform(nn.Module):
+    """W h_i in H heads, [N, H, d / H]: once for a node, whether it sends or receives (Velickovic et al. 2018, sec. 2.1)."""
+
+    def __init__(self, d: int, heads: int):
+        super().__init__()
+        self.W, self.heads = nn.Linear(d, d, bias=False), heads
+
+    def forward(self, graph: Graph) -> Graph:
+        return graph.with_nodes(Wh=self.W(dense(graph.nodes["h"])).unflatten(-1, (self.heads, -1)))
+
+
+@final
+class Attend(nn.Module):
+    """softmax_j(leaky_relu(a . [W h_i, W h_j])) W h_j after `Transform`, [E, H, d / H] (Velickovic et al. 2018, eqs. 1 to 4)."""
+
+    def __init__(self, d: int, heads: int, slope: float = 0.2, dropout: float = 0.0):
+        super().__init__()
+        self.attention = AdditiveAttention(heads, per_head(d, heads), slope, dropout)
+
+    def forward(self, e: Edge) -> dict[str, Any]:
+        return {"m": self.attention(e.i["Wh"], e.j["Wh"], e.graph.topology.incoming)}
 
 
 @final

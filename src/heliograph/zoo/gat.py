@@ -6,6 +6,7 @@
     h_i' = elu(m_i + b)                                       eq. 4
     y    = head(mean_i h_i)
 
+`blocks.Transform` and `blocks.Attend` are eqs. 1 to 4, `blocks.Heads` is what follows.
 Departures: h_i^0 = W x_i; all layers concatenate their heads (the paper's last one, a classifier of nodes, averages them: eq. 6); b is in
 the authors' code, not in the paper. Edge features are not used, as in the paper.
 Expressivity: at most 1-WL, and less: a mean, however weighted, does not count neighbours where all nodes are alike.
@@ -13,14 +14,10 @@ Expressivity: at most 1-WL, and less: a mean, however weighted, does not count n
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
 from heliograph import segment
-from heliograph.blocks import AdditiveAttention, Embed, Head, Heads, Pool, per_head
-from heliograph.edge import Edge
-from heliograph.graph import Graph, dense
+from heliograph.blocks import Attend, Embed, Head, Heads, Pool, Transform
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
@@ -29,33 +26,11 @@ from heliograph.views import SelfLoops
 FEATURIZER, GEOMETRY = "table10_1", "none"
 
 
-class Transform(nn.Module):
-    """W h_i in H heads: once for a node, whether it sends or receives."""
-
-    def __init__(self, d: int, heads: int):
-        super().__init__()
-        self.W, self.heads = nn.Linear(d, d, bias=False), heads
-
-    def forward(self, graph: Graph) -> Graph:
-        return graph.with_nodes(Wh=self.W(dense(graph.nodes["h"])).unflatten(-1, (self.heads, -1)))  # [N, H, d / H]
-
-
-class Message(nn.Module):
-    """w_ij W h_j, eqs. 1 to 4."""
-
-    def __init__(self, d: int, heads: int, dropout: float):
-        super().__init__()
-        self.attention = AdditiveAttention(heads, per_head(d, heads), dropout=dropout)
-
-    def forward(self, e: Edge) -> dict[str, Any]:
-        return {"m": self.attention(e.i["Wh"], e.j["Wh"], e.graph.topology.incoming)}
-
-
 def build(
     inputs: Inputs, out: int, d: int = 64, depth: int = 2, heads: int = 8, dropout: float = 0.0, aggregate: Aggregate = segment.mean
 ) -> MPNN:
     """`depth` layers of width `d`, all heads together (the paper on Cora: 8 heads of 8); `aggregate` pools nodes into graphs."""
     layers: list[nn.Module] = []
     for _ in range(depth):
-        layers += [Transform(d, heads), Layer(Message(d, heads, dropout), Heads(d, dropout))]
+        layers += [Transform(d, heads), Layer(Attend(d, heads, dropout=dropout), Heads(d, dropout))]
     return MPNN(Embed(inputs.nodes, d), layers, Pool(Head(d, out, dropout=dropout), aggregate), view=SelfLoops())
