@@ -21,6 +21,7 @@ with warnings.catch_warnings():
         GraphConv,
         PNAConv,
         ResGatedGraphConv,
+        RGCNConv,
         SAGEConv,
         SGConv,
         global_add_pool,
@@ -33,7 +34,7 @@ with warnings.catch_warnings():
 
 from heliograph import zoo
 from heliograph.errors import UsageError
-from heliograph.graph import Graph, batch, dense
+from heliograph.graph import Graph, Indexed, batch, dense
 from heliograph.model import MPNN, Inputs
 from tests.graphs import ATOMS, BONDS, awkward
 from tests.oracles.agreement import TOLERANCE, Parameters, assert_agree
@@ -53,8 +54,11 @@ def network(name: str, dtype: torch.dtype, **args: object) -> MPNN:
     return net.eval()
 
 
-def check(net: MPNN, dtype: torch.dtype, theirs: Other, graph: Graph | None = None) -> None:
-    """On the awkward graphs, whose features are small tables; then with a row of its own for each node and edge, by which to derive."""
+def check(net: MPNN, dtype: torch.dtype, theirs: Other, graph: Graph | None = None, discrete: bool = False) -> None:
+    """On the awkward graphs, whose features are small tables; then with a row of its own for each node and edge, by which to derive.
+
+    `discrete`: edges have types, which PyG takes as integers; then by those of the nodes alone.
+    """
     graph = (graph or awkward()).to(dtype=dtype)
     worst = assert_agree(net, graph, theirs)
     rng = torch.Generator().manual_seed(2)
@@ -62,7 +66,7 @@ def check(net: MPNN, dtype: torch.dtype, theirs: Other, graph: Graph | None = No
         f + 0.1 * torch.randn(f.shape, generator=rng, dtype=dtype) for f in map(dense, (graph.nodes["x"], graph.edges["edge_attr"]))
     )
     x.requires_grad_(), edge_attr.requires_grad_()
-    graph = graph.with_nodes(x=x).with_edges(edge_attr=edge_attr)
+    graph = graph.with_nodes(x=x) if discrete else graph.with_nodes(x=x).with_edges(edge_attr=edge_attr)
     gradients = []
     for y in (net(graph)["y"], theirs(dict(net.named_parameters()), graph)):
         weight = torch.linspace(-1, 1, y.numel(), dtype=dtype).view_as(y)
@@ -322,3 +326,26 @@ def test_attentivefp(dtype: torch.dtype) -> None:
         return functional_call(other, weights, (data.x, data.edge_index, data.edge_attr, data.batch))
 
     check(net, dtype, theirs, graph)
+
+
+@precision
+def test_rgcn(dtype: torch.dtype) -> None:
+    """Types of directed edges: that from j to i need not be that from i to j."""
+    bases = 3
+    net, graph = network("rgcn", dtype, d=D, depth=DEPTH, bases=bases), awkward()
+    kind = torch.randint(BONDS, (graph.E,), generator=torch.Generator().manual_seed(1))
+    assert bool((kind != kind[graph.topology.reverse]).any())
+    graph = graph.with_edges(edge_attr=Indexed(torch.eye(BONDS, dtype=torch.float64), kind))
+    conv = RGCNConv(D, D, BONDS, num_bases=bases).to(dtype)
+
+    def theirs(p: Parameters, graph: Graph) -> Tensor:
+        data = graph.to_pyg()
+        h = linear(p, "embed.embed.W", data.x)
+        for k in range(DEPTH):
+            V = p[f"layers.{k}.message.V.weight"].view(D, D, bases).permute(2, 1, 0).contiguous()  # PyG multiplies rows
+            weights = {"weight": V, "comp": p[f"layers.{k}.message.a.weight"].T}
+            weights |= {"root": p[f"layers.{k}.update.W_0.weight"].T, "bias": p[f"layers.{k}.update.W_0.bias"]}
+            h = functional_call(conv, weights, (h, data.edge_index, data.edge_attr.argmax(-1))).relu()
+        return mean_head(p, h, graph)
+
+    check(net, dtype, theirs, graph, discrete=True)

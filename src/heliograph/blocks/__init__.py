@@ -3,6 +3,7 @@
 from heliograph.blocks.additive import AdditiveAttention, Attend, Heads, Transform, per_head
 from heliograph.blocks.basic import MLP, Head, ShiftedSoftplus, on_rows
 from heliograph.blocks.embed import Elements, Embed
+from heliograph.blocks.message import apply_matrix
 from heliograph.blocks.neighbour import Combine, Neighbour
 from heliograph.blocks.propagation import Propagate, normalised, propagated
 from heliograph.blocks.radial import CosineCutoff, Gaussians
@@ -29,6 +30,7 @@ __all__ = [
     "Set2Set",
     "ShiftedSoftplus",
     "Transform",
+    "apply_matrix",
     "normalised",
     "on_rows",
     "per_head",
