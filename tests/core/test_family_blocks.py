@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from math import log
 
+import pytest
 import torch
 
-from heliograph import segment
-from heliograph.blocks import AdditiveAttention, Combine, Heads, Neighbour, Principal, Propagate, normalised, propagated
+from heliograph import segment, zoo
+from heliograph.blocks import (
+    AdditiveAttention,
+    Combine,
+    Heads,
+    JumpingKnowledge,
+    Largest,
+    Neighbour,
+    Principal,
+    Propagate,
+    normalised,
+    propagated,
+)
 from heliograph.edge import Edge
 from heliograph.graph import Graph, Segments, dense
 from heliograph.layer import Layer
-from tests.graphs import DTYPE, awkward
+from heliograph.model import MPNN, Inputs
+from tests.graphs import ATOMS, BONDS, DTYPE, awkward
 
 
 def with_states(d: int) -> Graph:
@@ -77,3 +90,18 @@ def test_twelve_aggregations() -> None:
             std = (part.var(0, unbiased=False) + 1e-5).sqrt()
             m, s = torch.cat([part.mean(0), part.amax(0), part.amin(0), std]), log(counts[k] + 1) / delta
             assert torch.allclose(y[k], torch.cat([m, s * m, m / s]))
+
+
+@pytest.mark.parametrize("name", ["gat", "dmpnn", "graphconv"])
+def test_jumps_around_the_layers_of_any_architecture(name: str) -> None:
+    """gat has steps between its layers that leave h alone, dmpnn only ends in h."""
+    torch.manual_seed(0)
+    net, graph = zoo.build(name, Inputs(ATOMS, BONDS), 2, {"d": 8, "depth": 3}).to(DTYPE).eval(), awkward()
+    at, states = net.embed(graph if net.view is None else net.view(graph)), []
+    for layer in net.layers:
+        at = layer(at)
+        if "h" in at.nodes and isinstance(layer, (Layer, type(net.layers[-1]))):
+            states.append(dense(at.nodes["h"]))
+    assert len(states) == {"gat": 3, "dmpnn": 1, "graphconv": 3}[name]
+    jumping = MPNN(net.embed, [JumpingKnowledge(net.layers, Largest())], net.readout, net.view)
+    assert torch.equal(dense(jumping.states(graph).nodes["h"]), torch.stack(states).amax(0))

@@ -18,6 +18,7 @@ with warnings.catch_warnings():
         GATConv,
         GATv2Conv,
         GCN2Conv,
+        GCNConv,
         GraphConv,
         PNAConv,
         ResGatedGraphConv,
@@ -29,10 +30,12 @@ with warnings.catch_warnings():
     )
     from torch_geometric.nn.aggr import Aggregation
     from torch_geometric.nn.models import AttentiveFP
+    from torch_geometric.nn.models import JumpingKnowledge as PyGJumpingKnowledge
     from torch_geometric.nn.models.attentive_fp import GATEConv
     from torch_geometric.utils import scatter
 
-from heliograph import zoo
+from heliograph import segment, zoo
+from heliograph.blocks import Head, JumpingKnowledge, Largest, LSTMAttention, Pool, SideBySide
 from heliograph.errors import UsageError
 from heliograph.graph import Graph, Indexed, batch, dense
 from heliograph.model import MPNN, Inputs
@@ -349,3 +352,28 @@ def test_rgcn(dtype: torch.dtype) -> None:
         return mean_head(p, h, graph)
 
     check(net, dtype, theirs, graph, discrete=True)
+
+
+@precision
+@pytest.mark.parametrize("mode", ["cat", "max", "lstm"])
+def test_jumping_knowledge(dtype: torch.dtype, mode: str) -> None:
+    """Around the layers of gcn."""
+    net, hidden = network("gcn", dtype, d=D, depth=DEPTH), DEPTH * D // 2
+    join = {"cat": SideBySide, "max": Largest, "lstm": lambda: LSTMAttention(D, hidden)}[mode]()
+    for layer in net.layers:
+        layer.update.W.weight.data *= 3  # else the first layer is the largest everywhere
+    readout = Pool(Head(DEPTH * D if mode == "cat" else D, 2, hidden=D), segment.mean)
+    net = MPNN(net.embed, [JumpingKnowledge(net.layers, join)], readout, net.view).to(dtype)
+    conv, jump = GCNConv(D, D).to(dtype), PyGJumpingKnowledge(mode, D, DEPTH).to(dtype)
+
+    def theirs(p: Parameters, graph: Graph) -> Tensor:
+        data, at = graph.to_pyg(), "layers.0"
+        h, states = linear(p, "embed.W", data.x).relu(), []
+        for k in range(DEPTH):
+            W = f"{at}.layers.{k}.update.W"
+            h = functional_call(conv, {"lin.weight": p[f"{W}.weight"], "bias": p[f"{W}.bias"]}, (h, data.edge_index)).relu()
+            states.append(h)
+        own = {name.replace(f"{at}.join.a", "att").replace(f"{at}.join.", ""): v for name, v in p.items() if f"{at}.join." in name}
+        return mean_head(p, functional_call(jump, own, (states,)), graph)
+
+    check(net, dtype, theirs)

@@ -3,6 +3,7 @@
 from heliograph.blocks.additive import AdditiveAttention, Attend, Heads, Transform, per_head
 from heliograph.blocks.basic import MLP, Head, ShiftedSoftplus, on_rows
 from heliograph.blocks.embed import Elements, Embed
+from heliograph.blocks.jumping import JumpingKnowledge, Largest, LSTMAttention, SideBySide
 from heliograph.blocks.message import apply_matrix
 from heliograph.blocks.neighbour import Combine, Neighbour
 from heliograph.blocks.propagation import Propagate, normalised, propagated
@@ -23,12 +24,16 @@ __all__ = [
     "Gaussians",
     "Head",
     "Heads",
+    "JumpingKnowledge",
+    "LSTMAttention",
+    "Largest",
     "Neighbour",
     "Pool",
     "Principal",
     "Propagate",
     "Set2Set",
     "ShiftedSoftplus",
+    "SideBySide",
     "Transform",
     "apply_matrix",
     "normalised",
