@@ -1,33 +1,53 @@
 """Parts that architectures share: embeddings, updates, readouts. A part that one architecture alone uses stays in its zoo file."""
 
+from heliograph.blocks.additive import AdditiveAttention, Attend, Heads, Transform, per_head
 from heliograph.blocks.attention import Attention
 from heliograph.blocks.basic import MLP, Head, ShiftedSoftplus, on_rows
 from heliograph.blocks.embed import Elements, Embed
 from heliograph.blocks.gilmer import Mix, Towers, WithMaster
+from heliograph.blocks.jumping import JumpingKnowledge, Largest, LSTMAttention, SideBySide
 from heliograph.blocks.message import apply_matrix
+from heliograph.blocks.neighbour import Combine, Neighbour
+from heliograph.blocks.propagation import Propagate, normalised, propagated
 from heliograph.blocks.radial import CosineCutoff, Gaussians
 from heliograph.blocks.readout import AtomWise, Gated, Pool, Set2Set
+from heliograph.blocks.scalers import Principal
 from heliograph.blocks.update import GRU, AddNorm, Residual
 
 __all__ = [
     "GRU",
     "MLP",
     "AddNorm",
+    "AdditiveAttention",
     "AtomWise",
+    "Attend",
     "Attention",
+    "Combine",
     "CosineCutoff",
     "Elements",
     "Embed",
     "Gated",
     "Gaussians",
     "Head",
+    "Heads",
+    "JumpingKnowledge",
+    "LSTMAttention",
+    "Largest",
     "Mix",
+    "Neighbour",
     "Pool",
+    "Principal",
+    "Propagate",
     "Residual",
     "Set2Set",
     "ShiftedSoftplus",
+    "SideBySide",
     "Towers",
+    "Transform",
     "WithMaster",
     "apply_matrix",
+    "normalised",
     "on_rows",
+    "per_head",
+    "propagated",
 ]

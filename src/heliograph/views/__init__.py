@@ -3,6 +3,7 @@
 from heliograph.views.encodings import Concatenate, Degree, LaplacianEigenvectors, RandomWalks, Rings, ShortestPaths, SpectralSplines
 from heliograph.views.labels import DistanceBins, VirtualEdges
 from heliograph.views.line import line_graph
+from heliograph.views.loops import SelfLoops
 from heliograph.views.master import MasterNode, without_master
 from heliograph.views.pairs import CompleteGraph, RadiusGraph, with_distances
 from heliograph.views.sets import node_sets
@@ -17,6 +18,7 @@ __all__ = [
     "RadiusGraph",
     "RandomWalks",
     "Rings",
+    "SelfLoops",
     "ShortestPaths",
     "SpectralSplines",
     "VirtualEdges",

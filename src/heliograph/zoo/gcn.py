@@ -13,9 +13,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.blocks import Head, Pool, on_rows
-from heliograph.edge import Edge
-from heliograph.graph import Features, Graph, dense
+from heliograph.blocks import Head, Pool, Propagate, normalised, on_rows, propagated
+from heliograph.graph import Features, Graph
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
@@ -31,16 +30,7 @@ class Embed(nn.Module):
         self.W = nn.Linear(d_node, d)
 
     def forward(self, graph: Graph) -> Graph:
-        h = on_rows(lambda x: self.W(x).relu(), graph.nodes["x"])  # [N, d]
-        norm = (1 + graph.topology.incoming.count).to(h.dtype).rsqrt()[:, None]  # [N, 1]
-        return graph.with_nodes(h=h, norm=norm)
-
-
-class Message(nn.Module):
-    """h_j / sqrt(d_i d_j)."""
-
-    def forward(self, e: Edge) -> dict[str, Tensor]:
-        return {"m": e.j["h"] * e.j["norm"] * e.i["norm"]}
+        return normalised(graph, on_rows(lambda x: self.W(x).relu(), graph.nodes["x"]))  # [N, d]
 
 
 class Update(nn.Module):
@@ -51,11 +41,10 @@ class Update(nn.Module):
         self.W, self.dropout = nn.Linear(d, d), nn.Dropout(dropout)
 
     def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
-        h, norm = dense(nodes["h"]), dense(nodes["norm"])
-        return {"h": self.dropout(self.W(messages["m"] + norm * norm * h).relu())}
+        return {"h": self.dropout(self.W(propagated(nodes, messages)).relu())}
 
 
 def build(inputs: Inputs, out: int, d: int = 300, depth: int = 4, dropout: float = 0.0, aggregate: Aggregate = segment.mean) -> MPNN:
     """`depth` layers of width `d`; `aggregate` pools nodes into graphs."""
-    layers = [Layer(Message(), Update(d, dropout)) for _ in range(depth)]
+    layers = [Layer(Propagate(), Update(d, dropout)) for _ in range(depth)]
     return MPNN(Embed(inputs.nodes, d), layers, Pool(Head(d, out, dropout=dropout), aggregate))
