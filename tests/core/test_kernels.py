@@ -159,8 +159,11 @@ def test_bf16_under_autocast_is_cast_at_the_operator() -> None:
     a, w = torch.randn(11, 8, generator=rng), torch.randn(40, 8, generator=rng)
     with torch.autocast("cpu", torch.bfloat16):
         mixed = kernels.product_sum(w.bfloat16(), None, a, first, segments)
+        outer = kernels.outer_sum(w.bfloat16(), None, a, first, segments)
     assert mixed.dtype == torch.float32
     assert torch.allclose(mixed, kernels.product_sum(w.bfloat16().float(), None, a, first, segments))
+    assert outer.dtype == torch.float32
+    assert torch.allclose(outer, kernels.outer_sum(w.bfloat16().float(), None, a, first, segments))
     low = kernels.gather_sum(a.bfloat16(), first, segments)  # no loops for bf16 tables outside autocast
     assert low.dtype == torch.bfloat16
 

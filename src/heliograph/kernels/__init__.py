@@ -175,6 +175,8 @@ def gather_max(table: Tensor, index: Index, segments: Segments) -> Tensor:
     """Largest value of table[index] in each segment, [n, ...]; zero for an empty one. Of equal values the first takes the gradient."""
     if not _fused(table) or not table.numel():
         return reference.gather_max(table, index, segments)
+    from heliograph.kernels import ops  # noqa: F401  (registers the operator)
+
     x = _flat(table)
     row = torch.ops.heliograph.argmax(x.detach(), index, segments.pointer)  # [n, d], -1 where the segment is empty
     out = x.gather(0, row.clamp(min=0)) * (row >= 0)

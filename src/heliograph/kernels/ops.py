@@ -432,14 +432,7 @@ def _(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
     return pointer.new_empty(len(pointer) - 1, x.shape[1])
 
 
-for _op in (
-    gather_sum,
-    product_sum,
-    dot_sum,
-    act_sum,
-    act_slope_sum,
-    argmax,
-    shifted_softplus,
-    sigmoid_times,
-):  # bf16 and half are cast at the operator, sums are float32
+# bf16 and half are cast at the operator; sums are float32.
+_OPS = (gather_sum, product_sum, dot_sum, act_sum, act_slope_sum, argmax, shifted_softplus, sigmoid_times)
+for _op in (*_OPS, outer_sum, outer_left, outer_right):
     _op.register_autocast("cpu", torch.float32)
