@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from heliograph.files import atomic
 from heliograph.train import DataConfig, FitConfig, ModelConfig, SplitConfig, TrainConfig, run
 
 TRAIN, VAL = 11_000, 1_000
@@ -37,7 +38,7 @@ def write_table(path: Path, target: str) -> None:
     part[order[:TRAIN]], part[order[TRAIN : TRAIN + VAL]] = "train", "val"
     ends = np.cumsum(data["n_atoms"])
     z, pos, y = data["z"], data["pos"], data[target]
-    with open(path, "w") as file:
+    with atomic(path) as whole, open(whole, "w") as file:
         for k, (end, n) in enumerate(zip(ends, data["n_atoms"], strict=True)):
             file.write(f"{n}\nProperties=species:S:1:pos:R:3 {target}={float(y[k])!r} split={part[k]}\n")
             for a in range(int(end) - int(n), int(end)):
@@ -75,9 +76,7 @@ def main() -> None:
         "arch": options.arch,
         "arch_args": options.arch_args,
         "target": options.target,
-        "train": TRAIN,
-        "val": VAL,
-        "test": len(result.rows["test"]),
+        **{part: len(result.rows[part]) for part in ("train", "val", "test")},
         "test_mae_meV": round(1000 * result.metrics["test"]["mean"]["mae"], 1),
         "val_mae_meV": round(1000 * result.metrics["val"]["mean"]["mae"], 1),
         "budget": options.budget,

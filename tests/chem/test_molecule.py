@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
+from rdkit.Chem import AllChem
 
 from heliograph.chem import from_ase, to_graph, to_structure
 from heliograph.chem.featurizer import preset
@@ -119,6 +120,16 @@ def test_bonds_of_a_geometry_are_found() -> None:
     molecule = featurize(WATER, GIVEN)
     assert molecule.smiles == "O" and sorted(map(sorted, molecule.bonds.tolist())) == [[0, 1], [0, 2]]
     assert featurize(WATER, FLAT).z.tolist() == [8]
+
+
+@pytest.mark.parametrize("smiles", ["N#CCN1C2CC1C2", "C#CCCC12CC(C1)C2", "CC1C2C3C1C2N3C=O"])
+def test_bonds_of_small_cages_are_found(smiles: str) -> None:
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    AllChem.EmbedMolecule(mol, randomSeed=1)
+    AllChem.MMFFOptimizeMolecule(mol)
+    z = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], dtype=np.uint8)
+    found = featurize(Geometry(z, mol.GetConformer().GetPositions()), FLAT).smiles
+    assert Chem.MolToSmiles(Chem.MolFromSmiles(found), isomericSmiles=False) == Chem.CanonSmiles(smiles)
 
 
 def test_no_atom_is_added_to_a_geometry() -> None:

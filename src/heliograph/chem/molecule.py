@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from rdkit import Chem, rdBase
@@ -115,12 +116,22 @@ def bonded(geometry: Geometry) -> Chem.Mol:
     conformer.SetPositions(np.ascontiguousarray(geometry.pos, dtype=np.float64))
     mol.AddConformer(conformer)
     try:
-        with rdBase.BlockLogs():
-            rdDetermineBonds.DetermineBonds(mol, charge=geometry.charge)
-            Chem.SanitizeMol(mol)
-            Chem.AssignStereochemistryFrom3D(mol)
+        return _with_bonds(mol, geometry.charge)
     except (RuntimeError, ValueError) as error:
-        raise StructureError(f"bonds could not be found from the geometry: {str(error).strip().splitlines()[0][:100]}") from None
+        first = str(error).strip().splitlines()[0][:100]
+    try:  # in small cages, atoms across a ring pass for bonded: by plain distances of a shorter reach most of them come out right
+        return _with_bonds(mol, geometry.charge, useVdw=True, covFactor=1.15)
+    except (RuntimeError, ValueError):
+        raise StructureError(f"bonds could not be found from the geometry: {first}") from None
+
+
+def _with_bonds(atoms: Chem.RWMol, charge: int, **rule: Any) -> Chem.Mol:
+    """Bonds by a `rule` of RDKit, on a copy. Raises RuntimeError or ValueError."""
+    mol = Chem.RWMol(atoms)
+    with rdBase.BlockLogs():
+        rdDetermineBonds.DetermineBonds(mol, charge=charge, **rule)
+        Chem.SanitizeMol(mol)
+        Chem.AssignStereochemistryFrom3D(mol)
     return mol.GetMol()
 
 

@@ -1,9 +1,9 @@
 """Data sets: what ships, what can be fetched, and where it is on this machine.
 
-    from heliograph.data import sets
-    [one.name for one in sets.catalogue()]
-    sets.fetch("esol")                # download, check, convert
-    heliograph.data.formats.read(sets.path_of("esol"))
+from heliograph.data import sets
+[one.name for one in sets.catalogue()]
+sets.fetch("esol")                # download, check, convert
+heliograph.data.formats.read(sets.path_of("esol"))
 """
 
 from __future__ import annotations

@@ -161,9 +161,7 @@ def _offsets(counts: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
 
-def records(
-    targets: Sequence[str] = COLUMNS[1:], structure: Literal["block", "geometry", "smiles"] = "block"
-) -> Iterator[Record]:
+def records(targets: Sequence[str] = COLUMNS[1:], structure: Literal["block", "geometry", "smiles"] = "block") -> Iterator[Record]:
     """One record a molecule, lazily. `meta` holds all COLUMNS as text; `targets` those asked for as numbers.
 
     The structure is a MDL block (bonds and positions: fits models of either kind), the bare geometry, or the SMILES.
