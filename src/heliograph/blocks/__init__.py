@@ -1,6 +1,7 @@
 """Parts that architectures share: embeddings, updates, readouts. A part that one architecture alone uses stays in its zoo file."""
 
 from heliograph.blocks.additive import AdditiveAttention, Attend, Heads, Transform, per_head
+from heliograph.blocks.aggregate import PowerMean, SoftAttention
 from heliograph.blocks.attention import Attention
 from heliograph.blocks.basic import MLP, Head, ShiftedSoftplus, on_rows
 from heliograph.blocks.embed import Elements, Embed
@@ -8,6 +9,7 @@ from heliograph.blocks.gilmer import Mix, Towers, WithMaster
 from heliograph.blocks.jumping import JumpingKnowledge, Largest, LSTMAttention, SideBySide
 from heliograph.blocks.message import apply_matrix
 from heliograph.blocks.neighbour import Combine, Neighbour
+from heliograph.blocks.norm import GraphNorm, OnStates, PairNorm
 from heliograph.blocks.propagation import Propagate, normalised, propagated
 from heliograph.blocks.radial import CosineCutoff, Gaussians
 from heliograph.blocks.readout import AtomWise, Gated, Pool, Set2Set
@@ -28,6 +30,7 @@ __all__ = [
     "Embed",
     "Gated",
     "Gaussians",
+    "GraphNorm",
     "Head",
     "Heads",
     "JumpingKnowledge",
@@ -35,13 +38,17 @@ __all__ = [
     "Largest",
     "Mix",
     "Neighbour",
+    "OnStates",
+    "PairNorm",
     "Pool",
+    "PowerMean",
     "Principal",
     "Propagate",
     "Residual",
     "Set2Set",
     "ShiftedSoftplus",
     "SideBySide",
+    "SoftAttention",
     "Towers",
     "Transform",
     "WithMaster",

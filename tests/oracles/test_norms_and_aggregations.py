@@ -1,0 +1,100 @@
+"""Normalisations and aggregations with weights, against PyTorch Geometric's: values, first and second derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from heliograph import segment, zoo
+from heliograph.blocks import GraphNorm, Neighbour, OnStates, PairNorm, PowerMean, SoftAttention
+from heliograph.graph import Graph, dense
+from heliograph.layer import Layer
+from heliograph.model import MPNN, Inputs
+from tests.graphs import ATOMS, BONDS, DTYPE, awkward
+
+pyg = pytest.importorskip("torch_geometric.nn")
+D = 6
+
+
+def states() -> tuple[Graph, Tensor]:
+    graph = awkward()
+    return graph, torch.randn(graph.N, D, generator=torch.Generator().manual_seed(1), dtype=DTYPE, requires_grad=True)
+
+
+def randomised(module: nn.Module) -> nn.Module:
+    rng = torch.Generator().manual_seed(2)
+    module.double()
+    for p in module.parameters():
+        p.data = torch.rand(p.shape, generator=rng, dtype=DTYPE) + 0.5
+    return module
+
+
+def agree(ours: Callable[[Tensor], Tensor], theirs: Callable[[Tensor], Tensor], x: Tensor) -> None:
+    def twice(f: Callable[[Tensor], Tensor]) -> list[Tensor]:
+        y = f(x)
+        (first,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+        return [y, first, *torch.autograd.grad(first.square().sum(), x)]
+
+    for a, b in zip(twice(ours), twice(theirs), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_graph_norm() -> None:
+    graph, x = states()
+    mine, other = randomised(GraphNorm(D)), pyg.GraphNorm(D).double()
+    other.weight.data, other.bias.data, other.mean_scale.data = mine.gamma.data, mine.beta.data, mine.alpha.data
+    index = graph.topology.members.index
+    agree(lambda x: dense(mine(graph.with_nodes(h=x)).nodes["h"]), lambda x: other(x, index, graph.G), x)
+
+
+def test_pair_norm() -> None:
+    graph, x = states()
+    mine, other = PairNorm(scale=1.5), pyg.PairNorm(scale=1.5)
+    agree(lambda x: dense(mine(graph.with_nodes(h=x)).nodes["h"]), lambda x: other(x, graph.topology.members.index, graph.G), x)
+
+
+def test_power_mean() -> None:
+    graph, x = states()
+    segments = graph.topology.members
+    mine, other = randomised(PowerMean(D)), pyg.PowerMeanAggregation(learn=True, channels=D).double()
+    other.p.data = mine.p.data
+    agree(lambda x: mine(x, segments), lambda x: other(x, segments.index, dim_size=segments.n), x)
+
+
+def test_soft_attention() -> None:
+    graph, x = states()
+    segments = graph.topology.members
+    gate, V = nn.Linear(D, 1).double(), nn.Linear(D, 4).double()
+    mine, other = SoftAttention(gate, V), pyg.AttentionalAggregation(gate, V)
+    agree(lambda x: mine(x, segments), lambda x: other(x, segments.index, dim_size=segments.n), x)
+
+
+def test_power_mean_runs_from_the_mean_to_the_maximum() -> None:
+    graph, x = states()
+    x, segments = x.detach().abs() + 0.1, graph.topology.members
+    some = segments.count > 0
+    torch.testing.assert_close(PowerMean(D).double()(x, segments)[some], segment.mean(x, segments)[some])
+    large = PowerMean(D, p=200.0, low=1e-300, high=float("inf")).double()(x / 2, segments) * 2
+    torch.testing.assert_close(large[some], segment.max(x, segments)[some], rtol=0.03, atol=0)
+
+
+def test_they_take_a_place_in_any_network() -> None:
+    torch.manual_seed(0)
+    net = zoo.build("gcn", Inputs(ATOMS, BONDS), 1, {"d": D, "depth": 2})
+    steps = [net.layers[0], GraphNorm(D), OnStates(nn.LayerNorm(D)), net.layers[1], PairNorm()]
+    steps.append(Layer(Neighbour(), Summed(), SoftAttention(nn.Linear(D, 1), nn.Linear(D, D))))
+    mixed = MPNN(net.embed, steps, net.readout).double()
+    y = mixed(awkward())["y"]
+    assert torch.isfinite(y).all() and y.shape == (awkward().G, 1)
+    y.square().sum().backward()
+    assert all(p.grad is not None for step in steps for p in step.parameters())
+
+
+class Summed(nn.Module):
+    """h_i + m_i."""
+
+    def forward(self, nodes: dict[str, Tensor], messages: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"h": dense(nodes["h"]) + messages["m"]}
