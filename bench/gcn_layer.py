@@ -17,6 +17,7 @@ from common import Lines, parser, timed
 from torch import Tensor, nn
 from worker import Contestant, Failed, Worker, difference, duel
 
+from heliograph.blocks import Propagate
 from heliograph.graph import Graph
 from heliograph.layer import Layer
 from heliograph.zoo import gcn
@@ -33,7 +34,7 @@ def start(nodes: int, d: int) -> tuple[Tensor, nn.Linear]:
 
 def ours(nodes: int, edges: int, d: int) -> Contestant:
     h, W = start(nodes, d)
-    layer = Layer(gcn.Message(), gcn.Update(d, 0.0))
+    layer = Layer(Propagate(), gcn.Update(d, 0.0))
     layer.update.W.load_state_dict(W.state_dict())
     topology = inputs.random_graph(nodes, edges)
     norm = (1 + topology.incoming.count).to(h.dtype).rsqrt()[:, None]  # [N, 1]

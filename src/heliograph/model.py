@@ -25,7 +25,8 @@ class MPNN(nn.Module):
     """readout(layers(embed(view(graph)))). The same `Layer` object twice in `layers` is weight tying.
 
     `view` changes what the graph is (complete graph, radius graph), `embed` sets the first states, `readout` returns named tensors:
-    "y" is the prediction, [G, out] for graph-level targets.
+    "y" is the prediction: [G, out] of graphs; [N, out] of nodes or [E, out] of edges where the readout's `level` is "node" or "edge".
+    Such a readout gets the graph as it was given, with the final node states: what the view made of the edges does not matter to it.
     """
 
     def __init__(self, embed: nn.Module, layers: Iterable[nn.Module], readout: nn.Module, view: Callable[[Graph], Graph] | None = None):
@@ -42,5 +43,9 @@ class MPNN(nn.Module):
         return graph
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
-        result: dict[str, Tensor] = self.readout(self.states(graph))
+        states = self.states(graph)
+        if getattr(self.readout, "level", "graph") != "graph":
+            parameter = next(self.parameters())
+            states = graph.to(parameter.device, parameter.dtype).with_nodes(**states.nodes)
+        result: dict[str, Tensor] = self.readout(states)
         return result

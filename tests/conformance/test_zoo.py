@@ -12,7 +12,7 @@ from torch import Tensor
 
 from heliograph import colour, kernels, zoo
 from heliograph.edge import algebra
-from heliograph.graph import Graph, batch
+from heliograph.graph import Graph, batch, dense
 from heliograph.model import MPNN, Inputs
 from tests.graphs import ATOMS, BONDS, DTYPE, awkward, moved, permuted, random_graph, strange
 
@@ -44,6 +44,32 @@ def test_shape_and_batch_equals_singles(name: str, geometry: bool) -> None:
     assert y.shape == (graph.G, OUT) and y.isfinite().all()
     assert torch.allclose(y, torch.cat([net(g)["y"] for g in graph.unbatch()]), atol=1e-10)
     assert net.states(graph).nodes["h"].shape[0] == graph.N
+
+
+def reordered(graph: Graph, order: Tensor) -> Graph:
+    """The graph with its edges (as they are sorted) given in another order."""
+    t, attr = graph.topology, dense(graph.edges["edge_attr"])[order]
+    return Graph.build(t.senders[order], t.receivers[order], [graph.N], [graph.E], nodes=graph.nodes, edges={"edge_attr": attr})
+
+
+@cases
+@pytest.mark.parametrize("level", ["node", "edge"])
+def test_nodes_and_edges_have_targets_too(name: str, geometry: bool, level: str) -> None:
+    """A row for each node or edge in the order given, whatever the view does; a batch is its graphs; gradients arrive."""
+    torch.manual_seed(0)
+    net = zoo.build(name, Inputs(ATOMS, BONDS, geometry), OUT, level=level).to(DTYPE).eval()
+    graph = awkward()
+    y = net(graph)["y"]
+    assert y.shape == (graph.N if level == "node" else graph.E, OUT) and y.isfinite().all()
+    assert torch.allclose(y, torch.cat([net(g)["y"] for g in graph.unbatch()]), atol=1e-10)
+    first = one()
+    order = torch.randperm(first.E, generator=torch.Generator().manual_seed(1))
+    y = net(reordered(first, torch.arange(first.E)))["y"]
+    assert torch.allclose(net(reordered(first, order))["y"], y if level == "node" else y[order], atol=1e-10)
+    assert (y.std(0) > 0).all()
+    net(batch([one(k) for k in range(4)]))["y"].square().sum().backward()
+    for key, p in net.readout.named_parameters():
+        assert p.grad is not None and bool((p.grad != 0).any()), key
 
 
 @cases

@@ -12,7 +12,7 @@ from heliograph.blocks.neighbour import Combine, Neighbour
 from heliograph.blocks.norm import GraphNorm, OnStates, PairNorm
 from heliograph.blocks.propagation import Propagate, normalised, propagated
 from heliograph.blocks.radial import CosineCutoff, Gaussians
-from heliograph.blocks.readout import AtomWise, Gated, Pool, Set2Set
+from heliograph.blocks.readout import AtomWise, EdgeWise, Gated, NodeWise, Pool, Set2Set
 from heliograph.blocks.scalers import Principal
 from heliograph.blocks.update import GRU, AddNorm, Residual
 
@@ -26,6 +26,7 @@ __all__ = [
     "Attention",
     "Combine",
     "CosineCutoff",
+    "EdgeWise",
     "Elements",
     "Embed",
     "Gated",
@@ -38,6 +39,7 @@ __all__ = [
     "Largest",
     "Mix",
     "Neighbour",
+    "NodeWise",
     "OnStates",
     "PairNorm",
     "Pool",

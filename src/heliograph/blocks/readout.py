@@ -1,4 +1,4 @@
-"""From node states to graph-level vectors and predictions."""
+"""From node states to predictions: for graphs, for nodes, for edges."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from heliograph import kernels, segment
+from heliograph.edge import Edge, EdgeTensor
 from heliograph.graph import Graph, Segments, dense
 from heliograph.segment import Aggregate
 
@@ -36,6 +37,39 @@ class AtomWise(nn.Module):
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
         return {"y": self.aggregate(self.mlp(dense(graph.nodes["h"])), graph.topology.members)}
+
+
+@final
+class NodeWise(nn.Module):
+    """y_i = head(h_i), [N, out]: a prediction for each node."""
+
+    level = "node"
+
+    def __init__(self, head: nn.Module, of: str = "h"):
+        super().__init__()
+        self.head, self.of = head, of
+
+    def forward(self, graph: Graph) -> dict[str, Tensor]:
+        return {"y": self.head(dense(graph.nodes[self.of]))}
+
+
+@final
+class EdgeWise(nn.Module):
+    """y_ij = head([h_j, h_i, e_ij]), [E, out]: a prediction for each edge, in the order in which the edges were given.
+
+    (i, j) and (j, i) are two edges; the mean of both is one for the pair.
+    """
+
+    level = "edge"
+
+    def __init__(self, head: nn.Module, of: str = "h"):
+        super().__init__()
+        self.head, self.of = head, of
+
+    def forward(self, graph: Graph) -> dict[str, Tensor]:
+        e = Edge(graph)
+        y = self.head(torch.cat([e.j[self.of], e.i[self.of], e.e["edge_attr"]], -1))  # [E, out]
+        return {"y": graph.topology.given(y.dense() if isinstance(y, EdgeTensor) else y)}
 
 
 @final

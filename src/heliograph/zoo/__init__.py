@@ -46,8 +46,11 @@ def load(arch: str) -> ModuleType:
     return importlib.import_module(f"heliograph.zoo.{arch}")
 
 
-def build(arch: str, inputs: Inputs, out: int, args: Mapping[str, Any] | None = None) -> MPNN:
-    """The network of an architecture. `args` are those of its `build`, an aggregation by its name in `heliograph.segment`."""
+def build(arch: str, inputs: Inputs, out: int, args: Mapping[str, Any] | None = None, level: str = "graph") -> MPNN:
+    """The network of an architecture. `args` are those of its `build`, an aggregation by its name in `heliograph.segment`.
+
+    `level` says what has a target: each "graph", each "node" or each "edge"; the readout is the only difference.
+    """
     from heliograph import segment
 
     module, args = load(arch), dict(args or {})
@@ -60,7 +63,43 @@ def build(arch: str, inputs: Inputs, out: int, args: Mapping[str, Any] | None = 
     if "aggregate" in args and isinstance(args["aggregate"], str):
         args["aggregate"] = getattr(segment, _aggregation(args["aggregate"]))
     network: MPNN = module.build(inputs, out, **args)
-    return network
+    return network if level == "graph" else _at(level, network, inputs, out)
+
+
+def _at(level: str, network: MPNN, inputs: Inputs, out: int) -> MPNN:
+    """The network with a readout for each node or edge: the paper's head on each node's state where it has one, else one hidden layer."""
+    from heliograph.blocks import AtomWise, EdgeWise, Head, NodeWise, Pool
+    from heliograph.model import MPNN
+
+    if level not in ("node", "edge"):
+        raise UsageError(f"level={level!r}: {suggest(level, ('graph', 'node', 'edge'))}")
+    given = network.readout
+    of = given.of if isinstance(given, Pool) else "h"
+    d = _width(network, inputs, of)
+    readout: NodeWise | EdgeWise
+    if level == "edge":
+        readout = EdgeWise(Head(2 * d + inputs.edges, out, hidden=d), of)
+    elif isinstance(given, Pool | AtomWise):
+        readout = NodeWise(given.head if isinstance(given, Pool) else given.mlp, of)
+    else:
+        readout = NodeWise(Head(d, out), of)
+    return MPNN(network.embed, network.layers, readout, network.view)
+
+
+def _width(network: MPNN, inputs: Inputs, of: str) -> int:
+    """The width of final node states, seen on two nodes and one edge each way."""
+    import torch
+
+    from heliograph.graph import Graph
+
+    ends = torch.tensor([0, 1])
+    nodes = {"x": torch.zeros(2, inputs.nodes), "z": ends + 1, "pos": torch.eye(3)[:2]}
+    pair = Graph.build(ends, ends.flip(0), [2], [2], nodes=nodes, edges={"edge_attr": torch.zeros(2, inputs.edges)})
+    training = network.training
+    with torch.no_grad():
+        width = network.eval().states(pair).nodes[of].shape[-1]
+    network.train(training)
+    return int(width)
 
 
 def resolved(module: ModuleType, args: Mapping[str, Any]) -> dict[str, Any]:
