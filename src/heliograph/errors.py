@@ -36,8 +36,9 @@ class StructureError(HeliographError):
 def suggest(name: str, known: Iterable[str]) -> str:
     """`did you mean 'x'?` where something is near, else the list of what there is."""
     known = sorted(known)
-    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    lower = {k.lower(): k for k in known}
+    near = get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
     if near:
-        return f"did you mean {near[0]!r}?"
+        return f"did you mean {lower[near[0]]!r}?"
     shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
     return f"known: {shown}" if known else "there are none"

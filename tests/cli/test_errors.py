@@ -132,6 +132,15 @@ def test_interrupt(good: Path, tmp_path: Path) -> None:
     assert "heliograph train --resume -o run" in error and "Traceback" not in error
 
 
+def test_parts_that_do_not_fit_are_told_before_the_data_is_read(run: Run, tmp_path: Path) -> None:
+    text = "embed = 'Embed(nodes, 8)'\nreadout = 'Pool(Head(8, out))'\n[[layers]]\nmessage = 'gin.Message(edges, 8)'\nupdate = '{}'\n"
+    (tmp_path / "mine.toml").write_text(text.format("GRU(9)"))
+    done = run("train", "absent.csv", "--arch", "mine.toml")
+    refused(done, 2, "mine.toml: its parts don't fit together", "Do all widths agree?")
+    (tmp_path / "mine.toml").write_text(text.format("Gru(8)"))
+    refused(run("train", "absent.csv", "--arch", "mine.toml"), 2, "[[layers]] 1 update = 'Gru(8)'", "did you mean 'GRU'?")
+
+
 def test_an_unexpected_error_is_one_clear_line(run: Run, good: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("FEATURIZER, GEOMETRY = 'table10_1', 'none'\n\n\ndef build(inputs, out):\n    return 1 / 0\n")
     done = run("train", good, "--arch", "mine.py", "--num-workers", "0")

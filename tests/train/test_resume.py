@@ -154,3 +154,27 @@ def test_two_runs_are_one_run(config: Config, tmp_path: Path) -> None:
         files.append((tmp_path / name / "model.safetensors").read_bytes())
     assert files[0] == files[1]
     assert package_run is not None
+
+
+def test_an_architecture_of_ones_own_must_stay_as_it_was(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = tmp_path / "mine.toml"
+    layer = "[[layers]]\nmessage = 'gin.Message(edges, 8)'\naggregate = 'max'\nupdate = 'GRU(8)'\n"
+    mine.write_text(f"embed = 'Embed(nodes, 8)'\nreadout = 'Pool(Head(8, out))'\n{layer}")
+    original, left = Member.step, [4]
+
+    def step(self: Member, *args: object) -> tuple[float, float, float]:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Stop
+        return original(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Member, "step", step)
+    with pytest.raises(Stop):
+        run(config(arch=str(mine), arch_args={}))
+    monkeypatch.setattr(Member, "step", original)
+    text = mine.read_text()
+    mine.write_text(text.replace("max", "sum"))
+    with pytest.raises(DataError, match="architecture was"):
+        run(config(arch=str(mine), arch_args={}), resume=True)
+    mine.write_text(text)
+    assert len(run(config(arch=str(mine), arch_args={}), resume=True).history) == 3

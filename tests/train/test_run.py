@@ -207,6 +207,27 @@ def test_own_architecture(config: Config, tmp_path: Path) -> None:
         Predictor.load(file, mine)
 
 
+def test_a_composition_travels_in_the_model_file(config: Config, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text("""
+embed = "Embed(nodes, d)"
+readout = "Pool(Head(d, out), mean)"
+[arguments]
+d = 8
+[[layers]]
+message = "gin.Message(edges, d)"
+aggregate = "max"
+update = "GRU(d)"
+""")
+    found = run(config(arch=str(mine), arch_args={"d": 12}), progress=silent())
+    mine.unlink()
+    predictor = Predictor.load(tmp_path / "run" / "model.safetensors")
+    assert predictor.document.arch == "mine" and predictor.document.arch_args == {"d": 12}
+    rows = found.rows["test"]
+    smiles = [line.split(",")[0] for line in (tmp_path / "table.csv").read_text().splitlines()[1:]]
+    assert np.allclose(predictor.predict([smiles[k] for k in rows])[:, 0], found.predictions["test"].y_pred[:, 0], atol=1e-6)
+
+
 def test_a_budget_becomes_epochs(config: Config, tmp_path: Path) -> None:
     found = run(config(budget="3s", epochs=50), progress=silent())
     epochs = toml.load(tmp_path / "run").fit.epochs

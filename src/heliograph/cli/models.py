@@ -34,7 +34,7 @@ def models(context: typer.Context) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="an architecture of the zoo, or path/to/mine.py")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="an architecture of the zoo, path/to/mine.py, or a composition, mine.toml")],
     verbose: Verbose = False,
 ) -> None:
     """Show one architecture: its paper, its equations, its arguments."""
@@ -55,7 +55,7 @@ def show(
 
 @app.command()
 def plan(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="an architecture of the zoo, or path/to/mine.py")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="an architecture of the zoo, path/to/mine.py, or a composition, mine.toml")],
     arch_args: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="arguments of the architecture; may be repeated")
     ] = None,

@@ -1,7 +1,8 @@
 """The model file: one safetensors file, weights and, in its metadata, one JSON document that says everything else.
 
 The metadata has one key, `heliograph`. Nothing in the file is code, and loading resolves an architecture among the files of
-`heliograph.zoo` only. Two SHA-256 sums, one of the document and one of the tensors, tell when a byte has changed.
+`heliograph.zoo`, and the parts of a composition among those and `heliograph.compose`'s list, only. Two SHA-256 sums, one of the
+document and one of the tensors, tell when a byte has changed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ KEY = "heliograph"
 class Document:
     """What a model file says beside its weights; plain JSON data throughout.
 
-    `arch`: a name of the zoo, or with `arch_source` {"file", "sha256"} the stem of a file of one's own. `calibration`: "residual_std", the
+    `arch`: a name of the zoo, or the stem of a file of one's own: with `arch_source` {"file", "sha256"} of Python, with `arch_composition`
+    what the TOML file says (`heliograph.compose`). `calibration`: "residual_std", the
     validation error's standard deviation per target, in the target's unit. `domain`: what training molecules looked like
     (empty: nothing recorded).
     """
@@ -40,6 +42,7 @@ class Document:
     task: dict[str, Any]
     scaling: dict[str, Any]
     arch_source: dict[str, str] | None = None
+    arch_composition: dict[str, Any] | None = None
     training: dict[str, Any] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)
     domain: dict[str, Any] = field(default_factory=dict)

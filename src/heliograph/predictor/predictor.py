@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,8 +165,13 @@ def files(path: str | os.PathLike[str]) -> list[Path]:
     return found
 
 
-def _architecture(path: str | os.PathLike[str], document: Document, arch_file: str | os.PathLike[str] | None) -> str:
-    """A name of the zoo, or the path of the file that was given for an architecture of one's own. Never anything the model file says."""
+def _architecture(path: str | os.PathLike[str], document: Document, arch_file: str | os.PathLike[str] | None) -> str | Mapping[str, Any]:
+    """A name of the zoo, a composition of known parts, or the path of the file that was given for an architecture of one's own.
+
+    Never an import path that the model file says.
+    """
+    if document.arch_composition is not None:
+        return document.arch_composition
     source = document.arch_source
     if source is None:
         if document.arch not in zoo.names():

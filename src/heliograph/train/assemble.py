@@ -47,15 +47,16 @@ def assemble(
     counts = composition(store)
     fitted = scale.fit(task, labels.y[train], counts[train], model.references)
     args, more = _arguments(module, model, fitted, task)
-    own = model.arch.endswith(".py")
+    own, composed = model.arch.endswith(".py"), getattr(module, "COMPOSITION", None)
     document = Document(
-        arch=Path(model.arch).stem if own else model.arch,
+        arch=Path(model.arch).stem if own or composed else model.arch,
         arch_args=zoo.resolved(module, args),
         inputs={"nodes": store.featurizer.atom_width, "edges": store.featurizer.bond_width, "geometry": store.has_geometry},
         featurizer=store.featurizer.to_dict(),
         task=task.to_dict(),
         scaling=fitted.scaling.to_dict(),
         arch_source={"file": Path(model.arch).name, "sha256": source_sum(model.arch)} if own else None,
+        arch_composition=composed,
         training=dict(about or {}),
         versions=versions(),
     )
@@ -68,7 +69,7 @@ def assemble(
         parts=dict(parts),
         task=task,
         scaling=fitted.scaling,
-        arch=model.arch,
+        arch=composed or model.arch,
         document=document,
         fit=fit,
         loss=loss.resolve(fit.loss, task.kind),

@@ -51,7 +51,7 @@ class SplitConfig(_Group):
 class ModelConfig(_Group):
     """Which architecture."""
 
-    arch: str = Field(default="dmpnn", description="a file of the zoo (heliograph models lists them) or path/to/mine.py")
+    arch: str = Field(default="dmpnn", description="a file of the zoo (heliograph models lists them), path/to/mine.py or mine.toml")
     arch_args: dict[str, Any] = Field(default_factory=dict, description="arguments of its build(), as name=value")
     ensemble_size: PositiveInt = Field(default=1, description="models that differ in their seed; their spread is the error bar")
     references: Literal["auto", "none", "fit"] = Field(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,8 @@ from heliograph.train.config import FitConfig
 class Job:
     """`y` [G, T] labels in their own units (NaN = missing) and `weights` [G], for the molecules of `store`; `parts`: rows of it.
 
-    `arch`: what `zoo.build` takes (a name, or the path of one's own file); `document`: the model file's, but for its training summary.
+    `arch`: what `zoo.build` takes (a name, the path of one's own file, or a composition); `document`: the model file's, but for its
+    training summary.
     `metrics`: canonical names; `select`: the one that chooses the best epoch, or "loss". `folder`: the run's; None writes nothing.
     `save_every`: seconds between saves of the state within an epoch.
     """
@@ -30,7 +33,7 @@ class Job:
     parts: dict[str, np.ndarray]
     task: Task
     scaling: Scaling
-    arch: str
+    arch: str | Mapping[str, Any]
     document: Document
     fit: FitConfig
     loss: str

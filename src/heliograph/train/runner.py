@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import resource
 import sys
 import time
@@ -18,7 +19,9 @@ import numpy as np
 import torch
 
 from heliograph import zoo
+from heliograph.chem.featurizer import preset
 from heliograph.errors import UsageError, suggest
+from heliograph.model import Inputs
 from heliograph.predictor import Predictor, combine, composition
 from heliograph.train import baselines, budget, folder, loss, members, metrics, toml
 from heliograph.train.assemble import assemble, versions
@@ -69,6 +72,10 @@ def _check(config: TrainConfig) -> ModuleType:
     for name in config.model.arch_args:
         if name not in parameters:
             raise UsageError(f"--arch-args {name}: {config.model.arch} has no such argument; {suggest(name, parameters)}")
+    if hasattr(module, "COMPOSITION"):  # whether its parts fit together needs no data
+        features = preset(module.FEATURIZER)
+        inputs = Inputs(features.atom_width, features.bond_width, module.GEOMETRY == "required")
+        zoo.build(config.model.arch, inputs, 1, config.model.arch_args)
     if config.fit.budget:
         budget.seconds(config.fit.budget)
     if config.data.task_type != "auto":
@@ -136,6 +143,8 @@ class _Run:
         """All members, from the beginning or from where they stood."""
         digest = hashlib.sha256(self.data.labels.y.tobytes() + b"".join(rows.tobytes() for rows in self.parts.values()))
         about = {"data": self.data.key[:16], "labels and parts": digest.hexdigest()[:16]}
+        if own := self.job.document.arch_composition or self.job.document.arch_source:
+            about["architecture"] = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]
         began = time.monotonic()
         counters, _ = members.train(self.job, self.progress, about)
         return _Trained(counters.history, counters.best_epochs, time.monotonic() - began, _peak_memory_mb())

@@ -1,7 +1,8 @@
 """The architectures: one paper, one file; the folder is the list.
 
 A file has `build(inputs, out, ...) -> MPNN` and two constants: `FEATURIZER`, the preset of atom and bond features that it is
-used with, and `GEOMETRY`, "none" | "optional" | "required". `--arch gin` is `zoo/gin.py`; `--arch path/to/mine.py` works the same.
+used with, and `GEOMETRY`, "none" | "optional" | "required". `--arch gin` is `zoo/gin.py`; `--arch path/to/mine.py` works the same, and
+`--arch mine.toml` puts parts together (`heliograph.compose`).
 """
 
 from __future__ import annotations
@@ -26,8 +27,12 @@ def names() -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(__path__))
 
 
-def load(arch: str) -> ModuleType:
-    """The module of an architecture, by name or by path of a .py file. Raises UsageError where there is none."""
+def load(arch: str | Mapping[str, Any]) -> ModuleType:
+    """The module of an architecture: by name, by path of a .py or .toml file, or a composition as it is. Raises UsageError."""
+    if not isinstance(arch, str) or arch.endswith(".toml"):
+        from heliograph import compose
+
+        return compose.module(compose.read(Path(arch)), arch) if isinstance(arch, str) else compose.module(arch, "the composition")
     if arch.endswith(".py"):
         path = Path(arch)
         if not path.is_file():
@@ -46,7 +51,7 @@ def load(arch: str) -> ModuleType:
     return importlib.import_module(f"heliograph.zoo.{arch}")
 
 
-def build(arch: str, inputs: Inputs, out: int, args: Mapping[str, Any] | None = None, level: str = "graph") -> MPNN:
+def build(arch: str | Mapping[str, Any], inputs: Inputs, out: int, args: Mapping[str, Any] | None = None, level: str = "graph") -> MPNN:
     """The network of an architecture. `args` are those of its `build`, an aggregation by its name in `heliograph.segment`.
 
     `level` says what has a target: each "graph", each "node" or each "edge"; the readout is the only difference.
@@ -57,9 +62,9 @@ def build(arch: str, inputs: Inputs, out: int, args: Mapping[str, Any] | None = 
     parameters = inspect.signature(module.build).parameters
     for name in args:
         if name not in parameters or name in ("inputs", "out"):
-            raise UsageError(f"{arch} has no argument {name!r}: {suggest(name, set(parameters) - {'inputs', 'out'})}")
+            raise UsageError(f"{_name(arch)} has no argument {name!r}: {suggest(name, set(parameters) - {'inputs', 'out'})}")
     if module.GEOMETRY == "required" and not inputs.geometry:
-        raise UsageError(f"{arch} needs atoms in space; use --geometry embed for conformers from SMILES, or a file with coordinates")
+        raise UsageError(f"{_name(arch)} needs atoms in space; use --geometry embed for conformers from SMILES, or a file with coordinates")
     if "aggregate" in args and isinstance(args["aggregate"], str):
         args["aggregate"] = getattr(segment, _aggregation(args["aggregate"]))
     network: MPNN = module.build(inputs, out, **args)
@@ -87,17 +92,14 @@ def _at(level: str, network: MPNN, inputs: Inputs, out: int) -> MPNN:
 
 
 def _width(network: MPNN, inputs: Inputs, of: str) -> int:
-    """The width of final node states, seen on two nodes and one edge each way."""
+    """The width of final node states, seen on the smallest graph."""
     import torch
 
-    from heliograph.graph import Graph
+    from heliograph.model import smallest
 
-    ends = torch.tensor([0, 1])
-    nodes = {"x": torch.zeros(2, inputs.nodes), "z": ends + 1, "pos": torch.eye(3)[:2]}
-    pair = Graph.build(ends, ends.flip(0), [2], [2], nodes=nodes, edges={"edge_attr": torch.zeros(2, inputs.edges)})
     training = network.training
     with torch.no_grad():
-        width = network.eval().states(pair).nodes[of].shape[-1]
+        width = network.eval().states(smallest(inputs)).nodes[of].shape[-1]
     network.train(training)
     return int(width)
 
@@ -110,6 +112,10 @@ def resolved(module: ModuleType, args: Mapping[str, Any]) -> dict[str, Any]:
     parameters = [p for p in inspect.signature(module.build).parameters.values() if p.name not in ("inputs", "out")]
     defaults = {p.name: getattr(p.default, "__name__", p.default) if callable(p.default) else p.default for p in parameters}
     return {k: v for k, v in defaults.items() if isinstance(v, (bool, int, float, str, list, tuple))} | dict(args)
+
+
+def _name(arch: str | Mapping[str, Any]) -> str:
+    return arch if isinstance(arch, str) else "the composition"
 
 
 def _aggregation(name: str) -> str:
