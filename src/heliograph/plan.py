@@ -162,7 +162,7 @@ class _Watch(TorchDispatchMode):
         elif name in _SUMS:
             table = args[1][0] if name == "act_sum" else args[0]
             edges = max([len(x) for x in tree_leaves(args) if isinstance(x, Tensor)])
-            self.cost.flops += edges * table.shape[-1] * (1 if name in ("gather_sum", "index_add", "argmax") else 2)
+            self.cost.flops += edges * prod(table.shape[1:]) * (1 if name in ("gather_sum", "index_add", "argmax") else 2)
             what = _SUMS[name]
             if name == "act_sum" and args[0]:
                 what = f"{list(kernels.ACTIVATIONS)[args[0]]} of {what}"

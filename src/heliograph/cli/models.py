@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import re
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -37,20 +37,11 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="an architecture of the zoo, path/to/mine.py, or a composition, mine.toml")],
     verbose: Verbose = False,
 ) -> None:
-    """Show one architecture: its paper, its equations, its arguments."""
+    """Show one architecture: its paper and equations, what it sees, costs and tells apart, its arguments."""
     with guarded(verbose):
-        from heliograph import zoo
+        from heliograph import cards
 
-        module = zoo.load(name)
-        print(inspect.cleandoc(module.__doc__ or "(no docstring)"))
-        print(f"\nfeatures: {module.FEATURIZER}    geometry: {module.GEOMETRY}\n")
-        arguments = {k: p for k, p in inspect.signature(module.build).parameters.items() if k not in ("inputs", "out")}
-        print("arguments (--arch-args NAME=VALUE):")
-        for key, parameter in arguments.items():
-            default = getattr(parameter.default, "__name__", repr(parameter.default))
-            print(f"  {key:<14} {'' if parameter.default is inspect.Parameter.empty else f'default {default}'}".rstrip())
-        if notes := inspect.cleandoc(module.build.__doc__ or ""):
-            print(f"\n{notes}")
+        print(cards.card(name))
 
 
 @app.command()
@@ -91,12 +82,12 @@ def _sample(arch: str, molecules: int) -> Any:
 
 
 def _list() -> None:
-    from heliograph import zoo
+    from heliograph import cards, zoo
 
     for name in zoo.names():
         module = zoo.load(name)
-        first = inspect.cleandoc(module.__doc__ or "").splitlines()[:1]
-        print(f"{name:<12} {first[0] if first else ''}")
-        print(f"{'':<12} geometry: {module.GEOMETRY}")
-    print("\nheliograph models show NAME gives the equations and the arguments, heliograph models plan NAME what runs where.")
+        what, paper = cards.title(module.__doc__ or "")
+        needs = {"none": "", "optional": " [3D too]", "required": " [3D]"}[module.GEOMETRY]
+        print(f"{name:<12} {what} ({re.split(r'(?<=[0-9]{4})', paper)[0]}){needs}")
+    print("\nheliograph models show NAME gives the equations, what it sees and costs; heliograph models plan NAME what runs where.")
     print("heliograph train DATA --arch NAME trains it.")
