@@ -25,8 +25,8 @@ from heliograph.train import DataConfig, FitConfig, ModelConfig, SplitConfig, Tr
 TRAIN, VAL = 11_000, 1_000
 
 
-def write_table(path: Path, target: str) -> None:
-    """QM9 as extended XYZ, with the target and the split of each molecule."""
+def write_table(path: Path, target: str, test: int | None = None) -> Path:
+    """QM9 as extended XYZ, with the target and the split of each molecule; `test`: how many to test on (None: all others)."""
     from ase.data import chemical_symbols
 
     source = Path(os.environ.get("HELIOGRAPH_DATA", Path(__file__).parents[2] / "shared" / "data")) / "qm9" / "qm9.npz"
@@ -36,13 +36,18 @@ def write_table(path: Path, target: str) -> None:
     order = np.random.default_rng(0).permutation(len(data["n_atoms"]))
     part = np.full(len(order), "test", dtype="<U5")
     part[order[:TRAIN]], part[order[TRAIN : TRAIN + VAL]] = "train", "val"
-    ends = np.cumsum(data["n_atoms"])
-    z, pos, y = data["z"], data["pos"], data[target]
+    if test is not None:
+        part[order[TRAIN + VAL + test :]] = ""
+    counts, z, pos, y = (data[k] for k in ("n_atoms", "z", "pos", target))
+    ends = np.cumsum(counts)
     with atomic(path) as whole, open(whole, "w") as file:
-        for k, (end, n) in enumerate(zip(ends, data["n_atoms"], strict=True)):
+        for k, (end, n) in enumerate(zip(ends, counts, strict=True)):
+            if not part[k]:
+                continue
             file.write(f"{n}\nProperties=species:S:1:pos:R:3 {target}={float(y[k])!r} split={part[k]}\n")
             for a in range(int(end) - int(n), int(end)):
                 file.write(f"{chemical_symbols[z[a]]} {pos[a, 0]:.7g} {pos[a, 1]:.7g} {pos[a, 2]:.7g}\n")
+    return path
 
 
 def main() -> None:

@@ -1,0 +1,98 @@
+"""Sets of graphs, and the plain training of a classifier on them: what `tu.py` and `expressivity.py` share."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import networkx
+import numpy as np
+import torch
+from common import DATA
+from torch import Tensor
+from torch.nn import functional as F
+
+from heliograph.graph import Graph, batch
+from heliograph.model import MPNN
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Graphs with one-hot tags as `x` [N, tags] and ones as `edge_attr` [E, 1], and their classes [G]."""
+
+    graphs: list[Graph]
+    y: Tensor
+    tags: int
+
+    @property
+    def classes(self) -> int:
+        return int(self.y.max()) + 1
+
+
+def text(path: str) -> Labelled:
+    """The text format of Xu et al. 2019: a line "n label" for each graph, then n lines "tag degree neighbour neighbour ..."."""
+    with gzip.open(DATA / path, "rt") as file:
+        rows = iter(file.read().splitlines())
+    raw, labels = [], []
+    for _ in range(int(next(rows))):
+        n, label = map(int, next(rows).split())
+        nodes = [list(map(int, next(rows).split())) for _ in range(n)]
+        raw.append((n, [(k, neighbour) for k, node in enumerate(nodes) for neighbour in node[2:]], [node[0] for node in nodes]))
+        labels.append(label)
+    return _labelled(raw, labels)
+
+
+def csl() -> Labelled:
+    """Circular skip link graphs, 150 of 10 classes (Murphy et al. 2019, arXiv:1903.02541)."""
+    with np.load(DATA / "expressivity" / "csl.npz") as file:
+        edges, y, n = file["edges"].astype(int), file["y"], int(file["n_nodes"])
+    return _labelled([(n, [*map(tuple, e), *map(tuple, e[:, ::-1])], [0] * n) for e in edges], y)
+
+
+def sr25() -> Labelled:
+    """The 15 strongly regular graphs with parameters (25, 12, 5, 6), each its own class."""
+    graphs = networkx.read_graph6(DATA / "expressivity" / "sr251256.g6")
+    return _labelled([(25, [e for a, b in g.edges for e in ((a, b), (b, a))], [0] * 25) for g in graphs], range(len(graphs)))
+
+
+def _labelled(raw: Sequence[tuple[int, list[tuple[int, int]], list[int]]], labels: Sequence[int]) -> Labelled:
+    tags = {tag: k for k, tag in enumerate(sorted({tag for *_, tags in raw for tag in tags}))}
+    kinds = {label: k for k, label in enumerate(sorted(set(map(int, labels))))}
+    graphs = []
+    for n, edges, own in raw:
+        senders, receivers = torch.tensor(sorted(set(edges)), dtype=torch.long).view(-1, 2).T
+        x = F.one_hot(torch.tensor([tags[t] for t in own]), len(tags)).float()
+        graphs.append(
+            Graph.build(senders, receivers, [n], [len(senders)], nodes={"x": x}, edges={"edge_attr": torch.ones(len(senders), 1)})
+        )
+    return Labelled(graphs, torch.tensor([kinds[int(label)] for label in labels]), len(tags))
+
+
+def folds(y: Tensor, k: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows to train and rows held out, k times, stratified."""
+    from sklearn.model_selection import StratifiedKFold
+
+    for train, held in StratifiedKFold(k, shuffle=True, random_state=seed).split(np.zeros(len(y)), y.numpy()):
+        yield torch.from_numpy(train), torch.from_numpy(held)
+
+
+def train(net: MPNN, data: Labelled, rows: Tensor, held: Tensor, epochs: int, size: int, lr: float, half: int) -> list[float]:
+    """Accuracy in percent on the rows held out after each epoch; Adam, the rate halved every `half` epochs."""
+    optimizer = torch.optim.Adam(net.parameters(), lr=lr)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, half, 0.5)
+    together = [batch([data.graphs[k] for k in part]) for part in held.split(256)]
+    accuracies = []
+    for _ in range(epochs):
+        net.train()
+        shuffled = rows[torch.randperm(len(rows))].split(size)
+        for part in shuffled if len(shuffled[-1]) > 1 or len(shuffled) == 1 else shuffled[:-1]:  # batch norm needs two graphs
+            optimizer.zero_grad()
+            F.cross_entropy(net(batch([data.graphs[k] for k in part]))["y"], data.y[part]).backward()
+            optimizer.step()
+        schedule.step()
+        net.eval()
+        with torch.no_grad():
+            found = torch.cat([net(graph)["y"].argmax(1) for graph in together])
+        accuracies.append(100 * float((found == data.y[held]).float().mean()))
+    return accuracies
