@@ -17,17 +17,19 @@ from heliograph.model import MPNN, Inputs
 from tests.graphs import ATOMS, BONDS, DTYPE, awkward, moved, permuted, random_graph, strange
 
 OUT = 2
+VARIANTS = ["sage aggregate=lstm"]  # arguments that bring parts of their own
 CASES = [
     (name, geometry)
-    for name in zoo.names()
-    for geometry in {"none": [False], "optional": [False, True], "required": [True]}[zoo.load(name).GEOMETRY]
+    for name in [*zoo.names(), *VARIANTS]
+    for geometry in {"none": [False], "optional": [False, True], "required": [True]}[zoo.load(name.split()[0]).GEOMETRY]
 ]
 cases = pytest.mark.parametrize(("name", "geometry"), CASES)
 
 
 def network(name: str, geometry: bool) -> MPNN:
     torch.manual_seed(0)
-    net = zoo.build(name, Inputs(ATOMS, BONDS, geometry), OUT).to(DTYPE)
+    arch, *args = name.split()
+    net = zoo.build(arch, Inputs(ATOMS, BONDS, geometry), OUT, dict(arg.split("=") for arg in args)).to(DTYPE)
     for p in net.parameters():  # away from zeros and ones that hide mistakes
         p.data += 0.05 * torch.randn_like(p)
     return net.eval()

@@ -21,6 +21,7 @@ from heliograph.blocks import (
     propagated,
 )
 from heliograph.edge import Edge
+from heliograph.errors import UsageError
 from heliograph.graph import Graph, Segments, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
@@ -90,6 +91,18 @@ def test_twelve_aggregations() -> None:
             std = (part.var(0, unbiased=False) + 1e-5).sqrt()
             m, s = torch.cat([part.mean(0), part.amax(0), part.amin(0), std]), log(counts[k] + 1) / delta
             assert torch.allclose(y[k], torch.cat([m, s * m, m / s]))
+
+
+def test_aggregations_have_names() -> None:
+    sage = zoo.load("sage")
+    assert zoo.resolved(sage, {})["aggregate"] == "mean" and zoo.resolved(sage, {"aggregate": "lstm"})["aggregate"] == "lstm"
+    net = zoo.build("sage", Inputs(ATOMS, BONDS), 2, {"d": 8, "depth": 2, "aggregate": "lstm"})
+    cells = [p for key, p in net.named_parameters() if "aggregate" in key]
+    assert len(cells) == 2 * 4 and net.layers[0].aggregate is not net.layers[1].aggregate  # each layer has weights of its own
+    for arch in ("sage", "gcn"):
+        with pytest.raises(UsageError, match=f"'lstn' is no aggregation of {arch}") as error:
+            zoo.build(arch, Inputs(ATOMS, BONDS), 2, {"aggregate": "lstn"})
+        assert ("lstm" in str(error.value)) is (arch == "sage")
 
 
 @pytest.mark.parametrize("name", ["gat", "dmpnn", "graphconv"])

@@ -28,7 +28,7 @@ with warnings.catch_warnings():
         global_add_pool,
         global_mean_pool,
     )
-    from torch_geometric.nn.aggr import Aggregation
+    from torch_geometric.nn.aggr import Aggregation, LSTMAggregation
     from torch_geometric.nn.models import AttentiveFP
     from torch_geometric.nn.models import JumpingKnowledge as PyGJumpingKnowledge
     from torch_geometric.nn.models.attentive_fp import GATEConv
@@ -101,11 +101,26 @@ def head(p: Parameters, pooled: Tensor) -> Tensor:
     return linear(p, "readout.head.2", linear(p, "readout.head.0", pooled).relu())
 
 
+class Ascending(Aggregation):
+    """PyG's LSTM over each node's messages, sorted and on their own (in a batch it reads the zeros that fill up short ones)."""
+
+    def __init__(self, d: int):
+        super().__init__()
+        self.lstm = LSTMAggregation(d, d)
+
+    def forward(self, x: Tensor, index: Tensor, ptr: Tensor | None = None, dim_size: int | None = None, dim: int = -2) -> Tensor:
+        rows = []
+        for i in range(dim_size or 0):
+            own = sorted((index == i).nonzero().flatten().tolist(), key=lambda k: x[k].tolist())
+            rows.append(self.lstm(x[own], torch.zeros(len(own), dtype=torch.long))[0] if own else x.new_zeros(x.shape[1]))
+        return torch.stack(rows)
+
+
 @precision
-@pytest.mark.parametrize("aggregate", ["mean", "max"])
+@pytest.mark.parametrize("aggregate", ["mean", "max", "lstm"])
 def test_sage(dtype: torch.dtype, aggregate: str) -> None:
     net = network("sage", dtype, d=D, depth=DEPTH, aggregate=aggregate)
-    conv = SAGEConv(D, D, aggr=aggregate, project=aggregate == "max").to(dtype)
+    conv = SAGEConv(D, D, aggr=Ascending(D) if aggregate == "lstm" else aggregate, project=aggregate == "max").to(dtype)
 
     def theirs(p: Parameters, graph: Graph) -> Tensor:
         data = graph.to_pyg()
@@ -115,6 +130,10 @@ def test_sage(dtype: torch.dtype, aggregate: str) -> None:
             weights = {"lin_l.weight": p[f"{at}.W2.weight"], "lin_l.bias": p[f"{at}.W1.bias"], "lin_r.weight": p[f"{at}.W1.weight"]}
             if aggregate == "max":
                 weights |= {f"lin.{name}": p[f"layers.{k}.message.W_p.{name}"] for name in ("weight", "bias")}
+            if aggregate == "lstm":
+                cell = f"layers.{k}.aggregate.aggregate.cell"
+                own = [f"{kind}_{which}" for kind in ("weight", "bias") for which in ("ih", "hh")]
+                weights |= {f"aggr_module.lstm.lstm.{name}_l0": p[f"{cell}.{name}"] for name in own}
             h = F.normalize(functional_call(conv, weights, (h, data.edge_index)).relu())
         return mean_head(p, h, graph)
 

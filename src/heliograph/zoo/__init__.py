@@ -1,7 +1,8 @@
 """The architectures: one paper, one file; the folder is the list.
 
 A file has `build(inputs, out, ...) -> MPNN` and two constants: `FEATURIZER`, the preset of atom and bond features that it is
-used with, and `GEOMETRY`, "none" | "optional" | "required". `--arch gin` is `zoo/gin.py`; `--arch path/to/mine.py` works the same.
+used with, and `GEOMETRY`, "none" | "optional" | "required"; where it knows more aggregations than `heliograph.segment`, `AGGREGATES` has
+them by name. `--arch gin` is `zoo/gin.py`; `--arch path/to/mine.py` works the same.
 """
 
 from __future__ import annotations
@@ -47,9 +48,7 @@ def load(arch: str) -> ModuleType:
 
 
 def build(arch: str, inputs: Inputs, out: int, args: Mapping[str, Any] | None = None) -> MPNN:
-    """The network of an architecture. `args` are those of its `build`, an aggregation by its name in `heliograph.segment`."""
-    from heliograph import segment
-
+    """The network of an architecture. `args` are those of its `build`, an aggregation by its name (in `heliograph.segment`)."""
     module, args = load(arch), dict(args or {})
     parameters = inspect.signature(module.build).parameters
     for name in args:
@@ -58,7 +57,7 @@ def build(arch: str, inputs: Inputs, out: int, args: Mapping[str, Any] | None = 
     if module.GEOMETRY == "required" and not inputs.geometry:
         raise UsageError(f"{arch} needs atoms in space; use --geometry embed for conformers from SMILES, or a file with coordinates")
     if "aggregate" in args and isinstance(args["aggregate"], str):
-        args["aggregate"] = getattr(segment, _aggregation(args["aggregate"]))
+        args["aggregate"] = _aggregation(arch, module, args["aggregate"])
     network: MPNN = module.build(inputs, out, **args)
     return network
 
@@ -73,8 +72,10 @@ def resolved(module: ModuleType, args: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in defaults.items() if isinstance(v, (bool, int, float, str, list, tuple))} | dict(args)
 
 
-def _aggregation(name: str) -> str:
-    known = ("sum", "mean", "max", "min", "std", "prod")
+def _aggregation(arch: str, module: ModuleType, name: str) -> Any:
+    from heliograph import segment
+
+    known = {name: getattr(segment, name) for name in ("sum", "mean", "max", "min", "std", "prod")} | getattr(module, "AGGREGATES", {})
     if name not in known:
-        raise UsageError(f"aggregate={name!r} is no aggregation: {suggest(name, known)}")
-    return name
+        raise UsageError(f"aggregate={name!r} is no aggregation of {arch}: {suggest(name, known)}")
+    return known[name]
