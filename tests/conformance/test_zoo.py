@@ -17,7 +17,7 @@ from heliograph.model import MPNN, Inputs
 from tests.graphs import ATOMS, BONDS, DTYPE, awkward, moved, permuted, random_graph, strange
 
 OUT = 2
-VARIANTS = ["sage aggregate=lstm"]  # arguments that bring parts of their own
+VARIANTS = ["sage aggregate=lstm", "jk mode=max", "jk mode=lstm of=gat"]  # arguments that bring parts of their own
 CASES = [
     (name, geometry)
     for name in [*zoo.names(), *VARIANTS]
