@@ -12,7 +12,7 @@ from heliograph.blocks.neighbour import Combine, Neighbour
 from heliograph.blocks.norm import GraphNorm, OnStates, PairNorm
 from heliograph.blocks.propagation import Propagate, normalised, propagated
 from heliograph.blocks.radial import CosineCutoff, Gaussians
-from heliograph.blocks.readout import AtomWise, Gated, Pool, Set2Set
+from heliograph.blocks.readout import AtomWise, Gated, PerType, Pool, Set2Set, SumMaxLSTM
 from heliograph.blocks.scalers import Principal
 from heliograph.blocks.update import GRU, AddNorm, Residual
 
@@ -41,6 +41,7 @@ __all__ = [
     "Neighbour",
     "OnStates",
     "PairNorm",
+    "PerType",
     "Pool",
     "PowerMean",
     "Principal",
@@ -51,6 +52,7 @@ __all__ = [
     "SideBySide",
     "SoftAttention",
     "Sorted",
+    "SumMaxLSTM",
     "Towers",
     "Transform",
     "WithMaster",
