@@ -17,17 +17,19 @@ from heliograph.model import MPNN, Inputs
 from tests.graphs import ATOMS, BONDS, DTYPE, awkward, moved, permuted, random_graph, strange
 
 OUT = 2
+VARIANTS = ["sage aggregate=lstm", "jk mode=max", "jk mode=lstm of=gat"]  # arguments that bring parts of their own
 CASES = [
     (name, geometry)
-    for name in zoo.names()
-    for geometry in {"none": [False], "optional": [False, True], "required": [True]}[zoo.load(name).GEOMETRY]
+    for name in [*zoo.names(), *VARIANTS]
+    for geometry in {"none": [False], "optional": [False, True], "required": [True]}[zoo.load(name.split()[0]).GEOMETRY]
 ]
 cases = pytest.mark.parametrize(("name", "geometry"), CASES)
 
 
-def network(name: str, geometry: bool) -> MPNN:
+def network(name: str, geometry: bool, level: str = "graph") -> MPNN:
     torch.manual_seed(0)
-    net = zoo.build(name, Inputs(ATOMS, BONDS, geometry), OUT).to(DTYPE)
+    arch, *args = name.split()
+    net = zoo.build(arch, Inputs(ATOMS, BONDS, geometry), OUT, dict(arg.split("=") for arg in args), level).to(DTYPE)
     for p in net.parameters():  # away from zeros and ones that hide mistakes
         p.data += 0.05 * torch.randn_like(p)
     return net.eval()
@@ -56,9 +58,7 @@ def reordered(graph: Graph, order: Tensor) -> Graph:
 @pytest.mark.parametrize("level", ["node", "edge"])
 def test_nodes_and_edges_have_targets_too(name: str, geometry: bool, level: str) -> None:
     """A row for each node or edge in the order given, whatever the view does; a batch is its graphs; gradients arrive."""
-    torch.manual_seed(0)
-    net = zoo.build(name, Inputs(ATOMS, BONDS, geometry), OUT, level=level).to(DTYPE).eval()
-    graph = awkward()
+    net, graph = network(name, geometry, level), awkward()
     y = net(graph)["y"]
     assert y.shape == (graph.N if level == "node" else graph.E, OUT) and y.isfinite().all()
     assert torch.allclose(y, torch.cat([net(g)["y"] for g in graph.unbatch()]), atol=1e-10)

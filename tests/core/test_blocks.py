@@ -7,12 +7,24 @@ from math import exp
 import pytest
 import torch
 
-from heliograph import segment
-from heliograph.blocks import AtomWise, Attention, Gated, Gaussians, Residual, apply_matrix
+from heliograph import segment, zoo
+from heliograph.blocks import (
+    AtomWise,
+    Attention,
+    Gated,
+    Gaussians,
+    Head,
+    PerType,
+    Pool,
+    Residual,
+    SumMaxLSTM,
+    apply_matrix,
+)
 from heliograph.edge import Edge, EdgeTensor, algebra
 from heliograph.errors import UsageError
 from heliograph.graph import Graph, Indexed, Segments, dense
-from tests.graphs import DTYPE, awkward
+from heliograph.model import MPNN, Inputs
+from tests.graphs import ATOMS, BONDS, DTYPE, awkward, permuted, random_graph
 
 
 def with_matrices() -> Graph:
@@ -51,6 +63,70 @@ def test_gated_sum() -> None:
         for k in rows:
             total = total + torch.sigmoid(gated.W(x[k])) * torch.tanh(gated.V(x[k]))
         assert torch.allclose(y[g], torch.tanh(total))
+
+
+@pytest.mark.parametrize("aggregate", [segment.sum, segment.max], ids=["sum", "max"])
+def test_a_row_per_type(aggregate: segment.Aggregate) -> None:
+    graph, types = with_matrices(), [6, 1, 4]
+    h, z = dense(graph.nodes["h"]), dense(graph.nodes["z"])
+    assert set(types) <= set(z.tolist()) and set(z.tolist()) - set(types)
+    y = PerType(torch.nn.Identity(), types, aggregate)(graph)["y"]
+    assert y.shape == (graph.G, 8)
+    for g in range(graph.G):
+        for k in range(4):
+            rows = [h[i] for i in range(graph.N) if graph.topology.members.index[i] == g and [*types, int(z[i])].index(int(z[i])) == k]
+            want = torch.zeros(2, dtype=DTYPE)
+            for n, row in enumerate(rows):
+                want = want + row if aggregate is segment.sum or n == 0 else torch.maximum(want, row)
+            assert torch.allclose(y[g, 2 * k : 2 * k + 2], want)
+
+
+def test_each_type_has_weights_of_its_own() -> None:
+    graph, W = with_matrices(), torch.nn.Linear(3 * 2, 1).to(DTYPE)
+    h, index = dense(graph.nodes["h"]), graph.topology.members.index
+    kind = torch.arange(graph.N) % 4  # 3 is listed by no one, like 2
+    y = PerType(W, [0, 1], by="kind")(graph.with_nodes(kind=kind))["y"]
+    for g in range(graph.G):
+        want = W.bias
+        for i in (index == g).nonzero().flatten().tolist():
+            k = min(int(kind[i]), 2)
+            want = want + W.weight[:, 2 * k : 2 * k + 2] @ h[i]
+        assert torch.allclose(y[g], want)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_lstm_over_sum_and_max(steps: int) -> None:
+    torch.manual_seed(0)
+    d, hidden, counts = 2, 5, [3, 0, 4]
+    readout, lstm = SumMaxLSTM(d, hidden).to(DTYPE), torch.nn.LSTM(2 * d, hidden).to(DTYPE)
+    for name, p in readout.cell.named_parameters():
+        getattr(lstm, f"{name}_l0").data = p.data
+    x = torch.randn(7, steps * d, dtype=DTYPE)
+    y = readout(x, Segments(torch.repeat_interleave(torch.arange(3), torch.tensor(counts)), 3))
+    for g, part in enumerate(x.split(counts)):
+        read = []
+        for t in range(steps):
+            own = part[:, t * d : t * d + d]
+            read.append(torch.cat([own.sum(0), own.amax(0) if len(own) else torch.zeros(d, dtype=DTYPE)]))
+        assert torch.allclose(y[g], lstm(torch.stack(read))[1][0][0])
+
+
+def test_readouts_take_a_place_in_any_network() -> None:
+    torch.manual_seed(0)
+    gin, jk = (zoo.build(name, Inputs(ATOMS, BONDS), 1, {"d": 8, "depth": 2}) for name in ("gin", "jk"))
+    for net, readout in (
+        (gin, Pool(Head(6, 1), SumMaxLSTM(8, 6), of="all")),
+        (jk, Pool(Head(6, 1), SumMaxLSTM(8, 6))),
+        (gin, PerType(Head(6 * 8, 1), [1, 6, 7, 8, 9])),
+    ):
+        mixed, graph = MPNN(net.embed, net.layers, readout, net.view).to(DTYPE).eval(), awkward()
+        y = mixed(graph)["y"]
+        assert torch.allclose(y, torch.cat([mixed(g)["y"] for g in graph.unbatch()]))
+        assert len(set(y[:, 0].tolist())) == graph.G - 1  # the two empty ones are alike
+        y.sum().backward()
+        assert all(p.grad is not None and p.grad.any() for p in readout.parameters())
+        graph = random_graph(8, 0.5, torch.Generator().manual_seed(0))
+        assert torch.allclose(mixed(graph)["y"], mixed(permuted(graph, torch.Generator().manual_seed(1)))["y"])
 
 
 def test_atom_wise_and_residual() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from math import log
 
 import pytest
@@ -21,6 +22,7 @@ from heliograph.blocks import (
     propagated,
 )
 from heliograph.edge import Edge
+from heliograph.errors import UsageError
 from heliograph.graph import Graph, Segments, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
@@ -92,6 +94,18 @@ def test_twelve_aggregations() -> None:
             assert torch.allclose(y[k], torch.cat([m, s * m, m / s]))
 
 
+def test_aggregations_have_names() -> None:
+    sage = zoo.load("sage")
+    assert zoo.resolved(sage, {})["aggregate"] == "mean" and zoo.resolved(sage, {"aggregate": "lstm"})["aggregate"] == "lstm"
+    net = zoo.build("sage", Inputs(ATOMS, BONDS), 2, {"d": 8, "depth": 2, "aggregate": "lstm"})
+    cells = [p for key, p in net.named_parameters() if "aggregate" in key]
+    assert len(cells) == 2 * 4 and net.layers[0].aggregate is not net.layers[1].aggregate  # each layer has weights of its own
+    for arch in ("sage", "gcn"):
+        with pytest.raises(UsageError, match=f"'lstn' is no aggregation of {arch}") as error:
+            zoo.build(arch, Inputs(ATOMS, BONDS), 2, {"aggregate": "lstn"})
+        assert ("lstm" in str(error.value)) is (arch == "sage")
+
+
 @pytest.mark.parametrize("name", ["gat", "dmpnn", "graphconv"])
 def test_jumps_around_the_layers_of_any_architecture(name: str) -> None:
     """gat has steps between its layers that leave h alone, dmpnn only ends in h."""
@@ -105,3 +119,32 @@ def test_jumps_around_the_layers_of_any_architecture(name: str) -> None:
     assert len(states) == {"gat": 3, "dmpnn": 1, "graphconv": 3}[name]
     jumping = MPNN(net.embed, [JumpingKnowledge(net.layers, Largest())], net.readout, net.view)
     assert torch.equal(dense(jumping.states(graph).nodes["h"]), torch.stack(states).amax(0))
+
+
+def test_jk_stands_around_most_of_the_zoo() -> None:
+    inside, outside = [], []
+    for name in zoo.names():
+        module = zoo.load(name)
+        if name == "jk" or not {"d", "depth"} <= set(inspect.signature(module.build).parameters):
+            continue
+        inputs = Inputs(ATOMS, BONDS, module.GEOMETRY == "required")
+        for mode in ("concat", "max", "lstm"):
+            args = {"of": name, "mode": mode, "d": 24, "depth": 3}
+            try:
+                net = zoo.build("jk", inputs, 2, args).to(DTYPE)
+            except UsageError as error:
+                assert f"in the 3 layers of {name} give" in str(error)
+                outside.append(name)
+            else:
+                assert net.training and net(awkward())["y"].isfinite().all()
+                inside.append(name)
+    assert set(outside) == {"dmpnn", "graphormer", "kgnn"} and len(inside) == 3 * len(set(inside)) >= 3 * 16
+    for args, message in (
+        ({"mode": "sum"}, "jk has no mode 'sum'"),
+        ({"of": "ggnn"}, "ggnn has no argument 'd"),
+        ({"of": "gcnn"}, "did you mean 'gcn'"),
+        ({"of": "schnet"}, "schnet needs atoms in space"),
+        ({"of": "bruna", "dropout": 0.1}, "bruna has no argument 'dropout'"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            zoo.build("jk", Inputs(ATOMS, BONDS), 2, args)

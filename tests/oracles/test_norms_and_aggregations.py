@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import segment, zoo
-from heliograph.blocks import GraphNorm, Neighbour, OnStates, PairNorm, PowerMean, SoftAttention
-from heliograph.graph import Graph, dense
+from heliograph.blocks import GraphNorm, LSTMAggregation, Neighbour, OnStates, PairNorm, PowerMean, SoftAttention, Sorted
+from heliograph.graph import Graph, Segments, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from tests.graphs import ATOMS, BONDS, DTYPE, awkward
@@ -70,6 +70,40 @@ def test_soft_attention() -> None:
     gate, V = nn.Linear(D, 1).double(), nn.Linear(D, 4).double()
     mine, other = SoftAttention(gate, V), pyg.AttentionalAggregation(gate, V)
     agree(lambda x: mine(x, segments), lambda x: other(x, segments.index, dim_size=segments.n), x)
+
+
+def test_lstm() -> None:
+    """Segment by segment: PyTorch Geometric's reads the zeros, too, that fill a segment up to the longest of the batch."""
+    graph, x = states()
+    segments = graph.topology.members
+    mine, other = randomised(LSTMAggregation(D, 4)), pyg.LSTMAggregation(D, 4).double()
+    for name, p in mine.cell.named_parameters():
+        getattr(other.lstm, f"{name}_l0").data = p.data
+
+    def one_by_one(x: Tensor) -> Tensor:
+        parts = x.split(segments.count.tolist())
+        return torch.cat([other(part, torch.zeros(len(part), dtype=torch.long)) if len(part) else x.new_zeros(1, 4) for part in parts])
+
+    agree(lambda x: mine(x, segments), one_by_one, x)
+    same = [part.flip(0) for part in x.split(segments.count.tolist())]
+    assert not torch.allclose(mine(x, segments), mine(torch.cat(same), segments), atol=1e-3)  # it depends on the order
+
+
+def test_sorted_rows() -> None:
+    _, x = states()
+    x = x.detach().round()
+    x[:, 0] = 0.0  # then others decide
+    counts = [5, 0, 7, 12]
+    segments = Segments(torch.repeat_interleave(torch.arange(4), torch.tensor(counts)), 4)
+    seen = []
+    result = Sorted(lambda x, s: seen.append((x, s)) or segment.sum(x, s))(x, segments)
+    assert torch.equal(seen[0][0], torch.tensor([row for part in x.split(counts) for row in sorted(part.tolist())], dtype=DTYPE))
+    assert seen[0][1] is segments and torch.allclose(result, segment.sum(x, segments))
+    lstm = Sorted(randomised(LSTMAggregation(D)))
+    mixed = torch.cat([part[torch.randperm(len(part), generator=torch.Generator().manual_seed(3))] for part in x.split(counts)])
+    assert not torch.equal(x, mixed) and torch.equal(lstm(x, segments), lstm(mixed, segments))
+    x[3, 2] = float("nan")
+    assert lstm(x, segments)[0].isnan().all() and lstm(x, segments)[1:].isfinite().all()
 
 
 def test_power_mean_runs_from_the_mean_to_the_maximum() -> None:

@@ -28,14 +28,13 @@ with warnings.catch_warnings():
         global_add_pool,
         global_mean_pool,
     )
-    from torch_geometric.nn.aggr import Aggregation
+    from torch_geometric.nn.aggr import Aggregation, LSTMAggregation
     from torch_geometric.nn.models import AttentiveFP
     from torch_geometric.nn.models import JumpingKnowledge as PyGJumpingKnowledge
     from torch_geometric.nn.models.attentive_fp import GATEConv
     from torch_geometric.utils import scatter
 
-from heliograph import segment, zoo
-from heliograph.blocks import Head, JumpingKnowledge, Largest, LSTMAttention, Pool, SideBySide
+from heliograph import zoo
 from heliograph.errors import UsageError
 from heliograph.graph import Graph, Indexed, batch, dense
 from heliograph.model import MPNN, Inputs
@@ -101,11 +100,26 @@ def head(p: Parameters, pooled: Tensor) -> Tensor:
     return linear(p, "readout.head.2", linear(p, "readout.head.0", pooled).relu())
 
 
+class Ascending(Aggregation):
+    """PyG's LSTM over each node's messages, sorted and on their own (in a batch it reads the zeros that fill up short ones)."""
+
+    def __init__(self, d: int):
+        super().__init__()
+        self.lstm = LSTMAggregation(d, d)
+
+    def forward(self, x: Tensor, index: Tensor, ptr: Tensor | None = None, dim_size: int | None = None, dim: int = -2) -> Tensor:
+        rows = []
+        for i in range(dim_size or 0):
+            own = sorted((index == i).nonzero().flatten().tolist(), key=lambda k: x[k].tolist())
+            rows.append(self.lstm(x[own], torch.zeros(len(own), dtype=torch.long))[0] if own else x.new_zeros(x.shape[1]))
+        return torch.stack(rows)
+
+
 @precision
-@pytest.mark.parametrize("aggregate", ["mean", "max"])
+@pytest.mark.parametrize("aggregate", ["mean", "max", "lstm"])
 def test_sage(dtype: torch.dtype, aggregate: str) -> None:
     net = network("sage", dtype, d=D, depth=DEPTH, aggregate=aggregate)
-    conv = SAGEConv(D, D, aggr=aggregate, project=aggregate == "max").to(dtype)
+    conv = SAGEConv(D, D, aggr=Ascending(D) if aggregate == "lstm" else aggregate, project=aggregate == "max").to(dtype)
 
     def theirs(p: Parameters, graph: Graph) -> Tensor:
         data = graph.to_pyg()
@@ -115,6 +129,10 @@ def test_sage(dtype: torch.dtype, aggregate: str) -> None:
             weights = {"lin_l.weight": p[f"{at}.W2.weight"], "lin_l.bias": p[f"{at}.W1.bias"], "lin_r.weight": p[f"{at}.W1.weight"]}
             if aggregate == "max":
                 weights |= {f"lin.{name}": p[f"layers.{k}.message.W_p.{name}"] for name in ("weight", "bias")}
+            if aggregate == "lstm":
+                cell = f"layers.{k}.aggregate.aggregate.cell"
+                own = [f"{kind}_{which}" for kind in ("weight", "bias") for which in ("ih", "hh")]
+                weights |= {f"aggr_module.lstm.lstm.{name}_l0": p[f"{cell}.{name}"] for name in own}
             h = F.normalize(functional_call(conv, weights, (h, data.edge_index)).relu())
         return mean_head(p, h, graph)
 
@@ -355,16 +373,13 @@ def test_rgcn(dtype: torch.dtype) -> None:
 
 
 @precision
-@pytest.mark.parametrize("mode", ["cat", "max", "lstm"])
-def test_jumping_knowledge(dtype: torch.dtype, mode: str) -> None:
+@pytest.mark.parametrize("mode", ["concat", "max", "lstm"])
+def test_jk(dtype: torch.dtype, mode: str) -> None:
     """Around the layers of gcn."""
-    net, hidden = network("gcn", dtype, d=D, depth=DEPTH), DEPTH * D // 2
-    join = {"cat": SideBySide, "max": Largest, "lstm": lambda: LSTMAttention(D, hidden)}[mode]()
-    for layer in net.layers:
+    net = network("jk", dtype, mode=mode, d=D, depth=DEPTH)
+    for layer in net.layers[0].layers:
         layer.update.W.weight.data *= 3  # else the first layer is the largest everywhere
-    readout = Pool(Head(DEPTH * D if mode == "cat" else D, 2, hidden=D), segment.mean)
-    net = MPNN(net.embed, [JumpingKnowledge(net.layers, join)], readout, net.view).to(dtype)
-    conv, jump = GCNConv(D, D).to(dtype), PyGJumpingKnowledge(mode, D, DEPTH).to(dtype)
+    conv, jump = GCNConv(D, D).to(dtype), PyGJumpingKnowledge(mode.replace("concat", "cat"), D, DEPTH).to(dtype)
 
     def theirs(p: Parameters, graph: Graph) -> Tensor:
         data, at = graph.to_pyg(), "layers.0"

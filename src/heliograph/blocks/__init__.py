@@ -1,7 +1,7 @@
 """Parts that architectures share: embeddings, updates, readouts. A part that one architecture alone uses stays in its zoo file."""
 
 from heliograph.blocks.additive import AdditiveAttention, Attend, Heads, Transform, per_head
-from heliograph.blocks.aggregate import PowerMean, SoftAttention
+from heliograph.blocks.aggregate import LSTMAggregation, PowerMean, SoftAttention, Sorted
 from heliograph.blocks.attention import Attention
 from heliograph.blocks.basic import MLP, Head, ShiftedSoftplus, on_rows
 from heliograph.blocks.embed import Elements, Embed
@@ -12,7 +12,7 @@ from heliograph.blocks.neighbour import Combine, Neighbour
 from heliograph.blocks.norm import GraphNorm, OnStates, PairNorm
 from heliograph.blocks.propagation import Propagate, normalised, propagated
 from heliograph.blocks.radial import CosineCutoff, Gaussians
-from heliograph.blocks.readout import AtomWise, EdgeWise, Gated, NodeWise, Pool, Set2Set
+from heliograph.blocks.readout import AtomWise, EdgeWise, Gated, NodeWise, PerType, Pool, Set2Set, SumMaxLSTM
 from heliograph.blocks.scalers import Principal
 from heliograph.blocks.update import GRU, AddNorm, Residual
 
@@ -35,6 +35,7 @@ __all__ = [
     "Head",
     "Heads",
     "JumpingKnowledge",
+    "LSTMAggregation",
     "LSTMAttention",
     "Largest",
     "Mix",
@@ -42,6 +43,7 @@ __all__ = [
     "NodeWise",
     "OnStates",
     "PairNorm",
+    "PerType",
     "Pool",
     "PowerMean",
     "Principal",
@@ -51,6 +53,8 @@ __all__ = [
     "ShiftedSoftplus",
     "SideBySide",
     "SoftAttention",
+    "Sorted",
+    "SumMaxLSTM",
     "Towers",
     "Transform",
     "WithMaster",

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from heliograph import segment
 from heliograph.graph import Segments
+from heliograph.segment import Aggregate
 
 
 @final
@@ -40,3 +41,44 @@ class SoftAttention(nn.Module):
 
     def forward(self, x: Tensor, segments: Segments) -> Tensor:
         return segment.sum(segment.softmax(self.gate(x), segments) * self.V(x), segments)  # [n, d']
+
+
+@final
+class LSTMAggregation(nn.Module):
+    """The last state of an LSTM that reads a segment's rows one after another, [M, d] -> [n, hidden] (Hochreiter & Schmidhuber 1997).
+
+    It depends on the order of the rows, edges as they are kept or nodes as they are numbered: `Sorted` takes that away. An empty
+    segment gives zero. PyTorch Geometric's reads on over the zeros that fill a segment up to the longest of the batch; this does not.
+    """
+
+    def __init__(self, d: int, hidden: int | None = None):
+        super().__init__()
+        self.cell = nn.LSTMCell(d, hidden or d)
+
+    def forward(self, x: Tensor, segments: Segments) -> Tensor:
+        longest_first = segments.count.argsort(descending=True, stable=True)
+        place = longest_first.argsort()  # [n]
+        order = (segments.rank * segments.n + place[segments.index]).argsort()  # all first rows, all second rows, ...
+        h = c = x.new_zeros(segments.n, self.cell.hidden_size)  # [n, hidden]
+        ended = []
+        for rows in x[order].split(segments.rank.bincount().tolist()):
+            ended.append(h[len(rows) :])
+            h, c = self.cell(rows, (h[: len(rows)], c[: len(rows)]))
+        return torch.cat([h, *reversed(ended)])[place]
+
+
+@final
+class Sorted(nn.Module):
+    """An aggregation that sees the rows of each segment in ascending order: of their first channel, of the second where that is equal, ...
+
+    Equal rows may change places, so that the result is the same in whatever order the rows came. It jumps where two rows change places:
+    continuous functions of sets need a symmetric aggregation.
+    """
+
+    def __init__(self, aggregate: Aggregate):
+        super().__init__()
+        self.aggregate = aggregate
+
+    def forward(self, x: Tensor, segments: Segments) -> Tensor:
+        place = x.detach().nan_to_num().unique(dim=0, return_inverse=True)[1]  # [M] among all rows that differ
+        return self.aggregate(x[(segments.index * len(x) + place).argsort(stable=True)], segments)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import final
 
-from torch import nn
+from torch import Tensor, nn
 
 from heliograph.blocks.basic import on_rows
 from heliograph.graph import Graph, dense
@@ -12,14 +13,14 @@ from heliograph.graph import Graph, dense
 
 @final
 class Embed(nn.Module):
-    """h_i = W x_i."""
+    """h_i = act(W x_i), without an activation unless one is given."""
 
-    def __init__(self, d_node: int, d: int):
+    def __init__(self, d_node: int, d: int, act: Callable[[Tensor], Tensor] | None = None):
         super().__init__()
-        self.W = nn.Linear(d_node, d)
+        self.W, self.act = nn.Linear(d_node, d), act or nn.Identity()
 
     def forward(self, graph: Graph) -> Graph:
-        return graph.with_nodes(h=on_rows(self.W, graph.nodes["x"]))  # [N, d]
+        return graph.with_nodes(h=on_rows(lambda x: self.act(self.W(x)), graph.nodes["x"]))  # [N, d]
 
 
 @final

@@ -22,13 +22,18 @@ class JumpingKnowledge(nn.Module):
         super().__init__()
         self.layers, self.join = nn.ModuleList(layers), join
 
-    def forward(self, graph: Graph) -> Graph:
+    def states(self, graph: Graph) -> tuple[Graph, list[Tensor]]:
+        """The graph after all layers, and h^1, ..., h^L."""
         states: list[Tensor] = []
         for layer in self.layers:
             before, graph = _state(graph), layer(graph)
             after = _state(graph)
             if after is not None and after is not before:
                 states.append(dense(after))  # [N, d]
+        return graph, states
+
+    def forward(self, graph: Graph) -> Graph:
+        graph, states = self.states(graph)
         return graph.with_nodes(h=self.join(states))
 
 

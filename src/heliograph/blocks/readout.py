@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -73,6 +74,31 @@ class EdgeWise(nn.Module):
 
 
 @final
+class PerType(nn.Module):
+    """y_g = head([aggregate of h_i over the nodes of type k in graph g]_k), [G, out]: k runs over `types`, then comes what is none of them.
+
+    A type is the node's feature `by` [N] long, its atomic number unless another is named; `head` takes [G, (K + 1) d]. With sums and
+    a linear head each type has weights of its own: y_g = sum_i W_type(i) h_i + b. A type that is not there gives what `aggregate` gives
+    of nothing.
+    """
+
+    types: Tensor
+
+    def __init__(self, head: nn.Module, types: Sequence[int], aggregate: Aggregate = segment.sum, of: str = "h", by: str = "z"):
+        super().__init__()
+        self.register_buffer("types", torch.tensor(list(types), dtype=torch.long))
+        self.head, self.aggregate, self.of, self.by = head, aggregate, of, by
+
+    def forward(self, graph: Graph) -> dict[str, Tensor]:
+        is_type = dense(graph.nodes[self.by])[:, None] == self.types  # [N, K]
+        K, other = len(self.types), ~is_type.any(1, keepdim=True)
+        row = graph.topology.members.index * (K + 1) + torch.cat([is_type, other], 1).long().argmax(1)  # [N]
+        row, order = row.sort(stable=True)
+        pooled = self.aggregate(dense(graph.nodes[self.of])[order], Segments(row, graph.G * (K + 1)))  # [G (K + 1), d]
+        return {"y": self.head(pooled.view(graph.G, (K + 1) * pooled.shape[1]))}
+
+
+@final
 class Gated(nn.Module):
     """tanh(sum_i sigmoid(W x_i) * tanh(V x_i)), [N, d_in] -> [G, d] (Li et al. 2016, arXiv:1511.05493, eq. 7; i = W and j = V linear)."""
 
@@ -104,3 +130,22 @@ class Set2Set(nn.Module):
             r = segment.sum(segment.softmax(score, segments) * x, segments)  # [G, d]
             q_star = torch.cat([q, r], -1)
         return q_star
+
+
+@final
+class SumMaxLSTM(nn.Module):
+    """The last state of an LSTM that reads [sum_i h_i^t, max_i h_i^t], t = 1 .. T, [N, T d] -> [G, hidden].
+
+    x is the last state alone, of which the LSTM takes one step, or those of all steps side by side, as `SideBySide` leaves them and
+    gin's `all`. Some texts name it set2vec; it is not `Set2Set`, whose LSTM asks the nodes themselves.
+    """
+
+    def __init__(self, d: int, hidden: int):
+        super().__init__()
+        self.cell, self.d = nn.LSTMCell(2 * d, hidden), d
+
+    def forward(self, x: Float[Tensor, "N Td"], segments: Segments) -> Float[Tensor, "G hidden"]:
+        h = c = x.new_zeros(segments.n, self.cell.hidden_size)  # [G, hidden]
+        for both in zip(segment.sum(x, segments).split(self.d, 1), segment.max(x, segments).split(self.d, 1), strict=True):
+            h, c = self.cell(torch.cat(both, -1), (h, c))  # [G, 2 d] -> [G, hidden]
+        return h

@@ -1,16 +1,27 @@
 """Views: Graph -> Graph functions that change what a neighbour is, or say where a node stands. Their gradients reach the positions."""
 
-from heliograph.views.encodings import Concatenate, Degree, LaplacianEigenvectors, RandomWalks, Rings, ShortestPaths, SpectralSplines
+from heliograph.views.encodings import (
+    Concatenate,
+    ConcatenateEdges,
+    Degree,
+    LaplacianEigenvectors,
+    RandomWalks,
+    Rings,
+    ShortestPaths,
+    SpectralSplines,
+)
 from heliograph.views.labels import DistanceBins, VirtualEdges
 from heliograph.views.line import line_graph
 from heliograph.views.loops import SelfLoops
 from heliograph.views.master import MasterNode, without_master
 from heliograph.views.pairs import CompleteGraph, RadiusGraph, with_distances
 from heliograph.views.sets import node_sets
+from heliograph.views.triangles import SharedTriangles, triangles
 
 __all__ = [
     "CompleteGraph",
     "Concatenate",
+    "ConcatenateEdges",
     "Degree",
     "DistanceBins",
     "LaplacianEigenvectors",
@@ -19,11 +30,13 @@ __all__ = [
     "RandomWalks",
     "Rings",
     "SelfLoops",
+    "SharedTriangles",
     "ShortestPaths",
     "SpectralSplines",
     "VirtualEdges",
     "line_graph",
     "node_sets",
+    "triangles",
     "with_distances",
     "without_master",
 ]

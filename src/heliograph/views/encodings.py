@@ -33,6 +33,19 @@ class Concatenate(nn.Module):
 
 
 @final
+class ConcatenateEdges(nn.Module):
+    """e_ij = [e_ij, features named] of the edge, so that an architecture that uses `edge_attr` sees them."""
+
+    def __init__(self, *names: str):
+        super().__init__()
+        self.names = names
+
+    def forward(self, graph: Graph) -> Graph:
+        features = [dense(graph.edges[name]) for name in ("edge_attr", *self.names)]
+        return graph.with_edges(edge_attr=torch.cat(features, -1))  # [E, sum of widths]
+
+
+@final
 class Degree(nn.Module):
     """`degree` [N, limit + 1], one-hot: the edges that come in; `limit` stands for more, too."""
 

@@ -1,8 +1,9 @@
 """The architectures: one paper, one file; the folder is the list.
 
 A file has `build(inputs, out, ...) -> MPNN` and two constants: `FEATURIZER`, the preset of atom and bond features that it is
-used with, and `GEOMETRY`, "none" | "optional" | "required". `--arch gin` is `zoo/gin.py`; `--arch path/to/mine.py` works the same, and
-`--arch mine.toml` puts parts together (`heliograph.compose`).
+used with, and `GEOMETRY`, "none" | "optional" | "required"; where it knows more aggregations than `heliograph.segment`, `AGGREGATES` has
+them by name. `--arch gin` is `zoo/gin.py`; `--arch path/to/mine.py` works the same, and `--arch mine.toml` puts parts together
+(`heliograph.compose`).
 """
 
 from __future__ import annotations
@@ -52,12 +53,10 @@ def load(arch: str | Mapping[str, Any]) -> ModuleType:
 
 
 def build(arch: str | Mapping[str, Any], inputs: Inputs, out: int, args: Mapping[str, Any] | None = None, level: str = "graph") -> MPNN:
-    """The network of an architecture. `args` are those of its `build`, an aggregation by its name in `heliograph.segment`.
+    """The network of an architecture. `args` are those of its `build`, an aggregation by its name (in `heliograph.segment`).
 
     `level` says what has a target: each "graph", each "node" or each "edge"; the readout is the only difference.
     """
-    from heliograph import segment
-
     module, args = load(arch), dict(args or {})
     parameters = inspect.signature(module.build).parameters
     for name in args:
@@ -66,7 +65,7 @@ def build(arch: str | Mapping[str, Any], inputs: Inputs, out: int, args: Mapping
     if module.GEOMETRY == "required" and not inputs.geometry:
         raise UsageError(f"{_name(arch)} needs atoms in space; use --geometry embed for conformers from SMILES, or a file with coordinates")
     if "aggregate" in args and isinstance(args["aggregate"], str):
-        args["aggregate"] = getattr(segment, _aggregation(args["aggregate"]))
+        args["aggregate"] = _aggregation(arch, module, args["aggregate"])
     network: MPNN = module.build(inputs, out, **args)
     return network if level == "graph" else _at(level, network, inputs, out)
 
@@ -118,8 +117,10 @@ def _name(arch: str | Mapping[str, Any]) -> str:
     return arch if isinstance(arch, str) else "the composition"
 
 
-def _aggregation(name: str) -> str:
-    known = ("sum", "mean", "max", "min", "std", "prod")
+def _aggregation(arch: str | Mapping[str, Any], module: ModuleType, name: str) -> Any:
+    from heliograph import segment
+
+    known = {name: getattr(segment, name) for name in ("sum", "mean", "max", "min", "std", "prod")} | getattr(module, "AGGREGATES", {})
     if name not in known:
-        raise UsageError(f"aggregate={name!r} is no aggregation: {suggest(name, known)}")
-    return name
+        raise UsageError(f"aggregate={name!r} is no aggregation of {_name(arch)}: {suggest(name, known)}")
+    return known[name]

@@ -17,6 +17,7 @@ Expressivity: at most 1-WL (on graphs with node and edge labels), and less befor
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heliograph import kernels, segment
-from heliograph.blocks import GRU, AdditiveAttention, Attend, Heads, Transform, on_rows
+from heliograph.blocks import GRU, AdditiveAttention, Attend, Embed, Heads, Transform
 from heliograph.edge import Edge
 from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
@@ -32,17 +33,6 @@ from heliograph.model import MPNN, Inputs
 
 FEATURIZER, GEOMETRY = "table10_1", "none"
 SLOPE = 0.01
-
-
-class Embed(nn.Module):
-    """leaky_relu(W x_i)."""
-
-    def __init__(self, d_node: int, d: int):
-        super().__init__()
-        self.W = nn.Linear(d_node, d)
-
-    def forward(self, graph: Graph) -> Graph:
-        return graph.with_nodes(h=on_rows(lambda x: F.leaky_relu(self.W(x), SLOPE), graph.nodes["x"]))  # [N, d]
 
 
 class FirstMessage(nn.Module):
@@ -95,4 +85,4 @@ def build(inputs: Inputs, out: int, d: int = 200, depth: int = 2, steps: int = 2
     layers: list[nn.Module] = [Layer(FirstMessage(d, inputs.edges, dropout), Update(d, dropout))]
     for _ in range(depth - 1):
         layers += [Transform(d, 1), Layer(Attend(d, 1, SLOPE, dropout), Update(d, dropout))]
-    return MPNN(Embed(inputs.nodes, d), layers, Readout(d, out, steps, dropout))
+    return MPNN(Embed(inputs.nodes, d, partial(F.leaky_relu, negative_slope=SLOPE)), layers, Readout(d, out, steps, dropout))

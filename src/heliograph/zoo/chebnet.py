@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.blocks import Head, Pool, on_rows
+from heliograph.blocks import Embed, Head, Pool
 from heliograph.edge import Edge
 from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
@@ -28,29 +28,18 @@ from heliograph.segment import Aggregate
 FEATURIZER, GEOMETRY = "table10_1", "none"
 
 
-class Embed(nn.Module):
-    """h_i = relu(W x_i), and norm_i = 1 / sqrt(d_i), zero for a node alone."""
-
-    def __init__(self, d_node: int, d: int):
-        super().__init__()
-        self.W = nn.Linear(d_node, d)
-
-    def forward(self, graph: Graph) -> Graph:
-        h = on_rows(lambda x: self.W(x).relu(), graph.nodes["x"])  # [N, d]
-        degree = graph.topology.incoming.count.to(h.dtype)[:, None]  # [N, 1]
-        return graph.with_nodes(h=h, norm=degree.clamp(min=1).rsqrt() * (degree > 0))
-
-
 class Begin(nn.Module):
-    """t^0 = h and the sum's first term, W_0 t^0 + b."""
+    """t^0 = h, the sum's first term, W_0 t^0 + b, and norm_i = 1 / sqrt(d_i), zero for a node alone."""
 
     def __init__(self, d: int):
         super().__init__()
         self.W = nn.Linear(d, d)
 
     def forward(self, graph: Graph) -> Graph:
-        h = dense(graph.nodes["h"])
-        return graph.with_nodes(t=h, before=torch.zeros_like(h), sum=self.W(h))
+        h = dense(graph.nodes["h"])  # [N, d]
+        degree = graph.topology.incoming.count.to(h.dtype)[:, None]  # [N, 1]
+        norm = degree.clamp(min=1).rsqrt() * (degree > 0)
+        return graph.with_nodes(t=h, before=torch.zeros_like(h), sum=self.W(h), norm=norm)
 
 
 class Message(nn.Module):
@@ -91,4 +80,4 @@ def build(
     for _ in range(depth):
         steps = [Layer(Message(), Step(d, 1.0 if k == 1 else 2.0)) for k in range(1, K)]  # t^{-1} counts as zero
         layers += [Begin(d), *steps, End(dropout)]
-    return MPNN(Embed(inputs.nodes, d), layers, Pool(Head(d, out, dropout=dropout), aggregate))
+    return MPNN(Embed(inputs.nodes, d, torch.relu), layers, Pool(Head(d, out, dropout=dropout), aggregate))

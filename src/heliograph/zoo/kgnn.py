@@ -14,16 +14,13 @@ k = 3 with three steps does that, too.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from heliograph import segment
-from heliograph.blocks import Embed, Head, Pool
-from heliograph.edge import Edge
+from heliograph.blocks import Combine, Embed, Head, Neighbour, Pool
 from heliograph.errors import UsageError
-from heliograph.graph import Features, Graph, Segments, dense
+from heliograph.graph import Graph, Segments, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
@@ -32,31 +29,13 @@ from heliograph.views import node_sets
 FEATURIZER, GEOMETRY = "table10_1", "none"
 
 
-class Message(nn.Module):
-    """h_j."""
-
-    def forward(self, e: Edge) -> dict[str, Any]:
-        return {"m": e.j["h"]}
-
-
-class Update(nn.Module):
-    """relu(W_1 h_i + W_2 m_i)."""
-
-    def __init__(self, d: int):
-        super().__init__()
-        self.W1, self.W2 = nn.Linear(d, d), nn.Linear(d, d, bias=False)
-
-    def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {"h": (self.W1(dense(nodes["h"])) + self.W2(messages["m"])).relu()}  # [N, d]
-
-
 class OnSets(nn.Module):
     """The same steps on the graph of k-sets, then each node's mean over the sets that it is in."""
 
     def __init__(self, d: int, d_edge: int, k: int, depth: int):
         super().__init__()
         self.W = nn.Linear(k * (k - 1) // 2 + 1 + d_edge + d, d)
-        self.layers, self.k = nn.Sequential(*[Layer(Message(), Update(d)) for _ in range(depth)]), k
+        self.layers, self.k = nn.Sequential(*[Layer(Neighbour(), Combine(d)) for _ in range(depth)]), k
 
     def forward(self, graph: Graph) -> Graph:
         sets, h = node_sets(graph, self.k), dense(graph.nodes["h"])
@@ -73,5 +52,5 @@ def build(
     """`depth` steps of width `d` on the nodes, then `set_depth` on the sets of `k` nodes."""
     if k not in (2, 3):
         raise UsageError(f"kgnn has k = 2 or 3, not {k}: beyond, the number of edges is not the type of a set, and sets are too many")
-    layers = [*(Layer(Message(), Update(d)) for _ in range(depth)), OnSets(d, inputs.edges, k, set_depth)]
+    layers = [*(Layer(Neighbour(), Combine(d)) for _ in range(depth)), OnSets(d, inputs.edges, k, set_depth)]
     return MPNN(Embed(inputs.nodes, d), layers, Pool(Head(2 * d, out), aggregate))
