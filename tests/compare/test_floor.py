@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from heliograph import zoo
-from heliograph.compare.floor import Classes, Floor, floors, graph_classes, structure_classes
+from heliograph.compare.floor import Classes, Floor, floors, graph_classes, rounds_seen, structure_classes
 from heliograph.graph import Graph, batch, dense
 from heliograph.model import Inputs
 from heliograph.predictor.task import Task
@@ -262,11 +262,35 @@ def test_gin_of_so_many_layers_cannot_beat_the_floor_of_so_many_rounds(depth: in
     assert found[depth] * (1 - 1e-9) <= least < found[depth - 1]  # which the next one below does go under
 
 
+SEEN = [
+    ("gin", {"depth": 1}, 1), ("gin", {"depth": 3}, 3), ("dmpnn", {"depth": 3}, 3), ("gilmer", {"steps": 2}, 2), ("sage", {"depth": 2}, 2),
+    ("gatedgcn", {"depth": 3}, 3), ("ggnn", {"steps": 4}, 4), ("gcn", {"depth": 2}, 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arch", "args", "rounds"), SEEN, ids=[f"{a}-{next(iter(b.values()))}" for a, b, _ in SEEN])
+def test_rounds_that_an_architecture_sees(arch: str, args: dict[str, int], rounds: int) -> None:
+    """Chains with an oxygen or a branch at another place each: every round tells some more of them apart."""
+    chains = ["C" * k + "O" + "C" * (15 - k) for k in range(1, 8)] + ["C" * k + "C(C)" + "C" * (15 - k) for k in range(1, 8)]
+    graph = whole(store(chains, replace(PLAIN, atoms=("element",))))
+    classes = graph_classes(graph)
+    torch.manual_seed(0)
+    assert rounds_seen(zoo.build(arch, inputs(graph), 1, args), graph, classes) == rounds
+
+
+def test_rounds_seen_of_networks_that_see_more_or_nothing() -> None:
+    graph, _ = cubic_graphs()
+    classes = graph_classes(graph)
+    torch.manual_seed(0)
+    assert rounds_seen(zoo.build("gps", inputs(graph), 1), graph, classes) is None
+    assert rounds_seen(zoo.build("gin", inputs(graph), 1), graph, classes) == 0
+
+
 def test_the_sender_s_degree_is_one_round_more() -> None:
     """2- and 3-methylpentane have the same degrees: one round leaves them alike, as does a layer of gin; gcn's sees degrees next door."""
     graph = whole(store(["CC(C)CCC", "CCC(C)CC"], replace(PLAIN, atoms=("element",))))
-    assert graph_classes(graph).apart(0, 1) == 2
-    for arch, apart in (("gin", False), ("gcn", True)):
+    classes = graph_classes(graph)
+    assert classes.apart(0, 1) == 2
+    for arch, seen in (("gin", 0), ("gcn", 2)):
         torch.manual_seed(0)
-        first, second = zoo.build(arch, inputs(graph), 1, {"d": 16, "depth": 1}).double().eval()(graph)["y"]
-        assert (not torch.allclose(first, second, rtol=0, atol=1e-9)) is apart
+        assert rounds_seen(zoo.build(arch, inputs(graph), 1, {"depth": 1}), graph, classes) == seen

@@ -16,16 +16,19 @@ nothing here, and the oracle knows the labels. For molecules yet to come it is o
 
 What is not bounded: networks that read positions, structural encodings, or a feature that is not among `nodes` and `edges`. Steps
 that weigh a message by its sender's degree (gcn and its kin) see one round further than they have steps; some architectures take
-several rounds in one layer (chebnet, appnp, sgc). The last floor, of settled colours, holds for all of these.
+several rounds in one layer (chebnet, appnp, sgc). The last floor, of settled colours, holds for all of these; `rounds_seen` asks a network.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+import torch
+from torch import nn
 
 from heliograph.graph import Graph
 from heliograph.predictor.task import Task
@@ -85,6 +88,24 @@ def graph_classes(graph: Graph, rounds: int | None = None, nodes: Sequence[str] 
 def structure_classes(smiles: Sequence[str]) -> Classes:
     """Rows of equal canonical SMILES: their floor is below every function of the structure, with or without 1-WL's limit."""
     return Classes(np.unique(np.asarray(smiles, dtype=str), return_inverse=True)[1].reshape(1, -1), settled=True)
+
+
+def rounds_seen(net: nn.Module, graph: Graph, classes: Classes) -> int | None:
+    """Which floor is a network's: the least number of rounds whose classes all have one answer each; None: it sees more than colours.
+
+    `graph`: the rows of `classes`, with all that `net` reads. Weights as they are, so ask before training, or of a trained network what it
+    makes of this table. Answers are compared in float64, to 1e-9 of the largest.
+    """
+    with torch.no_grad():
+        y = copy.deepcopy(net).double().eval()(graph)["y"].cpu().numpy()  # [G, out]
+    same = 1e-9 * np.abs(y).max(0)
+    for rounds, number in enumerate(classes.number):
+        order = np.argsort(number, kind="stable")
+        first = np.flatnonzero(np.diff(number[order], prepend=-1))
+        within = np.maximum.reduceat(y[order], first) - np.minimum.reduceat(y[order], first)  # [classes, out]
+        if (within <= same).all():
+            return rounds
+    return None
 
 
 def floors(classes: Classes, task: Task, y: np.ndarray, rows: np.ndarray | None = None) -> list[Floor]:
