@@ -4,8 +4,9 @@
 
 Needs moleculenet/ and qm9/ in $HELIOGRAPH_DATA or ../shared/data; says so where they are absent. A line each for a set with one list
 of features: "five" (atomic number, degree, charge, hydrogens, aromatic; no bond features), "five_hybridization" (that instead of the
-degree), and the presets "table10_1" and "chemprop_v2". Floors are of the whole table, and of the test rows of the split random_0 where there is one. QM9 is taken by its SMILES
-(112,350 molecules: nearly all with fluorine and the 3,054 uncharacterized ones are absent), with the HOMO-LUMO gap. Nothing is random.
+degree), and the presets "table10_1" and "chemprop_v2". Floors are of the whole table, and of the test rows of the split random_0 where
+there is one. QM9 is taken by its SMILES (112,350 molecules: nearly all with fluorine and the 3,054 uncharacterized ones are absent),
+with the HOMO-LUMO gap. Nothing is random.
 """
 
 from __future__ import annotations
