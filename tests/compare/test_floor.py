@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import mean, median
 
 import networkx
@@ -155,6 +157,15 @@ def test_against_a_refinement_of_single_graphs(oracle: object) -> None:
         assert errors(found[rounds]) == pytest.approx(by_hand(keys, y), **EXACT)
         assert found[rounds].classes == len(set(keys)) < len(graphs)
     assert errors(found[3])[0] < errors(found[0])[0]
+
+
+def test_molecules_against_the_naive_refinement() -> None:
+    with open(Path(__file__).parents[2] / "examples" / "molecules.csv") as file:
+        rows = list(csv.DictReader(file))[:150]
+    graph, y = whole(store([row["smiles"] for row in rows], replace(PLAIN, atoms=("element",)))), np.array([float(r["gap"]) for r in rows])
+    single = graph.unbatch()
+    for rounds, floor in enumerate(floors(graph_classes(graph, rounds=3), ONE, y[:, None])):
+        assert errors(floor) == pytest.approx(by_hand([naive(g, rounds) for g in single], y), **EXACT)
 
 
 def test_awkward_graphs_and_none_at_all() -> None:

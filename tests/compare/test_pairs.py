@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from heliograph.chem.stereo import without_stereo
 from heliograph.compare.floor import Classes, floors, graph_classes
 from heliograph.compare.pairs import explain, pairs
 from heliograph.compare.replicates import replicates
@@ -90,10 +89,6 @@ def test_causes_with_chirality_with_positions_and_with_few_rounds() -> None:
         classes = graph_classes(both)
         (pair,) = explain(pairs(classes, 2, "regression", np.array([0.0, 1.0])), classes, ["CCCCO", "CCCCO"], both)
         assert pair.cause.startswith(f"the same structure {said};")
-
-
-def test_without_stereo_keeps_isotopes() -> None:
-    assert without_stereo(["C[C@H](N)O", "F/C=C/F", "[13CH3][C@H](N)O"]) == ["CC(N)O", "FC=CF", "[13CH3]C(N)O"]
 
 
 def test_replicates_by_hand() -> None:

@@ -16,7 +16,8 @@ nothing here, and the oracle knows the labels. For molecules yet to come it is o
 
 What is not bounded: networks that read positions, structural encodings, or a feature that is not among `nodes` and `edges`. Steps
 that weigh a message by its sender's degree (gcn and its kin) see one round further than they have steps; some architectures make
-more rounds than they have layers (chebnet, appnp, sgc). The last floor, of settled colours, holds for all of these; `rounds_seen` asks a network.
+more rounds than they have layers (chebnet, appnp, sgc). The last floor, of settled colours, holds for all of these; `rounds_seen` asks a
+network.
 """
 
 from __future__ import annotations
