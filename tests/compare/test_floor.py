@@ -116,6 +116,14 @@ def test_targets_with_gaps_and_rows_of_a_fold() -> None:
     assert all_rows.classes >= floor.classes and all_rows.metrics["mean"]["rmse"] > floor.metrics["mean"]["rmse"]
 
 
+def test_each_round_has_its_own_floor() -> None:
+    """As many classes as the round before need not be the same ones."""
+    y = np.array([1.0, 1, 2, 5])
+    found = floors(Classes(np.array([[0, 0, 1, 1], [3, 3, 2, 2], [0, 1, 0, 1]]), True), ONE, y[:, None])
+    assert [floor.rounds for floor in found] == [0, 1, 2]
+    assert [errors(floor) for floor in found] == [pytest.approx(by_hand(k, y), **EXACT) for k in ("aabb", "aabb", "abab")]
+
+
 # ---- independence -------------------------------------------------------------------------------------------------
 
 

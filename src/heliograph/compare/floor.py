@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -116,11 +116,17 @@ def floors(classes: Classes, task: Task, y: np.ndarray, rows: np.ndarray | None 
     brier and log_loss; multiclass accuracy, roc_auc and log_loss.
     """
     rows = np.arange(len(y)) if rows is None else np.asarray(rows)
-    return [_floor(rounds, number[rows], task, y[rows]) for rounds, number in enumerate(classes.number)]
+    found: list[Floor] = []
+    before: np.ndarray = np.empty(0, dtype=np.int64)
+    for rounds, number in enumerate(classes.number):
+        number = np.unique(number[rows], return_inverse=True)[1]
+        same = found and len(np.unique(before * len(number) + number)) == found[-1].classes == number.max(initial=-1) + 1
+        found.append(replace(found[-1], rounds=rounds) if same else _floor(rounds, number, task, y[rows]))
+        before = number
+    return found
 
 
 def _floor(rounds: int, number: np.ndarray, task: Task, y: np.ndarray) -> Floor:
-    number = np.unique(number, return_inverse=True)[1]
     size = np.bincount(number)
     means = np.stack([_means(number, column) for column in y.T], 1)  # [n, tasks]
     shares = _shares(number, task, y) if task.kind == "multiclass" else None
