@@ -12,7 +12,8 @@ numbers depend on the graphs up to isomorphism, not on how nodes or edges are nu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import torch
 from jaxtyping import Int
@@ -30,19 +31,31 @@ def colours(
     in message passing; `outgoing` shows it those that leave, too (which changes nothing where each edge has its reverse with the
     same label). A round takes a few sorts of N + E numbers; a path of N nodes needs N / 2 rounds to settle.
     """
+    steps = refinements(graph, nodes, edges, outgoing)
+    colour = next(steps)
+    for finer in islice(steps, rounds):
+        colour = finer
+    return colour
+
+
+def refinements(
+    graph: Graph, nodes: Sequence[str] = ("x",), edges: Sequence[str] = ("edge_attr",), outgoing: bool = False
+) -> Iterator[Int[Tensor, " N"]]:
+    """`colours` after 0, 1, 2, ... rounds; the last is the one that no further round splits."""
     t = graph.topology
     colour, label = _start(graph, nodes, edges)
     sides = [(t.senders, label, t.incoming)]
     if outgoing:
         sides.append((t.receivers[t.transposed], label[t.transposed], Segments(t.senders[t.transposed], t.N)))
-    while rounds is None or rounds > 0:
+    yield colour
+    while True:
         finer = colour
         for end, of_edge, segments in sides:
             finer = together(finer, multisets(together(colour[end], of_edge), segments))
         if _number(finer) == _number(colour):
-            break
-        colour, rounds = finer, None if rounds is None else rounds - 1
-    return colour
+            return
+        colour = finer
+        yield colour
 
 
 def pair_colours(
