@@ -1,0 +1,1 @@
+"""Which architecture for these molecules, how sure, at what cost."""
