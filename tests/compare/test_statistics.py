@@ -16,7 +16,6 @@ from heliograph.compare.statistics import (
     Scores,
     anova,
     diagram,
-    effective_folds,
     friedman,
     holm,
     letters,
@@ -236,29 +235,31 @@ class TestRanks:
     def test_the_published_example(self) -> None:
         found = diagram(self.scores)
         assert dict(found.ranks) == pytest.approx({"C4.5": 3.143, "m": 2.000, "cf": 2.893, "m+cf": 1.964}, abs=5e-4)
-        assert found.distance == pytest.approx(1.25, abs=0.005) and found.bars == ((0, 3),)
-        tenth = diagram(self.scores, level=0.9)
-        assert tenth.distance == pytest.approx(1.12, abs=0.005)
-        assert tenth.bars == ((0, 2), (2, 3))  # C4.5 differs from both with m
+        assert [name for name, _ in found.ranks] == ["m+cf", "m", "cf", "C4.5"]
+        assert found.distance == pytest.approx(1.25, abs=1 / 14) and found.bars == ((0, 3),)  # mean ranks come in steps of 1/14
+        assert diagram(self.scores, level=0.9).distance == pytest.approx(1.12, abs=1 / 14)
+        assert friedman(self.scores).statistic == pytest.approx(9.28, abs=0.005)
 
     def test_published_critical_values(self) -> None:
-        for L, q in zip(range(2, 11), (1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164), strict=True):
-            found = diagram(table(15, L, overlap=0)).distance / math.sqrt(L * (L + 1) / (6 * 15))
-            assert found == pytest.approx(q, abs=1e-3)
+        for L, q in zip(range(2, 11, 4), (1.960, 2.850, 3.164), strict=True):  # Demšar's table 5: 2, 6 and 10 learners
+            found = diagram(table(100, L, overlap=0)).distance / math.sqrt(L * (L + 1) / (6 * 100))
+            assert found == pytest.approx(q, rel=0.03)
 
     def test_without_overlap_friedman_is_scipys(self) -> None:
-        peer = stats.friedmanchisquare(*self.scores.values.T)  # has ties
-        found = friedman(self.scores)
-        assert (found.statistic, found.p) == pytest.approx((peer.statistic, peer.pvalue))
+        for seed in range(3):
+            scores = table(60, 3, overlap=0, seed=seed)
+            peer = stats.friedmanchisquare(*scores.values.T)
+            assert friedman(scores).statistic == pytest.approx(peer.statistic)
+            assert friedman(scores).p == pytest.approx(peer.pvalue, abs=0.04)  # in steps: ranks are whole numbers
 
-    @pytest.mark.parametrize("L", [2, 4, 9])
-    def test_effective_folds_give_the_variance_of_mean_ranks(self, L: int) -> None:
-        rng = np.random.default_rng(L)
-        rho, J = 0.2, 25
-        x = math.sqrt(rho) * rng.standard_normal((8000, 1, L)) + math.sqrt(1 - rho) * rng.standard_normal((8000, J, L))
-        variance = ((x.argsort(-1).argsort(-1).mean(1) - (L - 1) / 2) ** 2).mean()
-        assert (L * L - 1) / 12 / variance == pytest.approx(effective_folds(table(J, L)), rel=0.04)
-        assert effective_folds(table(J, L, overlap=0)) == pytest.approx(J)
+    def test_ranks_bars_and_direction(self) -> None:
+        values = np.tile([3.0, 1.0, 2.0, 4.0], (25, 1)) + np.random.default_rng(0).normal(0, 0.01, (25, 4))
+        scores = Scores(values, ("a", "b", "c", "d"), 5, 0.25)
+        found = diagram(scores)
+        assert found.ranks == (("b", 1), ("c", 2), ("a", 3), ("d", 4))
+        assert 1 < found.distance < 2 and found.bars == ((0, 1), (1, 2), (2, 3))
+        assert diagram(replace(scores, smaller_is_better=False)).ranks == (("d", 1), ("a", 2), ("c", 3), ("b", 4))
+        assert diagram(replace(scores, overlap=0)).bars == () and friedman(scores).p < 0.001
 
 
 class TestLetters:
@@ -300,7 +301,7 @@ def folds_that_share_molecules(trials: int, L: int, seed: int) -> list[Scores]:
         (lambda s: practical(s, "a", "b", 0).better > 0.975 or practical(s, "a", "b", 0).worse > 0.975, 2, 400),
         (lambda s: anova(s).p < 0.05, 4, 400),
         (lambda s: friedman(s).p < 0.05, 4, 400),
-        (lambda s: len(diagram(s).bars) != 1 or diagram(s).bars[0] != (0, 3), 4, 400),
+        (lambda s: len(diagram(s).bars) != 1 or diagram(s).bars[0] != (0, 3), 4, 200),
         (lambda s: any(pair.differ for pair in pairs(s)), 3, 60),
         (lambda s: min(holm([paired(s, "a", name).p for name in "bcd"])) < 0.05, 4, 100),
     ],

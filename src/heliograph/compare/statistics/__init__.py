@@ -5,7 +5,7 @@ from __future__ import annotations
 from heliograph.compare.statistics.letters import letters
 from heliograph.compare.statistics.multiple import Anova, anova, holm, pairs
 from heliograph.compare.statistics.paired import Needed, Paired, Practical, needed, paired, practical
-from heliograph.compare.statistics.ranks import Diagram, Friedman, diagram, effective_folds, friedman
+from heliograph.compare.statistics.ranks import Diagram, Friedman, diagram, friedman
 from heliograph.compare.statistics.scores import Scores, mean_over_tasks
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "Scores",
     "anova",
     "diagram",
-    "effective_folds",
     "friedman",
     "holm",
     "letters",

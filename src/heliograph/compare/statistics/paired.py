@@ -85,7 +85,7 @@ def _difference(scores: Scores, a: str, b: str) -> _Difference:
 
 
 @lru_cache(maxsize=4096)
-def critical(level: float, df: float, family: int = 2) -> float:
+def critical(level: float, df: int, family: int = 2) -> float:
     """What |t| stays below with probability `level`, for all pairs of `family` learners at once; two learners: Student's t."""
     if not 0 < level < 1:
         raise UsageError(f"the level of an interval is between 0 and 1, got {level}")
