@@ -1,1 +1,1 @@
-"""Which architecture for these molecules: statistics that hold, and what the data alone say before any training."""
+"""Which architecture for these molecules, how sure, at what cost, and what the data alone say before any training."""
