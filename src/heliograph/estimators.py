@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +22,12 @@ from heliograph.data.record import Geometry, MolBlock, Structure
 from heliograph.data.splits import random_split
 from heliograph.data.store import Store
 from heliograph.errors import DataError, StructureError, UsageError
-from heliograph.predictor import Answers, Predictor, ensemble
-from heliograph.predictor import modelfile as files
+from heliograph.predictor import Answers, ensemble
 from heliograph.predictor.task import Task
 from heliograph.train import members
 from heliograph.train.assemble import assemble
 from heliograph.train.config import DataConfig, FitConfig, ModelConfig
 from heliograph.train.data import featurizer_for
-from heliograph.train.job import Job
 from heliograph.train.progress import silent
 from heliograph.train.targets import Labels
 
@@ -73,7 +70,7 @@ class _MoleculeEstimator(BaseEstimator):
             module, store, labels, weights, self._parts(labels.y), self._model(), self._settings(), about={"data": "scikit-learn"}
         )
         counters, trained = members.train(job, silent())
-        self.predictors_ = [_predictor(job, member) for member in trained]
+        self.predictors_ = [members.predictor(job, member) for member in trained]
         self.history_ = counters.history
         self.notes_ = [*notes, *decided]
         self.n_outputs_ = y.shape[1]
@@ -206,14 +203,6 @@ class MoleculeClassifier(ClassifierMixin, _MoleculeEstimator):
             shown = str(structures[bad[0]])[:60]
             raise DataError(f"{len(bad)} of {len(p)} structures can't be used, the first at {bad[0]} ({shown}): predict_proba has NaN")
         return np.asarray(self.classes_[p.argmax(1)])
-
-
-def _predictor(job: Job, member: members.Trained) -> Predictor:
-    from heliograph.model import Inputs
-
-    model = zoo.build(job.arch, Inputs(**job.document.inputs), job.task.out, job.document.arch_args)
-    files.fill(model, member.tensors, "memory")
-    return Predictor(model, replace(member.document))
 
 
 def _one_column(X: Iterable[Any]) -> list[Any]:

@@ -14,6 +14,7 @@ from heliograph.errors import HeliographError
 
 VERBS = {
     "train": "Train on a table of molecules: a model, its errors, a report",
+    "compare": "Compare architectures on a table: the same folds, statistics that hold, a verdict",
     "predict": "Predict for a table of any length, every row kept",
     "models": "List the architectures, or show one",
     "data": "List the data sets, show one, or fetch a public one",

@@ -13,9 +13,12 @@ import torch
 from torch import Tensor
 from torch.multiprocessing import ProcessRaisedException
 
+from heliograph import zoo
 from heliograph.allocator import keep_freed_memory
 from heliograph.errors import DataError, HeliographError, UsageError
-from heliograph.predictor.modelfile import Document, tensors_of, write
+from heliograph.model import Inputs
+from heliograph.predictor import Predictor
+from heliograph.predictor.modelfile import Document, fill, tensors_of, write
 from heliograph.train import log, state
 from heliograph.train.config import FitConfig
 from heliograph.train.job import Job
@@ -35,6 +38,13 @@ class Trained:
 
     document: Document
     tensors: dict[str, Tensor]
+
+
+def predictor(job: Job, member: Trained) -> Predictor:
+    """A finished member as a predictor."""
+    model = zoo.build(job.arch, Inputs(**job.document.inputs), job.task.out, job.document.arch_args)
+    fill(model, member.tensors, "memory")
+    return Predictor(model, member.document)
 
 
 def train(job: Job, progress: Progress, about: Mapping[str, Any] | None = None) -> tuple[Counters, list[Trained]]:

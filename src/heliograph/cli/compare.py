@@ -1,0 +1,89 @@
+"""`heliograph compare`: options -> CompareConfig -> `heliograph.compare.run` -> a verdict and a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+
+from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
+from heliograph.cli.options import Values, build, expand_lists, named, options_of, read_toml, with_data, with_options
+from heliograph.compare.config import CompareConfig, CompareOptions
+from heliograph.errors import UsageError
+from heliograph.train.config import DataConfig, FitConfig
+
+GROUPS: dict[str, type[BaseModel]] = {"data": DataConfig, "compare": CompareOptions, "fit": FitConfig}
+PANELS = {"data": "Data", "compare": "Comparison", "fit": "Training"}
+TOP = ("output_dir",)
+FLAGS = ("--resume", "--overwrite", "--verbose", "-v", "--quiet", "-q", "--help", "-h")
+NOT_HERE = ("devices", "baselines")
+
+OPTIONS = [
+    *options_of(CompareConfig, "Run"),
+    *(option for name, group in GROUPS.items() for option in options_of(group, PANELS[name], leave_out=NOT_HERE)),
+]
+
+app = new_app()
+
+
+def arguments(args: Sequence[str]) -> list[str]:
+    """Let options with several values be written as people know them; see `expand_lists`."""
+    return expand_lists(args, OPTIONS, FLAGS, ("-i", "--data-path", "--config", "--resume", "-h", "--help"))
+
+
+@app.command()
+@with_options(OPTIONS)
+def compare(
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help="table of molecules, or the name of a shipped set")] = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="options as a TOML file", rich_help_panel="Run")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on with the comparison in --output-dir; new architectures are added", rich_help_panel="Run")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the comparison in --output-dir", rich_help_panel="Run")] = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+    **given: Any,
+) -> None:
+    """Compare architectures on a table of molecules: the same folds for all, baselines, statistics that hold, a verdict."""
+    folder: list[Path] = []
+
+    def interrupted() -> str:
+        return f"Interrupted. Go on with: heliograph compare --resume -o {folder[0]}" if folder else "Interrupted before anything was done."
+
+    with guarded(verbose, interrupted):
+        asked = configure(data, config, resume, given)
+        folder.append(asked.output_dir)
+        with Bar(quiet) as bar:
+            from heliograph import compare as comparing
+
+            result = comparing.run(asked, resume=resume, overwrite=overwrite, progress=bar)
+        if not quiet:
+            from heliograph.cli.comparison import show_comparison
+
+            show_comparison(result, asked.output_dir)
+
+
+def configure(data: str | None, config: Path | None, resume: bool, given: Values) -> CompareConfig:
+    """The configuration out of a saved one (to resume), a TOML file and options; the later win."""
+    given = with_data(given, data)
+    values: Values = {}
+    origin: dict[str, str] = {}
+    if resume:
+        saved = Path(given.get("output_dir", "comparison")) / "config.json"
+        if saved.is_file():
+            old = CompareConfig.model_validate_json(saved.read_text(encoding="utf-8"))
+            values |= {k: v for group in GROUPS for k, v in getattr(old, group).model_dump().items()}
+            values["output_dir"] = given.get("output_dir", "comparison")
+    if config is not None:
+        found = read_toml(config, GROUPS, TOP)
+        values |= found
+        origin |= dict.fromkeys(found, str(config))
+    values |= given
+    origin |= named(given)
+    if "data_path" not in values:
+        raise UsageError("no data: give a table of molecules, as in heliograph compare DATA, or --resume -o FOLDER")
+    nested: dict[str, Any] = {g: {k: values.pop(k) for k in list(values) if k in model.model_fields} for g, model in GROUPS.items()}
+    return build(CompareConfig, nested | values, origin)

@@ -1,0 +1,67 @@
+"""What a comparison is asked to do; the command line's options and the keys of a TOML file are these fields and no others."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
+
+from heliograph.train.config import DataConfig, FitConfig
+
+DEFAULT = ("gcn", "gin", "gatv2", "dmpnn")
+
+
+class CompareOptions(BaseModel):
+    """Which architectures, on which folds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    archs: tuple[str, ...] = Field(default=DEFAULT, description="architectures: files of the zoo, path/to/mine.py or mine.toml")
+    cv: str = Field(default="5x5", description="repeats x folds of the cross-validation")
+    split: Literal["random", "scaffold"] = Field(
+        default="random", description="how folds are cut; scaffold keeps those of a scaffold together"
+    )
+    parameters: PositiveInt | None = Field(
+        default=None, description="about as many parameters for each architecture, by its width d (default: its own)"
+    )
+    rope: float | None = Field(
+        default=None, ge=0, description="differences of the main metric up to this one do not matter in practice (default: 5% of the best)"
+    )
+    jobs: PositiveInt = Field(default=1, description="trainings side by side, each in a process of its own")
+
+    @field_validator("cv")
+    @classmethod
+    def _repeats_by_folds(cls, value: str) -> str:
+        found = re.fullmatch(r"\s*(\d+)\s*[xX]\s*(\d+)\s*", value)
+        if not found or int(found[1]) < 1 or int(found[2]) < 2:
+            raise ValueError("must be repeats x folds, at least 1x2, like 5x5")
+        return f"{int(found[1])}x{int(found[2])}"
+
+    @field_validator("archs")
+    @classmethod
+    def _some_and_each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = [name for text in value for name in text.split(",") if name]
+        if not names:
+            raise ValueError("must name at least one architecture")
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def repeats(self) -> int:
+        return int(self.cv.split("x")[0])
+
+    @property
+    def folds(self) -> int:
+        return int(self.cv.split("x")[1])
+
+
+class CompareConfig(BaseModel):
+    """All of it. `fit.budget` is the time for all trainings together, in equal shares."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: DataConfig
+    compare: CompareOptions = CompareOptions()
+    fit: FitConfig = FitConfig()
+    output_dir: Path = Field(default=Path("comparison"), description="folder for the comparison; an existing one needs resume or overwrite")

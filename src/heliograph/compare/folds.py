@@ -1,0 +1,82 @@
+"""Repeated k-fold cross-validation: the same folds for every learner."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from heliograph.errors import DataError
+
+VALIDATION = 0.1  # share of all rows, taken off what trains, for choosing the best epoch
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Rows of one training, ascending. `train` and `val` are what a learner sees, `test` what it is scored on."""
+
+    repeat: int
+    fold: int
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+
+    @property
+    def name(self) -> str:
+        return f"{self.repeat + 1}.{self.fold + 1}"
+
+
+def folds(n: int, repeats: int, k: int, seed: int, groups: Sequence[str] | None = None) -> list[Fold]:
+    """`repeats` times `k` folds of `n` rows; rows of one of `groups` stay together, in the parts for validation too.
+
+    Groups fill the smallest fold in an order drawn anew for each repeat, large ones first. Raises DataError where a part gets no row.
+    """
+    lots = _lots(n, groups)
+    if len(lots) < k + 1:
+        what = "scaffolds" if groups is not None else "usable rows"
+        raise DataError(f"{k} folds of {len(lots)} {what}: a fold would be empty or leave none to validate. Give more rows or fewer folds.")
+    found = []
+    for repeat in range(repeats):
+        rng = np.random.default_rng([seed, repeat])
+        pieces = _deal([lots[j] for j in rng.permutation(len(lots))], k, grouped=groups is not None)
+        for fold, test in enumerate(pieces):
+            rest = np.setdiff1d(np.arange(n), test)
+            val = _validation(rest, max(1, round(VALIDATION * n)), rng, groups)
+            found.append(Fold(repeat, fold, np.setdiff1d(rest, val), val, test))
+            if not len(found[-1].train):
+                raise DataError(f"fold {found[-1].name} leaves no row to train on: too few scaffolds. Use a random split.")
+    return found
+
+
+def _lots(n: int, groups: Sequence[str] | None) -> list[np.ndarray]:
+    if groups is None:
+        return [np.array([row]) for row in range(n)]
+    members: dict[str, list[int]] = defaultdict(list)
+    for row, name in enumerate(groups):
+        members[name].append(row)
+    return [np.array(rows) for rows in members.values()]
+
+
+def _deal(lots: list[np.ndarray], k: int, grouped: bool) -> list[np.ndarray]:
+    if not grouped:
+        return [np.sort(part) for part in np.array_split(np.concatenate(lots), k)]
+    pieces: list[list[int]] = [[] for _ in range(k)]
+    for lot in sorted(lots, key=len, reverse=True):  # stable: equal ones stay in the order that was drawn
+        min(pieces, key=len).extend(lot.tolist())
+    return [np.array(sorted(piece), dtype=np.int64) for piece in pieces]
+
+
+def _validation(rest: np.ndarray, wanted: int, rng: np.random.Generator, groups: Sequence[str] | None) -> np.ndarray:
+    order = rng.permutation(rest)
+    if groups is None:
+        return np.sort(order[:wanted])
+    chosen: list[int] = []
+    members: dict[str, list[int]] = defaultdict(list)
+    for row in order:
+        members[groups[row]].append(int(row))
+    for rows in members.values():
+        if len(chosen) + len(rows) <= wanted or not chosen:
+            chosen += rows
+    return np.array(sorted(chosen), dtype=np.int64)

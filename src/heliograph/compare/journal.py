@@ -1,0 +1,66 @@
+"""The journal of a comparison: one JSON line for each thing that was settled or finished, appended as it comes.
+
+A killed comparison leaves at most one broken line at the end, which is dropped; what stands in whole lines is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from heliograph.errors import DataError
+
+FILE = "journal.jsonl"
+
+
+class Journal:
+    """`about` says what is compared; a journal of something else is refused (DataError)."""
+
+    def __init__(self, folder: Path, about: Mapping[str, Any]):
+        self.path = folder / FILE
+        lines = self._read()
+        if not lines:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._append({"about": dict(about)})
+        elif lines[0].get("about") != dict(about):
+            old = lines[0].get("about", {})
+            other = [f"{k} was {old.get(k)!r}, is {v!r}" for k, v in about.items() if old.get(k) != v]
+            raise DataError(
+                f"{self.path} is of another comparison: {'; '.join(other)}. Begin again with --overwrite, or in another folder."
+            )
+        self.epochs: dict[str, int] = {line["learner"]: line["epochs"] for line in lines if line.get("what") == "epochs"}
+        self.units: dict[tuple[str, str], dict[str, Any]] = {
+            (line["learner"], line["fold"]): line for line in lines if line.get("what") == "unit"
+        }
+
+    def settle(self, learner: str, epochs: int) -> None:
+        """What a budget of time came to for one learner."""
+        self.epochs[learner] = epochs
+        self._append({"what": "epochs", "learner": learner, "epochs": epochs})
+
+    def finish(self, unit: Mapping[str, Any]) -> None:
+        """One learner on one fold: "learner", "fold", "scores", "cost"."""
+        self.units[unit["learner"], unit["fold"]] = dict(unit)
+        self._append({"what": "unit"} | dict(unit))
+
+    def _read(self) -> list[dict[str, Any]]:
+        if not self.path.is_file():
+            return []
+        raw = self.path.read_bytes()
+        whole = raw[: raw.rfind(b"\n") + 1]
+        if len(whole) < len(raw):
+            with open(self.path, "r+b") as file:
+                file.truncate(len(whole))
+        try:
+            return [json.loads(line) for line in whole.decode().splitlines()]
+        except ValueError as error:
+            raise DataError(f"{self.path} is damaged ({error}). Begin again with --overwrite.") from None
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())

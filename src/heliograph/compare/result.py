@@ -1,0 +1,203 @@
+"""What a comparison leaves behind: scores of every learner on every fold, costs, and what the statistics say of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from heliograph.compare.journal import Journal
+from heliograph.compare.statistics import (
+    Anova,
+    Needed,
+    Paired,
+    Practical,
+    Scores,
+    anova,
+    letters,
+    mean_over_tasks,
+    needed,
+    pairs,
+    practical,
+)
+from heliograph.compare.units import Material
+from heliograph.errors import DataError
+from heliograph.files import atomic
+from heliograph.train.result import METRICS
+
+RESULTS, TABLE = "results.json", "scores.csv"
+ROPE = 0.05  # of the best score, where --rope is not given
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One column: an architecture or a baseline. Seconds are of all folds, rates medians over folds; None where there is no such thing."""
+
+    name: str
+    network: bool
+    parameters: int | None
+    epochs: int | None
+    seconds: float
+    train_molecules_per_second: float | None
+    predict_molecules_per_second: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class CompareResult:
+    """`scores` {metric: [J, L, T]}: fold, learner, target; NaN where a metric is not defined on a fold. The first metric decides."""
+
+    config: dict[str, Any]
+    kind: str
+    targets: tuple[str, ...]
+    units: tuple[str, ...]
+    molecules: int
+    folds: tuple[str, ...]
+    learners: tuple[Learner, ...]
+    scores: dict[str, np.ndarray]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def metric(self) -> str:
+        return next(iter(self.scores))
+
+    @property
+    def higher_is_better(self) -> bool:
+        return METRICS[self.metric].higher_is_better
+
+    @cached_property
+    def table(self) -> Scores:
+        """The main metric, all learners but the mean, which would only widen the family of tests."""
+        kept = [k for k, learner in enumerate(self.learners) if learner.name != "mean"]
+        return self._table(kept)
+
+    def _table(self, kept: list[int]) -> Scores:
+        values = self.scores[self.metric]
+        scale = None
+        names = [learner.name for learner in self.learners]
+        if len(self.targets) > 1 and METRICS[self.metric].unit_power and "mean" in names:
+            scale = np.nanmean(values[:, names.index("mean")], axis=0)  # errors of several units become shares of the mean's error
+        k = int(self.config["compare"]["cv"].split("x")[1])
+        main = mean_over_tasks(values[:, kept], scale)
+        return Scores(main, tuple(names[j] for j in kept), k, 1 / (k - 1), not self.higher_is_better)
+
+    @cached_property
+    def pairs(self) -> tuple[Paired, ...]:
+        """All pairs, the best learner's first; intervals and p hold together (Tukey, corrected for shared molecules)."""
+        return pairs(self.table)
+
+    @cached_property
+    def anova(self) -> Anova:
+        return anova(self.table)
+
+    @cached_property
+    def ranking(self) -> tuple[str, ...]:
+        return tuple(self.table.best_first())
+
+    @cached_property
+    def letters(self) -> dict[str, str]:
+        """Learners that share a letter can't be told apart."""
+        return letters(self.ranking, [(p.a, p.b) for p in self.pairs if p.p < 0.05])
+
+    @property
+    def rope(self) -> float:
+        asked = self.config["compare"]["rope"]
+        return float(asked) if asked is not None else ROPE * abs(self.mean(self.ranking[0]))
+
+    def mean(self, name: str) -> float:
+        return float(self.table.of(name).mean())
+
+    def pair(self, a: str, b: str) -> Paired:
+        """a less b, whichever way it stands in `pairs`."""
+        for p in self.pairs:
+            if (p.a, p.b) == (a, b):
+                return p
+            if (p.a, p.b) == (b, a):
+                return Paired(a, b, -p.difference, -p.high, -p.low, p.p, p.spread, -p.effect, -p.effect_high, -p.effect_low)
+        raise DataError(f"{a} and {b} were not compared")
+
+    def practical(self, a: str, b: str) -> Practical:
+        return practical(self.table, a, b, self.rope)
+
+    def needed(self, a: str, b: str) -> Needed:
+        return needed(self.table, a, b, family=len(self.ranking))
+
+    def learner(self, name: str) -> Learner:
+        return next(learner for learner in self.learners if learner.name == name)
+
+    def save(self, folder: Path) -> None:
+        """`results.json` and `scores.csv` (a row for each fold and learner)."""
+        document = {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__ and k not in ("scores", "learners")}
+        document["learners"] = [asdict(learner) for learner in self.learners]
+        document["scores"] = {name: _with_nulls(v) for name, v in self.scores.items()}
+        with atomic(folder / RESULTS) as temporary:
+            temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        with atomic(folder / TABLE) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["fold", "learner", "target", *self.scores])
+            for j, fold in enumerate(self.folds):
+                for k, learner in enumerate(self.learners):
+                    for t, target in enumerate(self.targets):
+                        cells = [float(v[j, k, t]) for v in self.scores.values()]
+                        writer.writerow([fold, learner.name, target, *("" if math.isnan(c) else repr(c) for c in cells)])
+
+    @classmethod
+    def load(cls, folder: Path) -> CompareResult:
+        """Read it back. Raises DataError where there is none."""
+        path = folder / RESULTS
+        try:
+            document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            document = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
+            document["scores"] = {name: np.array(v, dtype=np.float64) for name, v in document["scores"].items()}
+            document["learners"] = tuple(Learner(**learner) for learner in document["learners"])
+            return cls(**document)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"no finished comparison in {folder} ({error})") from None
+
+
+def collect(m: Material, journal: Journal) -> CompareResult:
+    """The result of a journal that is complete."""
+    names = (*m.data, *m.baselines)
+    found = [[journal.units[name, fold.name] for name in names] for fold in m.folds]
+    targets = m.task.targets
+    scores = {
+        metric: np.array([[[_number(unit["scores"][t][metric]) for t in targets] for unit in row] for row in found]) for metric in m.metrics
+    }
+    learners = tuple(_learner(name, name in m.data, [row[k]["cost"] for row in found]) for k, name in enumerate(names))
+    return CompareResult(
+        config=m.config.model_dump(mode="json"),
+        kind=m.task.kind,
+        targets=targets,
+        units=m.task.units,
+        molecules=len(m.rows),
+        folds=tuple(fold.name for fold in m.folds),
+        learners=learners,
+        scores=scores,
+        notes=tuple(m.notes),
+    )
+
+
+def _learner(name: str, network: bool, costs: list[Mapping[str, Any]]) -> Learner:
+    def median(key: str) -> float | None:
+        values = [c[key] for c in costs if c.get(key) is not None]
+        return float(np.median(values)) if values else None
+
+    return Learner(name, network, costs[0]["parameters"], costs[0]["epochs"], float(sum(c["seconds"] for c in costs)),
+                   median("train_molecules_per_second"), median("predict_molecules_per_second"))  # fmt: skip
+
+
+def _with_nulls(values: np.ndarray) -> list[Any]:
+    """Nested lists; what is no number is null."""
+    plain = values.astype(object)
+    plain[~np.isfinite(values)] = None
+    return list(plain.tolist())
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

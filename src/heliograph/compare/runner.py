@@ -1,0 +1,160 @@
+"""A whole comparison: every learner on every fold, in an order that can be stopped and gone on with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from heliograph import zoo
+from heliograph.compare import units
+from heliograph.compare.config import CompareConfig
+from heliograph.compare.journal import FILE, Journal
+from heliograph.compare.result import RESULTS, TABLE, CompareResult, collect
+from heliograph.compare.units import Material
+from heliograph.errors import UsageError
+from heliograph.files import atomic
+from heliograph.predictor.predictor import source_sum
+from heliograph.train import budget
+from heliograph.train.progress import Lines, Progress
+
+CONFIG = "config.json"
+_OURS = (FILE, CONFIG, RESULTS, TABLE, "answers", "report.html")
+FREE = {"archs", "jobs"}  # what may change when a comparison goes on: more architectures, other processes
+
+
+def run(config: CompareConfig, *, resume: bool = False, overwrite: bool = False, progress: Progress | None = None) -> CompareResult:
+    """Compare as `config` says into `config.output_dir`; the result is saved there too.
+
+    `resume` goes on with the comparison in that folder and adds the architectures that are new; `overwrite` replaces it.
+    Raises UsageError (settings that don't go together, a comparison in the folder), DataError (nothing usable in the table).
+    """
+    progress, began = progress or Lines(), time.monotonic()
+    for arch in config.compare.archs:
+        zoo.load(arch)  # before anything is read or written
+    config = _settled(config, resume, overwrite)
+    m = units.prepare(config, progress)
+    for note in m.notes:
+        progress.say(note)
+    journal = Journal(config.output_dir, _about(m))
+    _save(config)
+    learners = (*m.data, *m.baselines)
+    progress.say(f"{len(m.data)} architectures and {len(m.baselines)} baselines on {len(m.folds)} folds of {len(m.rows):,} molecules.")
+    _spend(m, journal, progress, began)
+    left = [(learner, k) for k, fold in enumerate(m.folds) for learner in learners if (learner, fold.name) not in journal.units]
+    total = len(learners) * len(m.folds)
+    for done, unit in enumerate(_work(m, journal.epochs, left), total - len(left) + 1):
+        journal.finish(unit)
+        progress("compare", done, total, f"{unit['learner']}, fold {unit['fold']}")
+    result = collect(m, journal)
+    result.save(config.output_dir)
+    return result
+
+
+def _settled(config: CompareConfig, resume: bool, overwrite: bool) -> CompareConfig:
+    """The configuration to go on with. Raises UsageError where the folder holds another comparison, or none to resume."""
+    folder = config.output_dir
+    there = (folder / FILE).is_file()
+    if resume and overwrite:
+        raise UsageError("--resume and --overwrite exclude one another")
+    if resume and not there:
+        raise UsageError(f"--resume: there is no comparison in {folder} (no {FILE})")
+    if there and overwrite:
+        for name in _OURS:
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    elif there and not resume:
+        raise UsageError(
+            f"{folder} holds a comparison already: --resume goes on with it, --overwrite replaces it, or choose another --output-dir."
+        )
+    data = config.data.model_copy(update={"data_path": absolute_path(config.data.data_path)})
+    config = config.model_copy(update={"data": data, "output_dir": folder.resolve()})
+    if not resume:
+        return config
+    saved = CompareConfig.model_validate_json((folder / CONFIG).read_text(encoding="utf-8"))
+    changed = [f"--{name.replace('_', '-')} was {old!r}, is {new!r}" for name, old, new in _differences(saved, config) if name not in FREE]
+    if changed:
+        raise UsageError(
+            f"--resume goes on with a comparison as it was begun, but {', '.join(changed[:4])}. Leave the option out, or begin another."
+        )
+    archs = tuple(dict.fromkeys((*saved.compare.archs, *config.compare.archs)))
+    return config.model_copy(update={"compare": config.compare.model_copy(update={"archs": archs})})
+
+
+def absolute_path(path: Path) -> Path:
+    """A file's path from the root; the name of a shipped set as it is."""
+    return path.resolve() if path.exists() else path
+
+
+def _differences(saved: CompareConfig, asked: CompareConfig) -> Iterator[tuple[str, Any, Any]]:
+    for group in ("data", "compare", "fit"):
+        old, new = (getattr(c, group).model_dump() for c in (saved, asked))
+        yield from ((name, old[name], new[name]) for name in old if old[name] != new[name])
+
+
+def _about(m: Material) -> Mapping[str, Any]:
+    """What makes two comparisons one: the labels, the molecules, the folds, the sources of architectures of one's own."""
+    digest = hashlib.sha256(m.y.tobytes() + m.rows.tobytes())
+    for fold in m.folds:
+        for rows in (fold.train, fold.val, fold.test):
+            digest.update(rows.tobytes())
+    own = sorted((Path(a).name, source_sum(a)) for a in m.data if a.endswith((".py", ".toml")))
+    about: dict[str, Any] = {"molecules, labels and folds": digest.hexdigest()[:16]}
+    return about | ({"files of one's own": json.dumps(own)} if own else {})
+
+
+def _save(config: CompareConfig) -> None:
+    with atomic(config.output_dir / CONFIG) as temporary:
+        temporary.write_text(config.model_dump_json(indent=1), encoding="utf-8")
+
+
+def _spend(m: Material, journal: Journal, progress: Progress, began: float) -> None:
+    """Epochs of each architecture: as asked, or its share of the budget by a probe that runs alone."""
+    for arch in m.data:
+        if arch in journal.epochs:
+            continue
+        if m.config.fit.budget is None:
+            journal.settle(arch, m.config.fit.epochs)
+            continue
+        left = budget.seconds(m.config.fit.budget) - (time.monotonic() - began)
+        share = left * m.config.compare.jobs / (len(m.data) * len(m.folds))
+        epochs, text = units.epochs_for(m, arch, share)
+        progress.say(f"{arch}: {text}")
+        journal.settle(arch, epochs)
+
+
+def _work(m: Material, epochs: Mapping[str, int], left: list[tuple[str, int]]) -> Iterator[dict[str, Any]]:
+    """The units as they come, here or in processes of their own."""
+    jobs = min(m.config.compare.jobs, len(left))
+    if jobs <= 1:
+        for learner, k in left:
+            yield units.run(m, learner, m.folds[k], epochs.get(learner, 0))
+        return
+    text = m.config.model_dump_json()
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(threads,)) as pool:
+        futures = [pool.submit(_unit, text, learner, k, epochs.get(learner, 0)) for learner, k in left]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _begin(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _unit(text: str, learner: str, k: int, epochs: int) -> dict[str, Any]:
+    m = units.material(text)
+    return units.run(m, learner, m.folds[k], epochs)

@@ -1,0 +1,201 @@
+"""One learner on one fold: the unit of work of a comparison, run in this process or in another."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from heliograph import zoo
+from heliograph.compare.config import CompareConfig
+from heliograph.compare.folds import Fold, folds
+from heliograph.errors import DataError, UsageError
+from heliograph.files import atomic
+from heliograph.model import Inputs
+from heliograph.predictor import composition
+from heliograph.predictor.task import Task
+from heliograph.train import baselines, budget, members, metrics
+from heliograph.train.assemble import assemble
+from heliograph.train.config import FitConfig, ModelConfig, TrainConfig
+from heliograph.train.data import Dataset, load
+from heliograph.train.job import Job
+from heliograph.train.progress import Progress, silent
+from heliograph.train.targets import Labels
+
+MOST_STEPS = 200  # of the search for a width
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What all units share: the molecules that every learner can use, their labels `y` [n, T], and the folds of them.
+
+    `data`: the data set of each architecture, with its own features; `at` [n]: where in that the molecules stand.
+    """
+
+    config: CompareConfig
+    data: dict[str, Dataset]
+    at: dict[str, np.ndarray]
+    task: Task
+    y: np.ndarray
+    rows: np.ndarray
+    folds: list[Fold]
+    metrics: tuple[str, ...]
+    notes: list[str]
+
+    @property
+    def first(self) -> str:
+        return next(iter(self.data))
+
+    @property
+    def smiles(self) -> list[str]:
+        store = self.data[self.first].store
+        return [store.smiles[k] for k in self.at[self.first]]
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """Simple learners that this data allows."""
+        geometry = any(data.store.has_geometry for data in self.data.values())
+        names = ["mean"]
+        if any(self.smiles[:100]):
+            names += ["random forest", "gradient boosting"]
+        if geometry and self.task.kind == "regression":
+            names.append("kernel ridge")
+        return tuple(names)
+
+
+@lru_cache(maxsize=1)
+def material(text: str) -> Material:
+    """`prepare` for a configuration as JSON, once a process."""
+    return prepare(CompareConfig.model_validate_json(text), silent())
+
+
+def prepare(config: CompareConfig, progress: Progress) -> Material:
+    """Read and featurize for every architecture, keep the rows that all can use, cut the folds. Raises DataError, UsageError."""
+    data = {arch: load(_train_config(config, arch), zoo.load(arch), progress) for arch in config.compare.archs}
+    common = None
+    for one in data.values():
+        labelled = one.rows[np.isfinite(one.labels.y).any(1)]
+        common = labelled if common is None else np.intersect1d(common, labelled)
+    assert common is not None
+    notes = list(dict.fromkeys(note for one in data.values() for note in one.notes))
+    most = max(len(one.rows) for one in data.values())
+    if len(common) < most:
+        notes.append(f"{most - len(common):,} rows that some architecture can't use, or without a label, are left out for all.")
+    first = next(iter(data.values()))
+    at = {arch: np.searchsorted(one.rows, common) for arch, one in data.items()}
+    own = at[next(iter(data))]
+    groups = [first.store.scaffolds[k] for k in own] if config.compare.split == "scaffold" else None
+    cut = folds(len(common), config.compare.repeats, config.compare.folds, config.fit.seed, groups)
+    names = metrics.resolve(config.fit.metrics, first.labels.task.kind)
+    return Material(config, data, at, first.labels.task, first.labels.y[own], common, cut, names, notes)
+
+
+def _train_config(config: CompareConfig, arch: str) -> TrainConfig:
+    return TrainConfig(data=config.data, model=ModelConfig(arch=arch), fit=config.fit)
+
+
+def job(m: Material, arch: str, fold: Fold, fit: FitConfig) -> Job:
+    """The training of an architecture on a fold."""
+    one, at = m.data[arch], m.at[arch]
+    parts = {"train": at[fold.train], "val": at[fold.val], "test": at[fold.test]}
+    model = ModelConfig(arch=arch, arch_args=arguments(m, arch))
+    made, _ = assemble(zoo.load(arch), one.store, Labels(m.task, one.labels.y), one.weights, parts, model, fit, about={"fold": fold.name})
+    return made
+
+
+def arguments(m: Material, arch: str) -> dict[str, Any]:
+    """Of the architecture: its defaults, or the width `d` (a multiple of 8) that comes nearest to --parameters."""
+    wanted = m.config.compare.parameters
+    if wanted is None:
+        return {}
+    parameters = inspect.signature(zoo.load(arch).build).parameters
+    if "d" not in parameters:
+        raise UsageError(f"--parameters {wanted}: {arch} has no width d. Leave the option or the architecture out.")
+    featurizer = m.data[arch].store.featurizer
+    inputs = Inputs(featurizer.atom_width, featurizer.bond_width, m.data[arch].store.has_geometry)
+
+    def count(d: int) -> int:
+        with torch.random.fork_rng(devices=[]):
+            return sum(p.numel() for p in zoo.build(arch, inputs, m.task.out, {"d": d}).parameters())
+
+    widths = range(8, 8 * MOST_STEPS, 8)
+    low, high = 0, len(widths) - 1
+    while low < high:  # the count grows with d
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if count(widths[middle]) < wanted else (low, middle)
+    best = min((widths[k] for k in (low - 1, low) if k >= 0), key=lambda d: abs(count(d) - wanted))
+    return {"d": best}
+
+
+def epochs_for(m: Material, arch: str, seconds: float) -> tuple[int, str]:
+    """How many epochs one training of `seconds` has, by a probe that should run alone."""
+    return budget.epochs(job(m, arch, m.folds[0], _fit(m, m.folds[0], 1)), seconds, 1)
+
+
+def _fit(m: Material, fold: Fold, epochs: int) -> FitConfig:
+    seed = int(np.random.SeedSequence([m.config.fit.seed, fold.repeat, fold.fold]).generate_state(1)[0])
+    return m.config.fit.model_copy(update={"epochs": epochs, "budget": None, "seed": seed})
+
+
+def run(m: Material, learner: str, fold: Fold, epochs: int) -> dict[str, Any]:
+    """Train (or fit), answer for the test rows, score. The answers go to a file of their own, the rest is returned for the journal."""
+    if learner in m.data:
+        y, probabilities, cost = _network(m, learner, fold, epochs)
+    else:
+        y, probabilities, cost = _baseline(m, learner, fold)
+    scores = metrics.evaluate(m.task, m.metrics, m.y[fold.test], y, probabilities)
+    path = answers_path(m.config.output_dir, learner, fold)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {"y": y.astype(np.float64)} | ({} if probabilities is None else {"probabilities": probabilities.astype(np.float64)})
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    return {"learner": learner, "fold": fold.name, "scores": _plain(scores), "cost": cost}
+
+
+def answers_path(folder: Path, learner: str, fold: Fold) -> Path:
+    return folder / "answers" / f"{Path(learner).name.replace(' ', '-')}-{fold.name}.npz"
+
+
+def _plain(scores: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+    return {t: {k: float(v) if np.isfinite(v) else None for k, v in found.items()} for t, found in scores.items()}
+
+
+def _network(m: Material, arch: str, fold: Fold, epochs: int) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    made, began = job(m, arch, fold, _fit(m, fold, epochs)), time.perf_counter()
+    counters, trained = members.train(made, silent())
+    trained_in, began = time.perf_counter() - began, time.perf_counter()
+    predictor = members.predictor(made, trained[0])
+    answers = predictor.predict_store(made.store, 256, made.parts["test"])
+    predicted_in = time.perf_counter() - began
+    spent = sum(row.seconds for row in counters.history)
+    cost = {"parameters": sum(p.numel() for p in predictor.model.parameters()), "epochs": len(counters.history), "seconds": trained_in,
+            "train_molecules_per_second": len(counters.history) * len(fold.train) / spent if spent else None,
+            "predict_molecules_per_second": len(fold.test) / predicted_in}  # fmt: skip
+    return answers.y, answers.probabilities, cost
+
+
+def _baseline(m: Material, name: str, fold: Fold) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    solid = next((a for a, one in m.data.items() if one.store.has_geometry), m.first) if name == "kernel ridge" else m.first
+    store, at = m.data[solid].store, m.at[solid]
+    geometry = (
+        [(store.columns["z"][a:b], store.columns["pos"][a:b]) for a, b in pairwise(store.node_offsets)] if store.has_geometry else None
+    )
+    y = np.full((len(store), m.y.shape[1]), np.nan)
+    y[at] = m.y
+    parts = {"train": at[fold.train], "val": at[fold.val], "test": at[fold.test]}
+    given = baselines.Inputs(m.task, y, parts, store.smiles, geometry, composition(store), m.metrics, _fit(m, fold, 1).seed)
+    functions = {"mean": baselines.mean, "random forest": baselines.forest, "gradient boosting": baselines.boosting,
+                 "kernel ridge": baselines.kernel_ridge}  # fmt: skip
+    if name not in functions:
+        raise DataError(f"no such baseline: {name}")
+    began = time.perf_counter()
+    answer, probabilities = functions[name](given, [])["test"]
+    return answer, probabilities, {"parameters": None, "epochs": None, "seconds": time.perf_counter() - began}

@@ -1,0 +1,104 @@
+"""The answer in words: which learners can't be told apart from the best, the cheapest of them, and what it would take to know more."""
+
+from __future__ import annotations
+
+import math
+
+from heliograph.compare.result import CompareResult, Learner
+from heliograph.train.result import METRICS
+
+FAST = 1.5  # times cheaper is worth a sentence
+
+
+def verdict(result: CompareResult) -> list[str]:
+    """Sentences, the most important first."""
+    return [s for s in (_best(result), _cheapest(result), _baselines(result), _apart(result), _practical(result)) if s]
+
+
+def equals_of_best(result: CompareResult) -> list[str]:
+    """The best learner and those that can't be told apart from it, the best first."""
+    best = result.ranking[0]
+    return [name for name in result.ranking if name == best or not result.pair(best, name).differ]
+
+
+def chosen(result: CompareResult) -> str:
+    """What to train: the cheapest network that can't be told apart from the best network."""
+    networks = [name for name in result.ranking if result.learner(name).network]
+    best = networks[0]
+    equal = [name for name in networks if name == best or not result.pair(best, name).differ]
+    return min(equal, key=lambda name: result.learner(name).seconds)
+
+
+def score(result: CompareResult, value: float) -> str:
+    """A score with its unit."""
+    power = METRICS[result.metric].unit_power
+    unit = result.units[0] if result.units and power == 1 and len(result.targets) == 1 else ""
+    return f"{value:.3g}{f' {unit}' if unit else ''}"
+
+
+def _best(result: CompareResult) -> str:
+    label, best, equal = METRICS[result.metric].label, result.ranking[0], equals_of_best(result)
+    lead = f"{best} has the best {label}, {score(result, result.mean(best))}"
+    folds = f"over {len(result.folds)} folds of {result.molecules:,} molecules"
+    if len(equal) == 1:
+        return f"{lead}, and it differs from every other learner {folds} (95 %, all pairs together)."
+    return f"{lead}, but {_listed(equal[1:])} can't be told apart from it {folds} (95 %, all pairs together)."
+
+
+def _cheapest(result: CompareResult) -> str:
+    networks = [name for name in result.ranking if result.learner(name).network]
+    best, pick = networks[0], chosen(result)
+    if pick == best:
+        return f"Train {pick}." if len(networks) > 1 else ""
+    a, b = result.learner(pick), result.learner(best)
+    return f"Train {pick}: of the networks that can't be told apart it is the cheapest, {_cheaper(a, b)}."
+
+
+def _cheaper(a: Learner, b: Learner) -> str:
+    said = [f"{b.seconds / a.seconds:.2g} times faster to train than {b.name}"]
+    if a.parameters and b.parameters and b.parameters / a.parameters > FAST:
+        said.append(f"with {a.parameters:,} parameters instead of {b.parameters:,}")
+    return " ".join(said)
+
+
+def _baselines(result: CompareResult) -> str:
+    networks = [name for name in result.ranking if result.learner(name).network]
+    simple = [name for name in result.ranking if not result.learner(name).network]
+    if not simple:
+        return ""
+    p = result.pair(networks[0], simple[0])
+    better = (p.difference > 0) == result.higher_is_better
+    size = score(result, abs(p.difference))
+    if p.differ:
+        how = "is beaten" if better else "beats every network"
+        return f"The best baseline, {simple[0]}, {how}: by {size} ({score(result, abs(p.low))} to {score(result, abs(p.high))})."
+    return f"No network is shown to beat the best baseline, {simple[0]}: the difference to {networks[0]} is {size}, and may be nothing."
+
+
+def _apart(result: CompareResult) -> str:
+    equal = equals_of_best(result)
+    if len(equal) == 1:
+        return ""
+    a, b = equal[:2]
+    needed = result.needed(a, b)
+    gap = score(result, abs(result.pair(a, b).difference))
+    if needed.folds is not None:
+        have = len(result.folds)
+        return f"To tell {a} from {b} (they are {gap} apart), {needed.folds} folds instead of {have} would be needed, at even odds."
+    if math.isfinite(needed.molecules):
+        return (
+            f"No number of folds would tell {a} from {b} ({gap} apart) on these molecules; "
+            f"about {needed.molecules:.2g} times as many molecules would, at even odds."
+        )
+    return f"{a} and {b} have the same mean; nothing would tell them apart."
+
+
+def _practical(result: CompareResult) -> str:
+    a, b = result.ranking[:2]
+    p = result.practical(a, b)
+    size = score(result, result.rope)
+    return f"{a} is better than {b} by more than {size} with probability {p.better:.2f}; within {size} with {p.equivalent:.2f}."
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

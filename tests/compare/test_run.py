@@ -1,0 +1,198 @@
+"""Folds, the journal, and whole comparisons: stopped, gone on with, extended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from heliograph.compare import CompareConfig, CompareOptions, CompareResult, runner, units
+from heliograph.compare.folds import folds
+from heliograph.compare.journal import FILE, Journal
+from heliograph.compare.result import TABLE
+from heliograph.compare.verdict import chosen, equals_of_best, verdict
+from heliograph.errors import DataError, UsageError
+from heliograph.train.config import DataConfig, FitConfig
+from heliograph.train.progress import Lines, silent
+from tests.train.conftest import MOLECULES
+
+Config = Callable[..., CompareConfig]
+
+
+@pytest.fixture
+def config(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """60 molecules with two targets; a comparison of two networks on 2 x 2 folds with any field changed."""
+    monkeypatch.setenv("HELIOGRAPH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    lines = ["smiles,y,o,few"]
+    lines += [f"{s},{len(s) + 0.1 * (k % 7):.1f},{int('O' in s)},{k if k % 2 else ''}" for k, s in enumerate(MOLECULES)]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(lines) + "\n")
+
+    def make(**changes: Any) -> CompareConfig:
+        given = {"data_path": table, "target_columns": ("y",), "num_workers": 0, "archs": ("gcn", "sgc"), "cv": "2x2", "epochs": 2,
+                 "accelerator": "cpu"} | changes  # fmt: skip
+        groups = {"data": DataConfig, "compare": CompareOptions, "fit": FitConfig}
+        nested = {g: c(**{k: given.pop(k) for k in list(given) if k in c.model_fields}) for g, c in groups.items()}
+        return CompareConfig(**nested, **({"output_dir": tmp_path / "comparison"} | given))
+
+    return make
+
+
+@pytest.mark.parametrize("groups", [None, [f"s{k // 3}" for k in range(50)]], ids=["rows", "groups"])
+def test_folds_are_a_partition_in_each_repeat(groups: list[str] | None) -> None:
+    cut = folds(50, 3, 5, 7, groups)
+    assert [f.name for f in cut] == [f"{r}.{f}" for r in (1, 2, 3) for f in range(1, 6)]
+    for repeat in range(3):
+        own = [f for f in cut if f.repeat == repeat]
+        assert sorted(np.concatenate([f.test for f in own]).tolist()) == list(range(50))
+    for fold in cut:
+        assert sorted([*fold.train, *fold.val, *fold.test]) == list(range(50)) and 3 <= len(fold.val) <= 5
+        if groups is not None:
+            kinds = [{groups[row] for row in rows} for rows in (fold.train, fold.val, fold.test)]
+            assert not (kinds[0] & kinds[1] or kinds[0] & kinds[2] or kinds[1] & kinds[2])
+            assert len(fold.test) in (9, 10, 11, 12)
+    assert not np.array_equal(cut[0].test, cut[5].test)
+    again = folds(50, 3, 5, 7, groups)
+    assert all(np.array_equal(a.val, b.val) and np.array_equal(a.test, b.test) for a, b in zip(cut, again, strict=True))
+    assert not np.array_equal(folds(50, 1, 5, 8, groups)[0].test, cut[0].test)
+
+
+def test_folds_need_rows() -> None:
+    with pytest.raises(DataError, match="5 folds of 5 usable rows"):
+        folds(5, 1, 5, 0)
+    with pytest.raises(DataError, match="5 folds of 2 scaffolds"):
+        folds(40, 1, 5, 0, ["a", "b"] * 20)
+
+
+def test_a_journal_drops_a_broken_line_and_refuses_another_comparison(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, {"folds": "x"})
+    journal.settle("gcn", 7)
+    journal.finish({"learner": "gcn", "fold": "1.1", "scores": {}, "cost": {}})
+    with open(tmp_path / FILE, "a") as file:
+        file.write('{"what": "unit", "learner": "gcn", "fo')
+    again = Journal(tmp_path, {"folds": "x"})
+    assert again.epochs == {"gcn": 7} and list(again.units) == [("gcn", "1.1")]
+    again.finish({"learner": "gcn", "fold": "1.2", "scores": {}, "cost": {}})
+    assert list(Journal(tmp_path, {"folds": "x"}).units) == [("gcn", "1.1"), ("gcn", "1.2")]
+    with pytest.raises(DataError, match="of another comparison: folds was 'x', is 'y'"):
+        Journal(tmp_path, {"folds": "y"})
+    (tmp_path / FILE).write_text("nonsense\n")
+    with pytest.raises(DataError, match="is damaged"):
+        Journal(tmp_path, {"folds": "x"})
+
+
+class Kill(Exception):
+    """Stands for the kill."""
+
+
+def killed_after(n: int) -> Any:
+    left = [n]
+    original = units.run
+
+    def run(*args: Any) -> dict[str, Any]:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Kill
+        return original(*args)
+
+    return run
+
+
+def test_killed_three_times_and_extended(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends with the same tables as one left alone; another architecture retrains nothing."""
+    whole = runner.run(config(output_dir=tmp_path / "whole"), progress=silent())
+    assert whole.folds == ("1.1", "1.2", "2.1", "2.2") and [k.name for k in whole.learners] == [
+        "gcn", "sgc", "mean", "random forest", "gradient boosting"]  # fmt: skip
+    for k, n in enumerate((1, 5, 7)):
+        with monkeypatch.context() as m:
+            m.setattr(units, "run", killed_after(n))
+            with pytest.raises(Kill):
+                runner.run(config(), resume=k > 0, progress=silent())
+    runner.run(config(), resume=True, progress=silent())
+    assert (tmp_path / "comparison" / TABLE).read_bytes() == (tmp_path / "whole" / TABLE).read_bytes()
+
+    made: list[str] = []
+    original = units.run
+    monkeypatch.setattr(units, "run", lambda m, learner, fold, epochs: (made.append(learner), original(m, learner, fold, epochs))[1])
+    more = runner.run(config(archs=("gin",)), resume=True, progress=silent())
+    assert made == ["gin"] * 4
+    assert [k.name for k in more.learners[:3]] == ["gcn", "sgc", "gin"]
+    assert np.array_equal(more.scores["rmse"][:, :2], whole.scores["rmse"][:, :2])
+    loaded = CompareResult.load(tmp_path / "comparison")
+    assert np.array_equal(loaded.scores["rmse"], more.scores["rmse"]) and loaded.learners == more.learners and loaded.targets == ("y",)
+
+
+def test_folders_that_hold_something(config: Config, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no comparison in"):
+        runner.run(config(), resume=True, progress=silent())
+    Journal(tmp_path / "comparison", {})
+    (tmp_path / "comparison" / "mine.txt").write_text("keep")
+    with pytest.raises(UsageError, match="holds a comparison already"):
+        runner.run(config(), progress=silent())
+    runner.run(config(epochs=1), overwrite=True, progress=silent())
+    assert (tmp_path / "comparison" / "mine.txt").read_text() == "keep"
+    with pytest.raises(UsageError, match=r"--cv was '2x2', is '3x2'"):
+        runner.run(config(epochs=1, cv="3x2"), resume=True, progress=silent())
+
+
+def test_two_processes_give_what_one_gives(config: Config, tmp_path: Path) -> None:
+    one = runner.run(config(archs=("sgc",), cv="1x2"), progress=silent())
+    two = runner.run(config(archs=("sgc",), cv="1x2", jobs=2, output_dir=tmp_path / "two"), progress=silent())
+    assert np.allclose(one.scores["rmse"], two.scores["rmse"], rtol=1e-5)
+
+
+def test_classes_and_targets_with_gaps(config: Config, tmp_path: Path) -> None:
+    found = runner.run(config(archs=("sgc",), target_columns=("o",)), progress=silent())
+    assert found.kind == "binary" and found.metric == "roc_auc" and found.higher_is_better
+    assert all(0 <= found.mean(name) <= 1 for name in found.ranking)
+    two = runner.run(config(archs=("sgc",), target_columns=("y", "few"), output_dir=tmp_path / "two"), progress=silent())
+    assert two.scores["rmse"].shape == (4, 4, 2) and np.isfinite(two.table.values).all()
+    assert two.mean(two.ranking[0]) < 5  # in shares of the mean's error, not in units of "few"
+
+
+def test_budget_and_parameters(config: Config) -> None:
+    said: list[str] = []
+    found = runner.run(config(archs=("gcn", "gin"), cv="1x2", budget="4s", parameters=3000), progress=Lines(said.append))
+    assert sum("Budget: an epoch takes" in line for line in said) == 2
+    networks = [k for k in found.learners if k.network]
+    assert all(k.epochs and k.epochs >= 1 and k.parameters and 1000 < k.parameters < 9000 for k in networks)
+    lines = [json.loads(line) for line in (Path(found.config["output_dir"]) / FILE).read_text().splitlines()]
+    assert [line["learner"] for line in lines if line.get("what") == "epochs"] == ["gcn", "gin"]
+
+
+def result(values: dict[str, np.ndarray], seconds: dict[str, float], molecules: int = 1000) -> CompareResult:
+    from heliograph.compare.result import Learner
+
+    learners = tuple(Learner(n, n in seconds, 1000, 5, seconds.get(n, 1.0), None, None) for n in values)
+    folds = tuple(f"{r}.{f}" for r in range(1, 6) for f in range(1, 6))
+    return CompareResult({"compare": {"cv": "5x5", "rope": None}}, "regression", ("y",), ("eV",), molecules, folds, learners,
+                         {"rmse": np.stack(list(values.values()), 1)[..., None]})  # fmt: skip
+
+
+def test_the_verdict_says_what_the_numbers_say() -> None:
+    rng = np.random.default_rng(0)
+    base, noise = 1 + 0.05 * rng.standard_normal(25), lambda: 0.01 * rng.standard_normal(25)
+    values = {name: base + more + noise() for name, more in (("a", 0.0), ("b", 0.001), ("c", 0.3), ("mean", 1.0), ("forest", 0.2))}
+    found = result(values, {"a": 100.0, "b": 20.0, "c": 1.0})
+    assert equals_of_best(found) == list(found.ranking[:2]) and set(found.ranking[:2]) == {"a", "b"} and chosen(found) == "b"
+    text = " ".join(verdict(found))
+    assert "can't be told apart from it over 25 folds of 1,000 molecules" in text and "The best baseline, forest, is beaten: by 0." in text
+    assert ("Train b: of the networks that can't be told apart it is the cheapest, 5 times faster to train than a" in text) == (
+        found.ranking[0] == "a"
+    )
+    assert found.letters[found.ranking[0]] == found.letters[found.ranking[1]] != found.letters["c"]
+    clear = result({"a": base, "b": base + 0.3 + noise(), "forest": base - 0.5 + noise()}, {"a": 1.0, "b": 1.0})
+    text = " ".join(verdict(clear))
+    assert text.startswith("forest has the best RMSE, 0.") and "and it differs from every other learner" in text
+    assert "forest, beats every network" in text and "Train a." in text
+
+
+def test_options_are_checked() -> None:
+    for cv in ("5", "0x5", "5x1", "axb"):
+        with pytest.raises(ValueError, match="repeats x folds"):
+            CompareOptions(cv=cv)
+    assert CompareOptions(archs=("gcn,gin", "gcn")).archs == ("gcn", "gin") and CompareOptions(cv=" 2X10 ").folds == 10
