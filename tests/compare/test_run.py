@@ -124,6 +124,8 @@ def test_killed_three_times_and_extended(config: Config, tmp_path: Path, monkeyp
     assert np.array_equal(more.scores["rmse"][:, :2], whole.scores["rmse"][:, :2])
     loaded = CompareResult.load(tmp_path / "comparison")
     assert np.array_equal(loaded.scores["rmse"], more.scores["rmse"]) and loaded.learners == more.learners and loaded.targets == ("y",)
+    assert loaded.limits == more.limits and loaded.limits[0].archs == ("gcn", "sgc", "gin") and verdict(loaded) == verdict(more)
+    assert any(sentence.startswith("What 1-WL networks on table10_1 features can reach: RMSE no lower than") for sentence in verdict(more))
 
 
 def test_folders_that_hold_something(config: Config, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from heliograph.compare.journal import Journal
+from heliograph.compare.limits import Limit, Twin, limits
 from heliograph.compare.statistics import (
     Anova,
     Needed,
@@ -61,6 +62,7 @@ class CompareResult:
     folds: tuple[str, ...]
     learners: tuple[Learner, ...]
     scores: dict[str, np.ndarray]
+    limits: tuple[Limit, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -133,7 +135,8 @@ class CompareResult:
 
     def save(self, folder: Path) -> None:
         """`results.json` and `scores.csv` (a row for each fold and learner)."""
-        document = {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__ and k not in ("scores", "learners")}
+        document = {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__ and k not in ("scores", "learners", "limits")}
+        document["limits"] = [_finite(asdict(limit)) for limit in self.limits]
         document["learners"] = [asdict(learner) for learner in self.learners]
         document["scores"] = {name: _with_nulls(v) for name, v in self.scores.items()}
         with atomic(folder / RESULTS) as temporary:
@@ -156,6 +159,7 @@ class CompareResult:
             document = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
             document["scores"] = {name: np.array(v, dtype=np.float64) for name, v in document["scores"].items()}
             document["learners"] = tuple(Learner(**learner) for learner in document["learners"])
+            document["limits"] = tuple(_limit(limit) for limit in document["limits"])
             return cls(**document)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"no finished comparison in {folder} ({error})") from None
@@ -179,6 +183,7 @@ def collect(m: Material, journal: Journal) -> CompareResult:
         folds=tuple(fold.name for fold in m.folds),
         learners=learners,
         scores=scores,
+        limits=limits(m),
         notes=tuple(m.notes),
     )
 
@@ -190,6 +195,21 @@ def _learner(name: str, network: bool, costs: list[Mapping[str, Any]]) -> Learne
 
     return Learner(name, network, costs[0]["parameters"], costs[0]["epochs"], float(sum(c["seconds"] for c in costs)),
                    median("train_molecules_per_second"), median("predict_molecules_per_second"))  # fmt: skip
+
+
+def _limit(document: dict[str, Any]) -> Limit:
+    """From JSON's lists."""
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
+    for name in ("table", "folds"):
+        plain[name] = tuple(_number(v) for v in plain[name])
+    plain["depth"] = tuple((name, text) for name, text in plain["depth"])
+    twins: list[dict[str, Any]] = [{k: tuple(v) if isinstance(v, list) else v for k, v in twin.items()} for twin in plain["twins"]]
+    return Limit(**plain | {"twins": tuple(Twin(**twin) for twin in twins)})
+
+
+def _finite(document: dict[str, Any]) -> dict[str, Any]:
+    """Floors that are no number as null."""
+    return document | {name: [v if math.isfinite(v) else None for v in document[name]] for name in ("table", "folds")}
 
 
 def _with_nulls(values: np.ndarray) -> list[Any]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from heliograph.compare.limits import words
 from heliograph.compare.result import CompareResult, Learner
 from heliograph.train.result import METRICS
 
@@ -12,7 +15,7 @@ FAST = 1.5  # times cheaper is worth a sentence
 
 def verdict(result: CompareResult) -> list[str]:
     """Sentences, the most important first."""
-    return [s for s in (_best(result), _cheapest(result), _baselines(result), _apart(result), _practical(result)) if s]
+    return [s for s in (_best(result), _cheapest(result), _baselines(result), _apart(result), _practical(result), *_floors(result)) if s]
 
 
 def equals_of_best(result: CompareResult) -> list[str]:
@@ -98,6 +101,26 @@ def _practical(result: CompareResult) -> str:
     p = result.practical(a, b)
     size = score(result, result.rope)
     return f"{a} is better than {b} by more than {size} with probability {p.better:.2f}; within {size} with {p.equivalent:.2f}."
+
+
+def _floors(result: CompareResult) -> list[str]:
+    """Beside the best network that each bounds: those that "at most 1-WL" is said of."""
+    said = []
+    for limit in result.limits:
+        bounded = [name for name in result.ranking if name in limit.archs and _is_bounded(name)]
+        if bounded:
+            k = [learner.name for learner in result.learners].index(bounded[0])
+            reached = float(np.nanmean(result.scores[limit.metric][:, k])) if limit.metric in result.scores else None
+            said.append(words(limit, reached))
+    return said
+
+
+def _is_bounded(arch: str) -> bool:
+    """Whether its file says so."""
+    from heliograph import zoo
+
+    text = " ".join((zoo.load(arch).__doc__ or "").split()).split("Expressivity:")
+    return len(text) > 1 and ("at most 1-WL" in text[-1] or "equal to 1-WL" in text[-1])
 
 
 def _listed(names: list[str]) -> str:
