@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from heliograph import train
 from heliograph.compare import CompareConfig, CompareOptions, CompareResult, runner, units
 from heliograph.compare.folds import folds
 from heliograph.compare.journal import FILE, Journal
 from heliograph.compare.result import TABLE
+from heliograph.compare.training import training
 from heliograph.compare.verdict import chosen, equals_of_best, verdict
 from heliograph.errors import DataError, UsageError
 from heliograph.train.config import DataConfig, FitConfig
@@ -126,6 +128,17 @@ def test_killed_three_times_and_extended(config: Config, tmp_path: Path, monkeyp
     assert np.array_equal(loaded.scores["rmse"], more.scores["rmse"]) and loaded.learners == more.learners and loaded.targets == ("y",)
     assert loaded.limits == more.limits and loaded.limits[0].archs == ("gcn", "sgc", "gin") and verdict(loaded) == verdict(more)
     assert any(sentence.startswith("What 1-WL networks on table10_1 features can reach: RMSE no lower than") for sentence in verdict(more))
+
+
+def test_training_what_was_chosen(config: Config, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no comparison in this folder"):
+        training(tmp_path)
+    found = runner.run(config(archs=("gcn", "gin"), cv="1x2", parameters=3000, epochs=1), progress=silent())
+    asked = training(tmp_path / "comparison")
+    assert asked.model.arch == chosen(found) and asked.model.arch_args == found.learner(chosen(found)).arguments != {}
+    assert asked.fit.epochs == 1 and asked.data.data_path == tmp_path / "table.csv"
+    trained = train.run(asked.model_copy(update={"output_dir": tmp_path / "run"}), progress=silent())
+    assert {part: len(rows) for part, rows in trained.rows.items()} == {"train": 54, "val": 7, "test": 0}
 
 
 def test_folders_that_hold_something(config: Config, tmp_path: Path) -> None:

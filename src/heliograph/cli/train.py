@@ -31,7 +31,7 @@ app = new_app()
 
 def arguments(args: Sequence[str]) -> list[str]:
     """Let options with several values be written as people know them; see `expand_lists`."""
-    return expand_lists(args, OPTIONS, FLAGS, ("-i", "--data-path", "--config", "--resume", "-h", "--help"))
+    return expand_lists(args, OPTIONS, FLAGS, ("-i", "--data-path", "--config", "--resume", "--from", "-h", "--help"))
 
 
 @app.command(epilog=EPILOG)
@@ -39,6 +39,10 @@ def arguments(args: Sequence[str]) -> list[str]:
 def train(
     data: Annotated[str | None, typer.Argument(metavar="DATA", help="table of molecules, or the name of a shipped set")] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="options as a TOML file", rich_help_panel="Run")] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="train what a comparison chose, on all its molecules", rich_help_panel="Run"),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in --output-dir", rich_help_panel="Run")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the run in --output-dir", rich_help_panel="Run")] = False,
     verbose: Verbose = False,
@@ -54,7 +58,7 @@ def train(
         return f"Interrupted. Go on with: heliograph train --resume -o {folder[0]}"
 
     with guarded(verbose, interrupted):
-        asked = configure(data, config, resume, given)
+        asked = configure(data, config, resume, given, from_)
         folder.append(asked.output_dir)
         with Bar(quiet) as bar:
             from heliograph import train as training
@@ -68,13 +72,18 @@ def train(
             show_result(result, asked.output_dir, report)
 
 
-def configure(data: str | None, config: Path | None, resume: bool, given: Values) -> TrainConfig:
-    """One TrainConfig from positional DATA, options as text, a TOML file, and, when resuming, the run's own config.toml."""
+def configure(data: str | None, config: Path | None, resume: bool, given: Values, comparison: Path | None = None) -> TrainConfig:
+    """One TrainConfig from positional DATA, options as text, a TOML file, a comparison, and, when resuming, the run's own config.toml."""
     given = with_data(given, data)
     origin = named(given)
     if "arch_args" in given:
         given["arch_args"] = pairs(given["arch_args"])
     values: Values = {}
+    if comparison is not None:
+        from heliograph.compare.training import training
+
+        chosen = training(comparison)
+        values |= {k: v for group in GROUPS for k, v in dict(getattr(chosen, group)).items()}
     files = [config] if config else []
     if resume and not config:
         out = Path(given.get("output_dir", TrainConfig.model_fields["output_dir"].default))

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from heliograph.compare.statistics import (
     pairs,
     practical,
 )
-from heliograph.compare.units import Material
+from heliograph.compare.units import Material, arguments
 from heliograph.errors import DataError
 from heliograph.files import atomic
 from heliograph.train.result import METRICS
@@ -39,7 +39,10 @@ ROPE = 0.05  # of the best score, where --rope is not given
 
 @dataclass(frozen=True)
 class Learner:
-    """One column: an architecture or a baseline. Seconds are of all folds, rates medians over folds; None where there is no such thing."""
+    """One column: an architecture or a baseline. Seconds are of all folds, rates medians over folds; None where there is no such thing.
+
+    `arguments`: of the architecture, where they are not its defaults.
+    """
 
     name: str
     network: bool
@@ -48,6 +51,7 @@ class Learner:
     seconds: float
     train_molecules_per_second: float | None
     predict_molecules_per_second: float | None
+    arguments: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +177,7 @@ def collect(m: Material, journal: Journal) -> CompareResult:
     scores = {
         metric: np.array([[[_number(unit["scores"][t][metric]) for t in targets] for unit in row] for row in found]) for metric in m.metrics
     }
-    learners = tuple(_learner(name, name in m.data, [row[k]["cost"] for row in found]) for k, name in enumerate(names))
+    learners = tuple(_learner(m, name, [row[k]["cost"] for row in found]) for k, name in enumerate(names))
     return CompareResult(
         config=m.config.model_dump(mode="json"),
         kind=m.task.kind,
@@ -188,13 +192,22 @@ def collect(m: Material, journal: Journal) -> CompareResult:
     )
 
 
-def _learner(name: str, network: bool, costs: list[Mapping[str, Any]]) -> Learner:
+def _learner(m: Material, name: str, costs: list[Mapping[str, Any]]) -> Learner:
     def median(key: str) -> float | None:
         values = [c[key] for c in costs if c.get(key) is not None]
         return float(np.median(values)) if values else None
 
-    return Learner(name, network, costs[0]["parameters"], costs[0]["epochs"], float(sum(c["seconds"] for c in costs)),
-                   median("train_molecules_per_second"), median("predict_molecules_per_second"))  # fmt: skip
+    network = name in m.data
+    return Learner(
+        name=name,
+        network=network,
+        parameters=costs[0]["parameters"],
+        epochs=costs[0]["epochs"],
+        seconds=float(sum(c["seconds"] for c in costs)),
+        train_molecules_per_second=median("train_molecules_per_second"),
+        predict_molecules_per_second=median("predict_molecules_per_second"),
+        arguments=arguments(m, name) if network else {},
+    )
 
 
 def _limit(document: dict[str, Any]) -> Limit:

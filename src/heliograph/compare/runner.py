@@ -18,6 +18,7 @@ from heliograph.compare import units
 from heliograph.compare.config import CompareConfig
 from heliograph.compare.journal import FILE, Journal
 from heliograph.compare.result import RESULTS, TABLE, CompareResult, collect
+from heliograph.compare.training import CONFIG
 from heliograph.compare.units import Material
 from heliograph.errors import UsageError
 from heliograph.files import atomic
@@ -25,7 +26,6 @@ from heliograph.predictor.predictor import source_sum
 from heliograph.train import budget
 from heliograph.train.progress import Lines, Progress
 
-CONFIG = "config.json"
 _OURS = (FILE, CONFIG, RESULTS, TABLE, "answers", "report.html")
 FREE = {"archs", "jobs"}  # what may change when a comparison goes on: more architectures, other processes
 

@@ -1,0 +1,27 @@
+"""From a finished comparison to the training of what it chose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from heliograph.compare.config import CompareConfig
+from heliograph.compare.journal import FILE
+from heliograph.compare.result import CompareResult
+from heliograph.compare.verdict import chosen
+from heliograph.errors import DataError
+from heliograph.train.config import ModelConfig, SplitConfig, TrainConfig
+
+CONFIG = "config.json"
+EVERYTHING = (0.9, 0.1, 0.0)  # nothing is held back for a test, which the folds were; the best epoch needs a validation part
+
+
+def training(folder: Path) -> TrainConfig:
+    """The chosen architecture on all molecules, with the settings, the epochs and the width it had there. Raises DataError."""
+    if not (folder / CONFIG).is_file() or not (folder / FILE).is_file():
+        raise DataError(f"--from {folder}: there is no comparison in this folder. Make one with heliograph compare DATA -o {folder}.")
+    result = CompareResult.load(folder)
+    config = CompareConfig.model_validate_json((folder / CONFIG).read_text(encoding="utf-8"))
+    learner = result.learner(chosen(result))
+    fit = config.fit.model_copy(update={"epochs": learner.epochs, "budget": None})
+    model = ModelConfig(arch=learner.name, arch_args=dict(learner.arguments))
+    return TrainConfig(data=config.data, split=SplitConfig(split=config.compare.split, split_sizes=EVERYTHING), model=model, fit=fit)
