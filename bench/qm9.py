@@ -23,6 +23,7 @@ from heliograph.files import atomic
 from heliograph.train import DataConfig, FitConfig, ModelConfig, SplitConfig, TrainConfig, run
 
 TRAIN, VAL = 11_000, 1_000
+FIT = {"accelerator": "cpu", "baselines": False, "loss": "mae", "metrics": ("mae", "rmse"), "max_lr": 1e-3, "final_lr": 1e-5}
 
 
 def write_table(path: Path, target: str, test: int | None = None) -> Path:
@@ -54,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", default="schnet")
     parser.add_argument("--arch-args", type=json.loads, default={}, help="as JSON")
+    parser.add_argument("--fit", type=json.loads, default={}, help="settings of the training, as JSON: '{\"batch_size\": 20}'")
     parser.add_argument("--target", default="u0_atom")
     parser.add_argument("--budget", default="1h")
     parser.add_argument("--run", type=Path, default=None, help="run folder (default: run-qm9-ARCH-TARGET)")
@@ -69,9 +71,7 @@ def main() -> None:
             data=DataConfig(data_path=table, target_columns=(options.target,), units=("eV",), geometry="given"),
             split=SplitConfig(splits_column="split"),
             model=ModelConfig(arch=options.arch, arch_args=options.arch_args),
-            fit=FitConfig(
-                budget=options.budget, accelerator="cpu", baselines=False, loss="mae", metrics=("mae", "rmse"), max_lr=1e-3, final_lr=1e-5
-            ),
+            fit=FitConfig(**FIT | {"budget": options.budget} | options.fit),
             output_dir=folder,
         ),
         resume=options.resume,
@@ -80,6 +80,7 @@ def main() -> None:
         "set": "qm9 (119,015 molecules)",
         "arch": options.arch,
         "arch_args": options.arch_args,
+        "fit": options.fit,
         "target": options.target,
         **{part: len(result.rows[part]) for part in ("train", "val", "test")},
         "test_mae_meV": round(1000 * result.metrics["test"]["mean"]["mae"], 1),
