@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from heliograph import train
 from heliograph.compare import CompareConfig, CompareOptions, CompareResult, runner, units
+from heliograph.compare.curve import fit, shares, words
 from heliograph.compare.folds import folds
 from heliograph.compare.journal import FILE, Journal
 from heliograph.compare.result import TABLE
@@ -177,6 +179,34 @@ def test_budget_and_parameters(config: Config) -> None:
     assert all(k.epochs and k.epochs >= 1 and k.parameters and 1000 < k.parameters < 9000 for k in networks)
     lines = [json.loads(line) for line in (Path(found.config["output_dir"]) / FILE).read_text().splitlines()]
     assert [line["learner"] for line in lines if line.get("what") == "epochs"] == ["gcn", "gin"]
+
+
+def test_a_power_law_is_found_and_a_share_is_part_of_the_larger() -> None:
+    cut = folds(200, 2, 4, 0)
+    parts = shares(cut, 0)
+    assert [(f.fold, f.share) for f in parts[:4]] == [(0, 0.125), (0, 0.25), (0, 0.5), (1, 0.125)] and len(parts) == 12
+    for small, large in ((parts[0], parts[1]), (parts[1], parts[2]), (parts[2], cut[0])):
+        assert set(small.train) < set(large.train) and np.array_equal(small.test, large.test)
+    sizes = np.array([100, 200, 400, 800])
+    rng = np.random.default_rng(0)
+    errors = 3 * sizes[:, None] ** -0.3 * np.exp(0.01 * rng.standard_normal((4, 5)))
+    found = fit("gcn", sizes.tolist(), errors, 0.25)
+    assert found is not None and found.low < -0.3 < found.high and abs(found.slope + 0.3) < 0.01 and found.high - found.low < 0.05
+    assert "would lower gcn's RMSE by about 19 %" in words(found, "RMSE")
+    assert fit("gcn", [100, 200], np.zeros((2, 5)), 0.25) is None
+    exact = fit("gcn", [10, 20, 40], 5 * np.array([[10.0], [20.0], [40.0]]) ** -0.5, 0.5)
+    assert exact is not None and math.isclose(exact.slope, -0.5) and exact.high == math.inf
+
+
+def test_learning_curves_are_added_to_a_finished_comparison(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heliograph.compare.curve.LEAST", 6)
+    first = runner.run(config(archs=("sgc",), cv="1x2"), progress=silent())
+    found = runner.run(config(archs=("sgc",), cv="1x2", learning_curve=True), resume=True, progress=silent())
+    assert np.array_equal(first.scores["rmse"], found.scores["rmse"]) and not first.curves
+    assert [c.learner for c in found.curves] == ["sgc", "random forest", "gradient boosting"] and found.curves[0].sizes == (6, 12, 24)
+    assert found.curves[0].errors[-1] == tuple(found.scores["rmse"][:, 0, 0])
+    assert any("Twice as many training molecules would lower" in sentence for sentence in verdict(found))
+    assert CompareResult.load(Path(found.config["output_dir"])).curves == found.curves
 
 
 def result(values: dict[str, np.ndarray], seconds: dict[str, float], molecules: int = 1000) -> CompareResult:

@@ -29,6 +29,7 @@ class CompareOptions(BaseModel):
     rope: float | None = Field(
         default=None, ge=0, description="differences of the main metric up to this one do not matter in practice (default: 5% of the best)"
     )
+    learning_curve: bool = Field(default=False, description="also train on shares of the training molecules: what would more of them buy")
     jobs: PositiveInt = Field(default=1, description="trainings side by side, each in a process of its own")
 
     @field_validator("cv")

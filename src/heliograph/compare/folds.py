@@ -15,17 +15,21 @@ VALIDATION = 0.1  # share of all rows, taken off what trains, for choosing the b
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Rows of one training, ascending. `train` and `val` are what a learner sees, `test` what it is scored on."""
+    """Rows of one training, ascending. `train` and `val` are what a learner sees, `test` what it is scored on.
+
+    `share`: how much of the fold's training rows `train` has.
+    """
 
     repeat: int
     fold: int
     train: np.ndarray
     val: np.ndarray
     test: np.ndarray
+    share: float = 1.0
 
     @property
     def name(self) -> str:
-        return f"{self.repeat + 1}.{self.fold + 1}"
+        return f"{self.repeat + 1}.{self.fold + 1}" + (f" with {self.share:g}" if self.share < 1 else "")
 
 
 def folds(n: int, repeats: int, k: int, seed: int, groups: Sequence[str] | None = None) -> list[Fold]:

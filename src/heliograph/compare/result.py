@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from heliograph.compare.curve import Curve, fit
 from heliograph.compare.journal import Journal
 from heliograph.compare.limits import Limit, Twin, limits
+from heliograph.compare.signals import Signals
 from heliograph.compare.statistics import (
     Anova,
     Needed,
@@ -67,6 +69,8 @@ class CompareResult:
     learners: tuple[Learner, ...]
     scores: dict[str, np.ndarray]
     limits: tuple[Limit, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    signals: tuple[Signals, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -139,8 +143,11 @@ class CompareResult:
 
     def save(self, folder: Path) -> None:
         """`results.json` and `scores.csv` (a row for each fold and learner)."""
-        document = {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__ and k not in ("scores", "learners", "limits")}
+        own = ("scores", "learners", "limits", "curves", "signals")
+        document = {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__ and k not in own}
         document["limits"] = [_finite(asdict(limit)) for limit in self.limits]
+        document["curves"] = [asdict(curve) for curve in self.curves]
+        document["signals"] = [asdict(s) | {"energy": [v if math.isfinite(v) else None for v in s.energy]} for s in self.signals]
         document["learners"] = [asdict(learner) for learner in self.learners]
         document["scores"] = {name: _with_nulls(v) for name, v in self.scores.items()}
         with atomic(folder / RESULTS) as temporary:
@@ -164,6 +171,11 @@ class CompareResult:
             document["scores"] = {name: np.array(v, dtype=np.float64) for name, v in document["scores"].items()}
             document["learners"] = tuple(Learner(**learner) for learner in document["learners"])
             document["limits"] = tuple(_limit(limit) for limit in document["limits"])
+            document["curves"] = tuple(
+                Curve(**curve | {"sizes": tuple(curve["sizes"]), "errors": tuple(map(tuple, curve["errors"]))})
+                for curve in document["curves"]
+            )
+            document["signals"] = tuple(_signals(s) for s in document["signals"])
             return cls(**document)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"no finished comparison in {folder} ({error})") from None
@@ -188,8 +200,29 @@ def collect(m: Material, journal: Journal) -> CompareResult:
         learners=learners,
         scores=scores,
         limits=limits(m),
+        curves=tuple(_curves(m, journal)),
+        signals=tuple(_signals(row["signals"]) for row in found[0] if "signals" in row),
         notes=tuple(m.notes),
     )
+
+
+def _signals(document: Mapping[str, Any]) -> Signals:
+    energy = tuple(_number(v) for v in document["energy"])
+    return Signals(document["learner"], energy, tuple(document["influence"]), tuple(document["atoms"]))
+
+
+def _curves(m: Material, journal: Journal) -> Iterator[Curve]:
+    """By the mean over targets of the main metric, where that is an error."""
+    smaller, whole = m.all[len(m.folds) :], [f for f in m.folds if f.repeat == 0]
+    if not smaller or METRICS[m.metrics[0]].higher_is_better:
+        return
+    steps = [[f for f in smaller if f.share == share] for share in sorted({f.share for f in smaller})] + [whole]
+    sizes = [round(float(np.mean([len(f.train) for f in step]))) for step in steps]
+    for name in (*m.data, *(b for b in m.baselines if b != "mean")):
+        units = [[journal.units[name, f.name]["scores"]["mean"][m.metrics[0]] for f in step] for step in steps]
+        found = fit(name, sizes, np.array([[_number(v) for v in step] for step in units]), 1 / (len(whole) - 1))
+        if found is not None:
+            yield found
 
 
 def _learner(m: Material, name: str, costs: list[Mapping[str, Any]]) -> Learner:

@@ -27,7 +27,7 @@ from heliograph.train import budget
 from heliograph.train.progress import Lines, Progress
 
 _OURS = (FILE, CONFIG, RESULTS, TABLE, "answers", "report.html")
-FREE = {"archs", "jobs"}  # what may change when a comparison goes on: more architectures, other processes
+FREE = {"archs", "jobs", "learning_curve"}  # what may change when a comparison goes on
 
 
 def run(config: CompareConfig, *, resume: bool = False, overwrite: bool = False, progress: Progress | None = None) -> CompareResult:
@@ -48,8 +48,10 @@ def run(config: CompareConfig, *, resume: bool = False, overwrite: bool = False,
     learners = (*m.data, *m.baselines)
     progress.say(f"{len(m.data)} architectures and {len(m.baselines)} baselines on {len(m.folds)} folds of {len(m.rows):,} molecules.")
     _spend(m, journal, progress, began)
-    left = [(learner, k) for k, fold in enumerate(m.folds) for learner in learners if (learner, fold.name) not in journal.units]
-    total = len(learners) * len(m.folds)
+    wanted = [(learner, k) for k in range(len(m.folds)) for learner in learners]
+    wanted += [(learner, k) for k in range(len(m.folds), len(m.all)) for learner in learners if learner != "mean"]
+    left = [(learner, k) for learner, k in wanted if (learner, m.all[k].name) not in journal.units]
+    total = len(wanted)
     for done, unit in enumerate(_work(m, journal.epochs, left), total - len(left) + 1):
         journal.finish(unit)
         progress("compare", done, total, f"{unit['learner']}, fold {unit['fold']}")
@@ -135,7 +137,7 @@ def _work(m: Material, epochs: Mapping[str, int], left: list[tuple[str, int]]) -
     jobs = min(m.config.compare.jobs, len(left))
     if jobs <= 1:
         for learner, k in left:
-            yield units.run(m, learner, m.folds[k], epochs.get(learner, 0))
+            yield units.run(m, learner, m.all[k], epochs.get(learner, 0))
         return
     text = m.config.model_dump_json()
     threads = max(1, (os.cpu_count() or 1) // jobs)
@@ -157,4 +159,4 @@ def _begin(threads: int) -> None:
 
 def _unit(text: str, learner: str, k: int, epochs: int) -> dict[str, Any]:
     m = units.material(text)
-    return units.run(m, learner, m.folds[k], epochs)
+    return units.run(m, learner, m.all[k], epochs)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,9 @@ import torch
 
 from heliograph import zoo
 from heliograph.compare.config import CompareConfig
+from heliograph.compare.curve import shares
 from heliograph.compare.folds import Fold, folds
+from heliograph.compare.signals import MOST_GRAPHS, signals
 from heliograph.errors import DataError, UsageError
 from heliograph.files import atomic
 from heliograph.model import Inputs
@@ -49,6 +52,11 @@ class Material:
     folds: list[Fold]
     metrics: tuple[str, ...]
     notes: list[str]
+
+    @property
+    def all(self) -> list[Fold]:
+        """The folds, and behind them those with a share of their training rows, where learning curves are asked for."""
+        return [*self.folds, *(shares(self.folds, self.config.fit.seed) if self.config.compare.learning_curve else [])]
 
     @property
     def first(self) -> str:
@@ -137,11 +145,12 @@ def arguments(m: Material, arch: str) -> dict[str, Any]:
 
 def epochs_for(m: Material, arch: str, seconds: float) -> tuple[int, str]:
     """How many epochs one training of `seconds` has, by a probe that should run alone."""
-    return budget.epochs(job(m, arch, m.folds[0], _fit(m, m.folds[0], 1)), seconds, 1)
+    return budget.epochs(job(m, arch, m.folds[0], _fit(m, arch, m.folds[0], 1)), seconds, 1)
 
 
-def _fit(m: Material, fold: Fold, epochs: int) -> FitConfig:
-    seed = int(np.random.SeedSequence([m.config.fit.seed, fold.repeat, fold.fold]).generate_state(1)[0])
+def _fit(m: Material, learner: str, fold: Fold, epochs: int) -> FitConfig:
+    own = int.from_bytes(hashlib.sha256(learner.encode()).digest()[:4], "little")  # one seed for all folds would make equals differ
+    seed = int(np.random.SeedSequence([m.config.fit.seed, fold.repeat, fold.fold, own]).generate_state(1)[0])
     return m.config.fit.model_copy(update={"epochs": epochs, "budget": None, "seed": seed})
 
 
@@ -151,17 +160,18 @@ def run(m: Material, learner: str, fold: Fold, epochs: int) -> dict[str, Any]:
         y, probabilities, cost = _network(m, learner, fold, epochs)
     else:
         y, probabilities, cost = _baseline(m, learner, fold)
+    own = cost.pop("signals", None)
     scores = metrics.evaluate(m.task, m.metrics, m.y[fold.test], y, probabilities)
     path = answers_path(m.config.output_dir, learner, fold)
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {"y": y.astype(np.float64)} | ({} if probabilities is None else {"probabilities": probabilities.astype(np.float64)})
     with atomic(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    return {"learner": learner, "fold": fold.name, "scores": _plain(scores), "cost": cost}
+    return {"learner": learner, "fold": fold.name, "scores": _plain(scores), "cost": cost} | ({"signals": own} if own else {})
 
 
 def answers_path(folder: Path, learner: str, fold: Fold) -> Path:
-    return folder / "answers" / f"{Path(learner).name.replace(' ', '-')}-{fold.name}.npz"
+    return folder / "answers" / f"{Path(learner).name}-{fold.name}.npz".replace(" ", "-")
 
 
 def _plain(scores: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
@@ -169,17 +179,28 @@ def _plain(scores: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, flo
 
 
 def _network(m: Material, arch: str, fold: Fold, epochs: int) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
-    made, began = job(m, arch, fold, _fit(m, fold, epochs)), time.perf_counter()
+    made, began = job(m, arch, fold, _fit(m, arch, fold, epochs)), time.perf_counter()
     counters, trained = members.train(made, silent())
     trained_in, began = time.perf_counter() - began, time.perf_counter()
     predictor = members.predictor(made, trained[0])
     answers = predictor.predict_store(made.store, 256, made.parts["test"])
     predicted_in = time.perf_counter() - began
     spent = sum(row.seconds for row in counters.history)
-    cost = {"parameters": sum(p.numel() for p in predictor.model.parameters()), "epochs": len(counters.history), "seconds": trained_in,
-            "train_molecules_per_second": len(counters.history) * len(fold.train) / spent if spent else None,
-            "predict_molecules_per_second": len(fold.test) / predicted_in}  # fmt: skip
+    cost: dict[str, Any] = {
+        "parameters": sum(p.numel() for p in predictor.model.parameters()),
+        "epochs": len(counters.history),
+        "seconds": trained_in,
+        "train_molecules_per_second": len(counters.history) * len(fold.train) / spent if spent else None,
+        "predict_molecules_per_second": len(fold.test) / predicted_in,
+    }
+    if fold.name == m.folds[0].name:
+        graph = made.store.batch(made.parts["test"][:MOST_GRAPHS])
+        cost["signals"] = _finite(asdict(signals(arch, predictor.model, graph)))
     return answers.y, answers.probabilities, cost
+
+
+def _finite(signals: dict[str, Any]) -> dict[str, Any]:
+    return signals | {"energy": [v if np.isfinite(v) else None for v in signals["energy"]]}
 
 
 def _baseline(m: Material, name: str, fold: Fold) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
@@ -191,7 +212,7 @@ def _baseline(m: Material, name: str, fold: Fold) -> tuple[np.ndarray, np.ndarra
     y = np.full((len(store), m.y.shape[1]), np.nan)
     y[at] = m.y
     parts = {"train": at[fold.train], "val": at[fold.val], "test": at[fold.test]}
-    given = baselines.Inputs(m.task, y, parts, store.smiles, geometry, composition(store), m.metrics, _fit(m, fold, 1).seed)
+    given = baselines.Inputs(m.task, y, parts, store.smiles, geometry, composition(store), m.metrics, _fit(m, name, fold, 1).seed)
     functions = {"mean": baselines.mean, "random forest": baselines.forest, "gradient boosting": baselines.boosting,
                  "kernel ridge": baselines.kernel_ridge}  # fmt: skip
     if name not in functions:

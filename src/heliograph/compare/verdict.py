@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from heliograph.compare import curve
 from heliograph.compare.limits import words
 from heliograph.compare.result import CompareResult, Learner
 from heliograph.train.result import METRICS
@@ -15,7 +16,11 @@ FAST = 1.5  # times cheaper is worth a sentence
 
 def verdict(result: CompareResult) -> list[str]:
     """Sentences, the most important first."""
-    return [s for s in (_best(result), _cheapest(result), _baselines(result), _apart(result), _practical(result), *_floors(result)) if s]
+    return [
+        s
+        for s in (_best(result), _cheapest(result), _baselines(result), _apart(result), _practical(result), *_floors(result), _more(result))
+        if s
+    ]
 
 
 def equals_of_best(result: CompareResult) -> list[str]:
@@ -101,6 +106,12 @@ def _practical(result: CompareResult) -> str:
     p = result.practical(a, b)
     size = score(result, result.rope)
     return f"{a} is better than {b} by more than {size} with probability {p.better:.2f}; within {size} with {p.equivalent:.2f}."
+
+
+def _more(result: CompareResult) -> str:
+    curves = {c.learner: c for c in result.curves}
+    pick = chosen(result)
+    return curve.words(curves[pick], METRICS[result.metric].label) if pick in curves else ""
 
 
 def _floors(result: CompareResult) -> list[str]:
