@@ -7,7 +7,7 @@ through `heliograph.compare.statistics`. Equal risk: the target is a sum of the 
 learner sees one quarter, so that none is better, but on any data set one looks so. Seeds: one randomised learner, a new seed for each
 fit. Procedures marked * are offered; beside them stands what they correct: the same with overlap forgotten, ranks by their measured
 variance, one spread for all pairs, one seed for all folds. "limits" is where the correction is too careful (trees, whose scores
-depend on chance in their training more than on which rows they are tested) and not careful enough (100 rows). Two learners alone
+depend on chance in their training more than on which rows they are tested) and where it is at its edge (100 rows). Two learners alone
 get five times as many trials, which cost little.
 """
 
