@@ -1,4 +1,8 @@
-"""Tests of learners on the same folds that hold although the folds share molecules; `bench/calibration.py` measures that they do."""
+"""Tests of learners on the same folds that hold although the folds share molecules; `bench/calibration.py` measures that they do.
+
+What a report concludes rests on `pairs` (by mean scores, with intervals and `letters`); `anova`, `friedman` and `diagram` show the same
+from other sides, `holm` is for a few questions asked in advance, such as whether a learner beats each baseline.
+"""
 
 from __future__ import annotations
 

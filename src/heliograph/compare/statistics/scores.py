@@ -14,7 +14,8 @@ from heliograph.errors import DataError, UsageError, suggest
 class Scores:
     """A table of scores: a row for each fold, a column for each learner. All learners see the same folds.
 
-    `values` [J, L]: J = repeats x folds rows, the folds of a repeat together.
+    `values` [J, L]: J = repeats x folds rows, the folds of a repeat together. Every fit has a seed of its own: a learner that keeps one
+    seed on all folds is compared as that seed, and the better of two seeds is then found to be the better learner.
     `folds`: K of the K-fold splits. `overlap`: n_test / n_train, 1 / (K - 1) for K folds; n_train counts every molecule that the
     learners saw, those held out for early stopping or tuning too. The folds share molecules, so their differences are correlated,
     and a test that forgets it finds differences where there are none; `overlap` is what corrects for it, and 0 forgets it.
@@ -59,6 +60,8 @@ class Scores:
 
         1/J + n_test/n_train instead of the 1/J of independent folds: C. Nadeau, Y. Bengio, Inference for the generalization error,
         Machine Learning 52, 239 (2003); for repeated K-fold cross-validation: R. R. Bouckaert, E. Frank, PAKDD 2004, LNCS 3056, 3.
+        It is an approximation: too small where little data makes the learners themselves vary (100 rows), too large for learners that
+        vary by chance from fit to fit. `bench/calibration.py` measures both.
         """
         return 1 / len(self.values) + self.overlap
 
