@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from heliograph.chem.featurizer import preset
 from heliograph.chem.molecule import Molecule, featurize
 from heliograph.data.store import Store
 from heliograph.errors import DataError
 from heliograph.graph import Graph, Topology, dense
+from heliograph.views import CompleteGraph, Concatenate, LaplacianEigenvectors, RandomWalks, keep_encodings
 
 SMILES = ["CC(=O)Oc1ccccc1C(=O)O", "C", "[Na+].[Cl-]", "C1CC1N", "N#Cc1ccc(F)cc1", "O", "C/C=C/C", "[H][H]"]
 FEATURIZER = preset("chemprop_v2")
@@ -96,3 +98,38 @@ def test_what_is_no_store_says_so(tmp_path: Path) -> None:
         Store.open(tmp_path)
     with pytest.raises(DataError, match="at least one usable molecule"):
         Store.build([], FEATURIZER)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        nn.Sequential(RandomWalks(5), Concatenate("walks")),
+        nn.Sequential(LaplacianEigenvectors(3), Concatenate("eigenvectors", "eigenvalues"), CompleteGraph()),
+        RandomWalks(4),
+    ],
+    ids=["walks", "eigenvectors", "alone"],
+)
+def test_encodings_are_kept_and_change_nothing(molecules: list[Molecule], view: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heliograph.data.store._KEEP", 3)
+    plain, store = Store.build(molecules, FEATURIZER), Store.build(molecules, FEATURIZER)
+    keep_encodings(view, store)
+    assert store.kept["nodes"]
+    rows = [4, 0, 4, 2]
+    with monkeypatch.context() as m:
+        m.setattr("heliograph.views.encodings.edge_counts", None)  # nothing is computed again
+        kept = view(store.batch(rows))
+    fresh = view(plain.batch(rows))
+    assert set(kept.nodes) == set(fresh.nodes) and set(kept.globals) == set(fresh.globals)
+    for side in ("nodes", "globals"):
+        for name, feature in getattr(fresh, side).items():
+            assert torch.allclose(dense(getattr(kept, side)[name]), dense(feature), atol=1e-6), name
+
+
+def test_only_encodings_of_the_bond_graph_are_kept(molecules: list[Molecule]) -> None:
+    store = Store.build(molecules, FEATURIZER)
+    keep_encodings(nn.Sequential(CompleteGraph(), RandomWalks(3)), store)
+    keep_encodings(None, store)
+    assert store.kept == {"nodes": {}, "globals": {}}
+    keep_encodings(RandomWalks(3), store)
+    other = RandomWalks(6)(store.batch([1, 2]))  # another number of steps is computed
+    assert dense(other.nodes["walks"]).shape[1] == 6

@@ -10,7 +10,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -19,13 +19,14 @@ import numpy as np
 import torch
 
 from heliograph.errors import DataError
-from heliograph.graph import Feature, Graph, Indexed, Topology
+from heliograph.graph import Feature, Graph, Indexed, Topology, dense
 
 if TYPE_CHECKING:
     from heliograph.chem.featurizer import Featurizer
     from heliograph.chem.molecule import Molecule
 
 _CHUNK = 4096
+_KEEP = 512  # molecules at a time
 _VERSION = 1
 
 
@@ -41,6 +42,7 @@ class Store:
     def __init__(self, columns: dict[str, np.ndarray], featurizer: Featurizer):
         self.columns, self.featurizer = columns, featurizer
         self.node_offsets, self.edge_offsets = columns["node_offsets"], columns["edge_offsets"]
+        self.kept: dict[str, dict[str, torch.Tensor]] = {"nodes": {}, "globals": {}}
 
     def __len__(self) -> int:
         return len(self.node_offsets) - 1
@@ -144,7 +146,20 @@ class Store:
         features: dict[str, Feature] = {"x": Indexed(atom_table, _long(c["x"][nodes])), "z": _long(c["z"][nodes])}
         if self.has_geometry:
             features["pos"] = torch.from_numpy(c["pos"][nodes])
-        return Graph(topology, features, {"edge_attr": Indexed(bond_table, _long(c["bond"][edges]))})
+        features |= {name: kept[torch.from_numpy(nodes)] for name, kept in self.kept["nodes"].items()}
+        whole = {name: kept[torch.from_numpy(rows)] for name, kept in self.kept["globals"].items()}
+        return Graph(topology, features, {"edge_attr": Indexed(bond_table, _long(c["bond"][edges]))}, whole)
+
+    def keep(self, view: Callable[[Graph], Graph], nodes: Sequence[str] = (), globals: Sequence[str] = ()) -> None:
+        """Have `view` add these features once, for all molecules; batches come with them from now on. In memory, float32."""
+        parts: dict[str, dict[str, list[torch.Tensor]]] = {"nodes": {n: [] for n in nodes}, "globals": {n: [] for n in globals}}
+        for rows in np.array_split(np.arange(len(self)), -(-len(self) // _KEEP) or 1):
+            graph = view(self.batch(rows))
+            for side, found in parts.items():
+                for name, pieces in found.items():
+                    pieces.append(dense(getattr(graph, side)[name]).float())
+        for side, found in parts.items():
+            self.kept[side] |= {name: torch.cat(pieces) for name, pieces in found.items()}
 
 
 def _long(x: np.ndarray) -> torch.Tensor:

@@ -23,6 +23,7 @@ from heliograph.train.progress import Progress
 from heliograph.train.result import Epoch, Metrics
 from heliograph.train.schedule import Schedule
 from heliograph.train.state import Counters, seed_of
+from heliograph.views import keep_encodings
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -58,6 +59,8 @@ class Member:
         fit, train = job.fit, job.parts["train"]
         torch.manual_seed(seed_of("weights", fit.seed, counters.member))
         self.model = zoo.build(job.arch, Inputs(**job.document.inputs), job.task.out, job.document.arch_args)
+        if fit.precision != "64":  # they are kept in float32
+            keep_encodings(self.model.view, job.store)
         optimizer = torch.optim.AdamW if fit.weight_decay else torch.optim.Adam
         objective = Objective(self.model, loss.total(job.loss, job.task))
         self.objective, self.optimizer = fabric.setup(

@@ -9,6 +9,7 @@ from heliograph.views.encodings import (
     Rings,
     ShortestPaths,
     SpectralSplines,
+    keep_encodings,
 )
 from heliograph.views.labels import DistanceBins, VirtualEdges
 from heliograph.views.line import line_graph
@@ -34,6 +35,7 @@ __all__ = [
     "ShortestPaths",
     "SpectralSplines",
     "VirtualEdges",
+    "keep_encodings",
     "line_graph",
     "node_sets",
     "triangles",

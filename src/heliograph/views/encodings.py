@@ -8,12 +8,13 @@ linear map of it is an embedding, computed once per row.
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Callable, Sequence
+from typing import Protocol, final
 
 import torch
 from torch import Tensor, nn
 
-from heliograph.graph import Graph, dense, take
+from heliograph.graph import Features, Graph, dense, take
 from heliograph.views.matrices import by_size, edge_counts, on_pairs, one_hot, pair, precision, simple
 from heliograph.views.pairs import CompleteGraph
 
@@ -62,7 +63,7 @@ class RandomWalks(nn.Module):
     """`walks` [N, K]: the probability that a random walk along edges is back after 1, ..., K steps.
 
     Dwivedi et al. 2022, arXiv:2110.07875, sec. 3.2. Of parallel edges each is as likely; a node that none leaves ends the walk.
-    O(K n^3) per graph.
+    O(K n^3) per graph. What a graph brings along (`keep_encodings`) stays.
     """
 
     def __init__(self, K: int):
@@ -70,6 +71,8 @@ class RandomWalks(nn.Module):
         self.K = K
 
     def forward(self, graph: Graph) -> Graph:
+        if _there(graph.nodes, "walks", self.K):
+            return graph
         count = edge_counts(graph.topology)
         walks = count.new_zeros(graph.N, self.K)
         for nodes, pairs in by_size(graph.topology):
@@ -89,7 +92,8 @@ class LaplacianEigenvectors(nn.Module):
     Dwivedi et al. 2020, arXiv:2003.00982. A graph of n <= K nodes has n - 1; zeros follow. A node alone has the eigenvalue 0.
     An eigenvector's sign is free; here its third powers add up to a positive number. Where they add up to zero (a mirror image,
     mostly), and where m eigenvalues are equal and any basis will do, each entry is its root mean square over all signs or bases,
-    sqrt(sum_k v_ik^2 / m): the part of the entries that the graph determines. O(n^3) per graph.
+    sqrt(sum_k v_ik^2 / m): the part of the entries that the graph determines. O(n^3) per graph. What a graph brings along
+    (`keep_encodings`) stays.
     """
 
     def __init__(self, K: int, tolerance: float = 1e-6):
@@ -97,6 +101,8 @@ class LaplacianEigenvectors(nn.Module):
         self.K, self.tolerance = K, tolerance
 
     def forward(self, graph: Graph) -> Graph:
+        if _there(graph.nodes, "eigenvectors", self.K) and _there(graph.globals, "eigenvalues", self.K):
+            return graph
         count = edge_counts(graph.topology)
         vectors, values = count.new_zeros(graph.N, self.K), count.new_zeros(graph.G, self.K)
         for nodes, pairs in by_size(graph.topology):
@@ -224,6 +230,36 @@ class Rings(nn.Module):
         result = torch.full_like(A, self.limit + 1, dtype=torch.long)
         result[g, i, j] = result[g, j, i] = size
         return result
+
+
+_KEPT: tuple[tuple[type[nn.Module], dict[str, tuple[str, ...]]], ...] = (
+    (RandomWalks, {"nodes": ("walks",)}),
+    (LaplacianEigenvectors, {"nodes": ("eigenvectors",), "globals": ("eigenvalues",)}),
+)
+
+
+def keep_encodings(view: object, store: Keeper) -> None:
+    """Compute what depends on the molecule alone once: the encodings that begin a network's `view`, kept in the store it learns from.
+
+    Those behind a view that changes the edges are of another graph, and are left to each batch.
+    """
+    for part in view if isinstance(view, nn.Sequential) else [view]:
+        if not isinstance(part, RandomWalks | LaplacianEigenvectors | Concatenate | Degree):
+            return
+        for kind, names in _KEPT:
+            if isinstance(part, kind):
+                store.keep(part, **names)
+
+
+class Keeper(Protocol):
+    """What `heliograph.data.store.Store` does."""
+
+    def keep(self, view: Callable[[Graph], Graph], nodes: Sequence[str] = (), globals: Sequence[str] = ()) -> None:
+        """Have `view` add these features, once."""
+
+
+def _there(features: Features, name: str, K: int) -> bool:
+    return name in features and features[name].shape[-1] == K
 
 
 def laplacian(M: Tensor) -> Tensor:
