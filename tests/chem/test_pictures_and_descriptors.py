@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.chem import draw_svg, ecfp, scaffold
-from heliograph.chem.coulomb import BOHR, coulomb, coulomb_matrix, row_norms
+from heliograph.chem.coulomb import BOHR, bag_of_bonds, coulomb, coulomb_matrix, row_norms
 from heliograph.errors import DataError, StructureError
 
 
@@ -54,6 +54,22 @@ def test_coulomb_matrices_do_not_change_with_order_rotation_or_place(seed: int, 
     np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
     if len(set(np.round(one[0, :n], 6))) == n:  # where no two rows are equal, their order is settled
         np.testing.assert_allclose(coulomb([(z, pos)], 9), coulomb([moved], 9), rtol=1e-9, atol=1e-9)
+
+
+def test_bags_of_bonds_by_hand() -> None:
+    water = (np.array([8, 1, 1]), np.array([[0.0, 0, 0], [BOHR, 0, 0], [0, 2 * BOHR, 0]]))
+    hydrogen = (np.array([1, 1]), np.array([[0.0, 0, 0], [0, 0, 4 * BOHR]]))
+    found = bag_of_bonds([water, hydrogen])
+    own = 0.5 * 8**2.4  # bags: H, O, H-H, H-O
+    np.testing.assert_allclose(found, [[0.5, 0.5, own, 1 / np.sqrt(5), 8, 4], [0.5, 0.5, 0, 1 / 4, 0, 0]])
+
+
+@pytest.mark.parametrize(("seed", "n"), [(0, 5), (1, 8)])
+def test_bags_of_bonds_do_not_change_with_order_rotation_or_place(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    z, pos = rng.integers(1, 10, n), rng.normal(size=(n, 3))
+    rotation, order = np.linalg.qr(rng.normal(size=(3, 3)))[0], rng.permutation(n)
+    np.testing.assert_allclose(*(bag_of_bonds([m]) for m in ((z, pos), (z[order], (pos @ rotation + 1)[order]))), rtol=1e-9)
 
 
 def test_coulomb_says_when_a_molecule_is_too_large() -> None:

@@ -171,6 +171,16 @@ def test_classes_and_targets_with_gaps(config: Config, tmp_path: Path) -> None:
     assert two.mean(two.ranking[0]) < 5  # in shares of the mean's error, not in units of "few"
 
 
+def test_positions_beside_bonds(config: Config) -> None:
+    found = runner.run(config(archs=("sgc", "schnet"), cv="1x2", epochs=1), progress=silent())
+    names = [learner.name for learner in found.learners]
+    assert names == ["sgc", "schnet", "mean", "random forest", "gradient boosting", "kernel ridge", "bag of bonds"]
+    assert np.isfinite(found.scores["rmse"]).all()
+    means = dict(zip(names, found.scores["rmse"].mean((0, 2)), strict=True))
+    assert max(means["kernel ridge"], means["bag of bonds"]) < 0.7 * means["mean"]  # the number of letters follows from the atoms
+    assert [limit.archs for limit in found.limits] == [("sgc",)]
+
+
 def test_budget_and_parameters(config: Config) -> None:
     said: list[str] = []
     found = runner.run(config(archs=("gcn", "gin"), cv="1x2", budget="4s", parameters=3000), progress=Lines(said.append))

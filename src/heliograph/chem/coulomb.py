@@ -44,6 +44,31 @@ def coulomb(molecules: Sequence[tuple[np.ndarray, np.ndarray]], size: int | None
     return out
 
 
+def bag_of_bonds(molecules: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """[M, B] float64: for each pair of elements a bag of the entries Z_i Z_j / |R_i - R_j|, largest first, and one of 0.5 Z^2.4 for each
+    element, padded with zeros to the longest of its kind (K. Hansen et al., J. Phys. Chem. Lett. 2015, 6, 2326)."""
+    bags: list[dict[int, np.ndarray]] = []
+    for z, pos in molecules:
+        matrix, number = coulomb_matrix(z, pos), np.asarray(z, dtype=np.int64)
+        i, j = np.triu_indices(len(number))
+        low, high = np.minimum(number[i], number[j]), np.maximum(number[i], number[j])
+        kind = np.where(i == j, 0, low * 1000 + high) + (i == j) * high  # below 1000: an atom
+        value = matrix[i, j]
+        order = np.lexsort((-value, kind))
+        kinds, first = np.unique(kind[order], return_index=True)
+        bags.append({int(k): part for k, part in zip(kinds, np.split(value[order], first[1:]), strict=True)})
+    longest: dict[int, int] = {}
+    for bag in bags:
+        for key, part in bag.items():
+            longest[key] = max(longest.get(key, 0), len(part))
+    start = dict(zip(sorted(longest), np.cumsum([0] + [longest[k] for k in sorted(longest)])[:-1].tolist(), strict=True))
+    out = np.zeros((len(molecules), sum(longest.values())))
+    for row, bag in enumerate(bags):
+        for key, part in bag.items():
+            out[row, start[key] : start[key] + len(part)] = part
+    return out
+
+
 def row_norms(molecules: Sequence[tuple[np.ndarray, np.ndarray]], size: int | None = None) -> np.ndarray:
     """[M, size] float64: the falling row norms alone, a shorter and smoother description. Raises DataError as `coulomb`."""
     size = _size(molecules, size)

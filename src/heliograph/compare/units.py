@@ -75,7 +75,7 @@ class Material:
         if any(self.smiles[:100]):
             names += ["random forest", "gradient boosting"]
         if geometry and self.task.kind == "regression":
-            names.append("kernel ridge")
+            names += ["kernel ridge", "bag of bonds"]
         return tuple(names)
 
 
@@ -204,7 +204,9 @@ def _finite(signals: dict[str, Any]) -> dict[str, Any]:
 
 
 def _baseline(m: Material, name: str, fold: Fold) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
-    solid = next((a for a, one in m.data.items() if one.store.has_geometry), m.first) if name == "kernel ridge" else m.first
+    solid = m.first
+    if name in ("kernel ridge", "bag of bonds"):
+        solid = next((arch for arch, one in m.data.items() if one.store.has_geometry), m.first)
     store, at = m.data[solid].store, m.at[solid]
     geometry = (
         [(store.columns["z"][a:b], store.columns["pos"][a:b]) for a, b in pairwise(store.node_offsets)] if store.has_geometry else None
@@ -214,7 +216,7 @@ def _baseline(m: Material, name: str, fold: Fold) -> tuple[np.ndarray, np.ndarra
     parts = {"train": at[fold.train], "val": at[fold.val], "test": at[fold.test]}
     given = baselines.Inputs(m.task, y, parts, store.smiles, geometry, composition(store), m.metrics, _fit(m, name, fold, 1).seed)
     functions = {"mean": baselines.mean, "random forest": baselines.forest, "gradient boosting": baselines.boosting,
-                 "kernel ridge": baselines.kernel_ridge}  # fmt: skip
+                 "kernel ridge": baselines.kernel_ridge, "bag of bonds": baselines.bonds_ridge}  # fmt: skip
     if name not in functions:
         raise DataError(f"no such baseline: {name}")
     began = time.perf_counter()

@@ -139,20 +139,33 @@ def _forest_answer(task: Task, model: Any, bits: np.ndarray) -> np.ndarray:
 
 
 def kernel_ridge(inputs: Inputs, notes: list[str]) -> Parts:
-    """Laplacian kernel on Coulomb matrices with sorted rows; its length and the ridge by the validation error.
-
-    What composition explains (least squares on the training part) is taken off first. M. Rupp et al., Phys. Rev. Lett. 2012, 108,
-    058301; K. Hansen et al., J. Chem. Theory Comput. 2013, 9, 3404.
-    """
+    """On Coulomb matrices with sorted rows: M. Rupp et al., Phys. Rev. Lett. 2012, 108, 058301; K. Hansen et al., J. Chem. Theory
+    Comput. 2013, 9, 3404."""
     from heliograph.chem.coulomb import coulomb
 
+    return _kernel_ridge(inputs, coulomb, "kernel ridge on Coulomb matrices", notes)
+
+
+def bonds_ridge(inputs: Inputs, notes: list[str]) -> Parts:
+    """On bags of bonds: K. Hansen et al., J. Phys. Chem. Lett. 2015, 6, 2326."""
+    from heliograph.chem.coulomb import bag_of_bonds
+
+    return _kernel_ridge(inputs, bag_of_bonds, "kernel ridge on bags of bonds", notes)
+
+
+def _kernel_ridge(
+    inputs: Inputs, represent: Callable[[list[tuple[np.ndarray, np.ndarray]]], np.ndarray], name: str, notes: list[str]
+) -> Parts:
+    """Laplacian kernel; its length and the ridge by the validation error. What composition explains (least squares on the training
+    part) is taken off first."""
     assert inputs.geometry is not None
-    train = _some(inputs, MOST_KERNEL, "kernel ridge on Coulomb matrices", notes)
+    train = _some(inputs, MOST_KERNEL, name, notes)
     parts = {part: rows[:MOST_ANSWERS] for part, rows in inputs.parts.items()} | {"train": train}
     if any(len(rows) > MOST_ANSWERS for part, rows in inputs.parts.items() if part != "train"):
-        notes.append(f"The baseline kernel ridge on Coulomb matrices answered for the first {MOST_ANSWERS:,} molecules of each part.")
-    largest = max(len(inputs.geometry[k][0]) for rows in parts.values() for k in rows)
-    matrices = {part: coulomb([inputs.geometry[k] for k in rows], largest) for part, rows in parts.items()}
+        notes.append(f"The baseline {name} answered for the first {MOST_ANSWERS:,} molecules of each part.")
+    together = represent([inputs.geometry[k] for rows in parts.values() for k in rows])
+    ends = np.cumsum([len(rows) for rows in parts.values()])
+    matrices = dict(zip(parts, np.split(together, ends[:-1]), strict=True))
     out = {part: np.full((len(rows), len(inputs.task.targets)), np.nan) for part, rows in inputs.parts.items()}
     for t in range(len(inputs.task.targets)):
         base = _by_composition(inputs.y[:, t], inputs.composition, train)
