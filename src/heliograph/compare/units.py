@@ -34,6 +34,7 @@ from heliograph.train.progress import Progress, silent
 from heliograph.train.targets import Labels
 
 MOST_STEPS = 200  # of the search for a width
+FEW = 200  # molecules, below which bench/calibration.py finds the tests a little too bold (classification above all)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +98,8 @@ def prepare(config: CompareConfig, progress: Progress) -> Material:
     most = max(len(one.rows) for one in data.values())
     if len(common) < most:
         notes.append(f"{most - len(common):,} rows that some architecture can't use, or without a label, are left out for all.")
+    if len(common) < FEW:
+        notes.append(f"{len(common)} molecules are few: below {FEW} the tests find somewhat more than 5 % of differences that are none.")
     first = next(iter(data.values()))
     at = {arch: np.searchsorted(one.rows, common) for arch, one in data.items()}
     own = at[next(iter(data))]
