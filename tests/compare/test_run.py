@@ -19,7 +19,7 @@ from heliograph.compare.journal import FILE, Journal
 from heliograph.compare.result import TABLE
 from heliograph.compare.training import training
 from heliograph.compare.verdict import chosen, equals_of_best, verdict
-from heliograph.errors import DataError, UsageError
+from heliograph.errors import DataError, HeliographError, UsageError
 from heliograph.train.config import DataConfig, FitConfig
 from heliograph.train.progress import Lines, silent
 from tests.train.conftest import MOLECULES
@@ -141,6 +141,26 @@ def test_training_what_was_chosen(config: Config, tmp_path: Path) -> None:
     assert asked.fit.epochs == 1 and asked.data.data_path == tmp_path / "table.csv"
     trained = train.run(asked.model_copy(update={"output_dir": tmp_path / "run"}), progress=silent())
     assert {part: len(rows) for part, rows in trained.rows.items()} == {"train": 54, "val": 7, "test": 0}
+
+
+def test_one_that_fails_is_left_out_and_tried_again(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = units._network
+
+    def breaks(m: Any, arch: str, fold: Any, epochs: int) -> Any:
+        if (arch, fold.name) == ("gcn", "1.2"):
+            raise HeliographError("the loss is not a number any more")
+        return original(m, arch, fold, epochs)
+
+    said: list[str] = []
+    monkeypatch.setattr(units, "_network", breaks)
+    found = runner.run(config(cv="1x2"), progress=Lines(said.append))
+    assert "gcn failed on fold 1.2: the loss is not a number any more" in said
+    assert [k.name for k in found.learners if k.network] == ["sgc"] and "left out; --resume tries again" in found.notes[-1]
+    with pytest.raises(DataError, match=r"too little is left to compare: gcn failed on fold 1\.2"):
+        runner.run(config(cv="1x2", archs=("gcn",), output_dir=Path(found.config["output_dir"]).with_name("alone")), progress=silent())
+    monkeypatch.setattr(units, "_network", original)
+    again = runner.run(config(cv="1x2"), resume=True, progress=silent())
+    assert [k.name for k in again.learners if k.network] == ["gcn", "sgc"] and not any("failed" in note for note in again.notes)
 
 
 def test_folders_that_hold_something(config: Config, tmp_path: Path) -> None:

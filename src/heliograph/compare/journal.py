@@ -33,8 +33,9 @@ class Journal:
             )
         self.epochs: dict[str, int] = {line["learner"]: line["epochs"] for line in lines if line.get("what") == "epochs"}
         self.units: dict[tuple[str, str], dict[str, Any]] = {
-            (line["learner"], line["fold"]): line for line in lines if line.get("what") == "unit"
+            (line["learner"], line["fold"]): line for line in lines if line.get("what") == "unit" and "failed" not in line
         }
+        self.failed: dict[tuple[str, str], str] = {}  # in this run; what failed before is tried again
 
     def settle(self, learner: str, epochs: int) -> None:
         """What a budget of time came to for one learner."""
@@ -42,8 +43,12 @@ class Journal:
         self._append({"what": "epochs", "learner": learner, "epochs": epochs})
 
     def finish(self, unit: Mapping[str, Any]) -> None:
-        """One learner on one fold: "learner", "fold", "scores", "cost"."""
-        self.units[unit["learner"], unit["fold"]] = dict(unit)
+        """One learner on one fold: "learner", "fold", and "scores" and "cost", or why it "failed"."""
+        key = unit["learner"], unit["fold"]
+        if "failed" in unit:
+            self.failed[key] = unit["failed"]
+        else:
+            self.units[key] = dict(unit)
         self._append({"what": "unit"} | dict(unit))
 
     def _read(self) -> list[dict[str, Any]]:

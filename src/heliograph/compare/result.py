@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -183,7 +183,10 @@ class CompareResult:
 
 def collect(m: Material, journal: Journal) -> CompareResult:
     """The result of a journal that is complete."""
-    names = (*m.data, *m.baselines)
+    broken = {name: f"{name} failed on fold {fold} ({why})" for (name, fold), why in journal.failed.items()}
+    names = tuple(name for name in (*m.data, *m.baselines) if name not in broken)
+    if not any(name in m.data for name in names) or len(names) < 2:
+        raise DataError(f"too little is left to compare: {'; '.join(broken.values())}")
     found = [[journal.units[name, fold.name] for name in names] for fold in m.folds]
     targets = m.task.targets
     scores = {
@@ -200,9 +203,9 @@ def collect(m: Material, journal: Journal) -> CompareResult:
         learners=learners,
         scores=scores,
         limits=limits(m),
-        curves=tuple(_curves(m, journal)),
+        curves=tuple(_curves(m, journal, names)),
         signals=tuple(_signals(row["signals"]) for row in found[0] if "signals" in row),
-        notes=tuple(m.notes),
+        notes=(*m.notes, *(f"{text}, so it is left out; --resume tries again." for text in broken.values())),
     )
 
 
@@ -211,14 +214,14 @@ def _signals(document: Mapping[str, Any]) -> Signals:
     return Signals(document["learner"], energy, tuple(document["influence"]), tuple(document["atoms"]))
 
 
-def _curves(m: Material, journal: Journal) -> Iterator[Curve]:
+def _curves(m: Material, journal: Journal, names: Sequence[str]) -> Iterator[Curve]:
     """By the mean over targets of the main metric, where that is an error."""
     smaller, whole = m.all[len(m.folds) :], [f for f in m.folds if f.repeat == 0]
     if not smaller or METRICS[m.metrics[0]].higher_is_better:
         return
     steps = [[f for f in smaller if f.share == share] for share in sorted({f.share for f in smaller})] + [whole]
     sizes = [round(float(np.mean([len(f.train) for f in step]))) for step in steps]
-    for name in (*m.data, *(b for b in m.baselines if b != "mean")):
+    for name in (name for name in names if name != "mean"):
         units = [[journal.units[name, f.name]["scores"]["mean"][m.metrics[0]] for f in step] for step in steps]
         found = fit(name, sizes, np.array([[_number(v) for v in step] for step in units]), 1 / (len(whole) - 1))
         if found is not None:

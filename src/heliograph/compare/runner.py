@@ -55,6 +55,8 @@ def run(config: CompareConfig, *, resume: bool = False, overwrite: bool = False,
     for done, unit in enumerate(_work(m, journal.epochs, left), total - len(left) + 1):
         journal.finish(unit)
         progress("compare", done, total, f"{unit['learner']}, fold {unit['fold']}")
+        if "failed" in unit:
+            progress.say(f"{unit['learner']} failed on fold {unit['fold']}: {unit['failed']}")
     result = collect(m, journal)
     result.save(config.output_dir)
     return result

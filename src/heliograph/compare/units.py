@@ -20,7 +20,7 @@ from heliograph.compare.config import CompareConfig
 from heliograph.compare.curve import shares
 from heliograph.compare.folds import Fold, folds
 from heliograph.compare.signals import MOST_GRAPHS, signals
-from heliograph.errors import DataError, UsageError
+from heliograph.errors import DataError, HeliographError, UsageError
 from heliograph.files import atomic
 from heliograph.model import Inputs
 from heliograph.predictor import composition
@@ -158,11 +158,14 @@ def _fit(m: Material, learner: str, fold: Fold, epochs: int) -> FitConfig:
 
 
 def run(m: Material, learner: str, fold: Fold, epochs: int) -> dict[str, Any]:
-    """Train (or fit), answer for the test rows, score. The answers go to a file of their own, the rest is returned for the journal."""
-    if learner in m.data:
-        y, probabilities, cost = _network(m, learner, fold, epochs)
-    else:
-        y, probabilities, cost = _baseline(m, learner, fold)
+    """Train (or fit), answer for the test rows, score. The answers go to a file of their own, the rest is returned for the journal.
+
+    What can't be trained (a loss that is no number any more, memory) is said in "failed"; the others go on.
+    """
+    try:
+        y, probabilities, cost = _network(m, learner, fold, epochs) if learner in m.data else _baseline(m, learner, fold)
+    except (HeliographError, RuntimeError, ValueError) as error:
+        return {"learner": learner, "fold": fold.name, "failed": str(error).splitlines()[0] if str(error) else type(error).__name__}
     own = cost.pop("signals", None)
     scores = metrics.evaluate(m.task, m.metrics, m.y[fold.test], y, probabilities)
     path = answers_path(m.config.output_dir, learner, fold)
