@@ -132,6 +132,30 @@ def test_interrupt(good: Path, tmp_path: Path) -> None:
     assert "heliograph train --resume -o run" in error and "Traceback" not in error
 
 
+def test_interrupt_of_a_comparison_in_two_processes(good: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "heliograph", "compare", str(good), "--archs", "sgc", "--cv", "5x5", "--epochs", "100000",
+               "--num-workers", "0", "--jobs", "2", "-o", "run"]  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    journal = tmp_path / "run" / "journal.jsonl"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None and not (journal.is_file() and "unit" in journal.read_text()):
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "heliograph compare --resume -o run" in error and "Traceback" not in error
+
+
+def test_compare(run: Run, good: Path, tmp_path: Path) -> None:
+    refused(run("compare", "--resume", "-o", "nothing"), 1, "nothing to resume: there is no comparison in nothing")
+    refused(run("compare", good, "--cv", "5"), 2, "--cv: must be repeats x folds, at least 1x2, like 5x5; got '5'")
+    refused(run("compare", good, "--archs", "gcn", "ginn"), 2, "there is no such architecture; did you mean 'gin'?")
+    refused(run("train", "--from", "nothing"), 1, "there is no comparison in this folder. Make one with heliograph compare DATA -o nothing")
+    refused(run("compare"), 2, "no data: give a table of molecules")
+
+
 def test_parts_that_do_not_fit_are_told_before_the_data_is_read(run: Run, tmp_path: Path) -> None:
     text = "embed = 'Embed(nodes, 8)'\nreadout = 'Pool(Head(8, out))'\n[[layers]]\nmessage = 'gin.Message(edges, 8)'\nupdate = '{}'\n"
     (tmp_path / "mine.toml").write_text(text.format("GRU(9)"))

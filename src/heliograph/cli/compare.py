@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
 from heliograph.cli.options import Values, build, expand_lists, named, options_of, read_toml, with_data, with_options
 from heliograph.compare.config import CompareConfig, CompareOptions
-from heliograph.errors import UsageError
+from heliograph.errors import HeliographError, UsageError
 from heliograph.train.config import DataConfig, FitConfig
 
 GROUPS: dict[str, type[BaseModel]] = {"data": DataConfig, "compare": CompareOptions, "fit": FitConfig}
@@ -72,11 +72,11 @@ def configure(data: str | None, config: Path | None, resume: bool, given: Values
     values: Values = {}
     origin: dict[str, str] = {}
     if resume:
-        saved = Path(given.get("output_dir", "comparison")) / "config.json"
-        if saved.is_file():
-            old = CompareConfig.model_validate_json(saved.read_text(encoding="utf-8"))
-            values |= {k: v for group in GROUPS for k, v in getattr(old, group).model_dump().items()}
-            values["output_dir"] = given.get("output_dir", "comparison")
+        folder = Path(given.get("output_dir", CompareConfig.model_fields["output_dir"].default))
+        if not (folder / "config.json").is_file():
+            raise HeliographError(f"nothing to resume: there is no comparison in {folder}. Give the folder of one with -o.")
+        old = CompareConfig.model_validate_json((folder / "config.json").read_text(encoding="utf-8"))
+        values |= {k: v for group in GROUPS for k, v in getattr(old, group).model_dump().items()} | {"output_dir": folder}
     if config is not None:
         found = read_toml(config, GROUPS, TOP)
         values |= found

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,8 @@ def _work(m: Material, epochs: Mapping[str, int], left: list[tuple[str, int]]) -
                 yield future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for child in active_children():  # what they are at is lost anyway, and nobody wants to wait for it
+                child.terminate()
             raise
 
 
