@@ -239,7 +239,7 @@ def test_a_budget_becomes_epochs(config: Config, tmp_path: Path) -> None:
     ("changes", "error", "message"),
     [
         ({"data_path": Path("nowhere.csv")}, DataError, "no such file: nowhere.csv"),
-        ({"target_columns": ("Y",)}, DataError, r"has no column 'Y'; known: kind, o, smiles, y"),
+        ({"target_columns": ("Y",)}, DataError, r"has no column 'Y'; did you mean 'y'"),
         ({"smiles_columns": "smile"}, DataError, r"has no column 'smile'; did you mean 'smiles'"),
         ({"arch": "dmpn"}, UsageError, r"no such architecture; did you mean 'dmpnn'"),
         ({"arch_args": {"depht": 3}}, UsageError, r"--arch-args depht: gcn has no such argument; did you mean 'depth'"),

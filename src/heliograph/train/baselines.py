@@ -113,6 +113,8 @@ def _on_fingerprints(inputs: Inputs, make: Callable[[], Any], name: str, notes: 
         model = make()
         if present.any():
             model.fit(bits["train"][present], inputs.y[train, t][present])
+            if hasattr(model, "n_jobs"):
+                model.n_jobs = 1  # several threads add up the trees in the order in which they come: other last digits every time
         for part in inputs.parts:
             columns[part].append(_forest_answer(task, model, bits[part]) if present.any() else _unknown(task, len(bits[part])))
     out: Parts = {}
