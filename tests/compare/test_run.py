@@ -177,6 +177,7 @@ def test_folders_that_hold_something(config: Config, tmp_path: Path) -> None:
         runner.run(config(epochs=1, cv="3x2"), resume=True, progress=silent())
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(config: Config, tmp_path: Path) -> None:
     one = runner.run(config(archs=("sgc",), cv="1x2"), progress=silent())
     two = runner.run(config(archs=("sgc",), cv="1x2", jobs=2, output_dir=tmp_path / "two"), progress=silent())

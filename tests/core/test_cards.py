@@ -11,7 +11,10 @@ from heliograph import cards, zoo
 PAGE = Path(__file__).parents[2] / "docs" / "architectures.md"
 
 
-@pytest.mark.parametrize("name", zoo.names())
+QUICK = {"gcn", "gat", "schnet", "kgnn"}
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in zoo.names()])
 def test_the_page_has_this_card(name: str) -> None:
     """`python -m heliograph.cards > docs/architectures.md` writes it anew."""
     card, page = cards.card(name), PAGE.read_text(encoding="utf-8")
