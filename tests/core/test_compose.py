@@ -128,6 +128,16 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         zoo.build(written(tmp_path, TEXT), Inputs(ATOMS, BONDS), 1, {"e": 1})
 
 
+def test_jk_goes_around_names_only(tmp_path: Path) -> None:
+    """Its `of` comes out of model files, so a path must not be run."""
+    mine = tmp_path / "mine.py"
+    ran = f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\n"
+    mine.write_text(f"{ran}from heliograph.zoo.gcn import *\nfrom heliograph.zoo.gcn import build\n")
+    with pytest.raises(UsageError, match="jk goes around an architecture of the zoo"):
+        zoo.build("jk", Inputs(ATOMS, BONDS), 1, {"of": str(mine)})
+    assert not (tmp_path / "ran").exists()
+
+
 def test_can_name_parts_only() -> None:
     """Whatever a stranger's file names is a module of ours or of torch's short list, an aggregation, or a function of blocks and views."""
     for name in ("eval", "open", "exec", "Module", "Inputs", "compose", "__class__", "torch"):

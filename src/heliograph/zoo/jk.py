@@ -59,6 +59,8 @@ def build(
     aggregate: Aggregate = segment.mean,
 ) -> MPNN:
     """`depth` layers of width `d` of the architecture named `of`, joined by `mode`: concat, max or lstm; `aggregate` pools nodes."""
+    if of not in zoo.names():  # never a path: `of` may come out of a stranger's model file, which runs no code
+        raise UsageError(f"jk goes around an architecture of the zoo, not {of!r}: {suggest(of, zoo.names())}")
     net = zoo.build(of, inputs, out, {"d": d, "depth": depth} | ({"dropout": dropout} if dropout else {}))
     found = shapes(net, inputs)
     if found != [(2, d)] * depth:
