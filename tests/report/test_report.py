@@ -170,7 +170,7 @@ def test_writing_is_all_or_nothing(tmp_path: Path) -> None:
 
 def test_reports_come_without_torch_and_plot_libraries() -> None:
     heavy = ("torch", "rdkit", "matplotlib", "plotly", "pandas", "sklearn")
-    code = f"import heliograph.report.page, sys; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import heliograph.report.training, sys; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

@@ -6,13 +6,15 @@ import csv
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from heliograph.compare.disagreement import Disagreement, disagreements
 from heliograph.compare.journal import Journal
 from heliograph.compare.limits import Limit, Twin, limits
 from heliograph.compare.statistics import (
@@ -31,6 +33,7 @@ from heliograph.compare.statistics import (
 from heliograph.compare.units import Material
 from heliograph.errors import DataError
 from heliograph.files import atomic
+from heliograph.train.assemble import command, versions
 from heliograph.train.result import METRICS
 
 RESULTS, TABLE = "results.json", "scores.csv"
@@ -64,6 +67,11 @@ class CompareResult:
     scores: dict[str, np.ndarray]
     limits: tuple[Limit, ...] = ()
     notes: tuple[str, ...] = ()
+    classes: tuple[tuple[str, ...], ...] = ()  # names per target, in the order of their indices
+    disagreements: tuple[Disagreement, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    command: str = ""
+    finished: str = ""  # date and time, ISO 8601
 
     @property
     def metric(self) -> str:
@@ -73,6 +81,11 @@ class CompareResult:
     def higher_is_better(self) -> bool:
         return METRICS[self.metric].higher_is_better
 
+    @property
+    def scaled(self) -> bool:
+        """Whether scores in `table` are errors of several units, made shares of the error of always predicting the mean."""
+        return len(self.targets) > 1 and METRICS[self.metric].unit_power > 0 and any(k.name == "mean" for k in self.learners)
+
     @cached_property
     def table(self) -> Scores:
         """The main metric, all learners but the mean, which would only widen the family of tests."""
@@ -81,10 +94,8 @@ class CompareResult:
 
     def _table(self, kept: list[int]) -> Scores:
         values = self.scores[self.metric]
-        scale = None
         names = [learner.name for learner in self.learners]
-        if len(self.targets) > 1 and METRICS[self.metric].unit_power and "mean" in names:
-            scale = np.nanmean(values[:, names.index("mean")], axis=0)  # errors of several units become shares of the mean's error
+        scale = np.nanmean(values[:, names.index("mean")], axis=0) if self.scaled else None
         k = int(self.config["compare"]["cv"].split("x")[1])
         main = mean_over_tasks(values[:, kept], scale)
         return Scores(main, tuple(names[j] for j in kept), k, 1 / (k - 1), not self.higher_is_better)
@@ -135,9 +146,10 @@ class CompareResult:
 
     def save(self, folder: Path) -> None:
         """`results.json` and `scores.csv` (a row for each fold and learner)."""
-        document = {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__ and k not in ("scores", "learners", "limits")}
+        document = {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__}
         document["limits"] = [_finite(asdict(limit)) for limit in self.limits]
         document["learners"] = [asdict(learner) for learner in self.learners]
+        document["disagreements"] = [asdict(one) for one in self.disagreements]
         document["scores"] = {name: _with_nulls(v) for name, v in self.scores.items()}
         with atomic(folder / RESULTS) as temporary:
             temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
@@ -160,6 +172,8 @@ class CompareResult:
             document["scores"] = {name: np.array(v, dtype=np.float64) for name, v in document["scores"].items()}
             document["learners"] = tuple(Learner(**learner) for learner in document["learners"])
             document["limits"] = tuple(_limit(limit) for limit in document["limits"])
+            document["classes"] = tuple(tuple(names) for names in document["classes"])
+            document["disagreements"] = tuple(Disagreement(**one | {"among": tuple(one["among"])}) for one in document["disagreements"])
             return cls(**document)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"no finished comparison in {folder} ({error})") from None
@@ -185,6 +199,11 @@ def collect(m: Material, journal: Journal) -> CompareResult:
         scores=scores,
         limits=limits(m),
         notes=tuple(m.notes),
+        classes=m.task.classes,
+        disagreements=disagreements(m),
+        versions=versions(),
+        command=command(),
+        finished=datetime.now().astimezone().isoformat(timespec="seconds"),
     )
 
 

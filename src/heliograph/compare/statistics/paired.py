@@ -110,7 +110,7 @@ def paired(scores: Scores, a: str, b: str, level: float = 0.95, family: int = 2)
 
 def _noncentrality(t: float, df: int, probability: float) -> float:
     """The noncentrality at which P(T <= t) is `probability`: an interval of the effect size by inverting the noncentral t
-    (G. Cumming, S. Finch, Educ. Psychol. Meas. 61, 532 (2001))."""
+    (G. Cumming, S. Finch, Educ. Psychol. Meas. 61, 532 (2001)); NaN where that distribution can't be computed."""
 
     def above(delta: float) -> float:
         return float(stats.nct.cdf(t, df, delta)) - probability
@@ -121,7 +121,10 @@ def _noncentrality(t: float, df: int, probability: float) -> float:
         low -= width
     while above(high) > 0:
         high += width
-    return float(optimize.brentq(above, low, high, xtol=1e-9 * width))
+    try:
+        return float(optimize.brentq(above, low, high, xtol=1e-9 * width))
+    except ValueError:  # far out, with one or two degrees of freedom, scipy's noncentral t is not a number
+        return math.nan
 
 
 def practical(scores: Scores, a: str, b: str, rope: float) -> Practical:
