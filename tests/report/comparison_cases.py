@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,26 @@ METRICS = {"regression": ("rmse", "mae", "r2"), "binary": ("roc_auc", "accuracy"
 
 
 def config(cv: str, networks: tuple[str, ...], **changes: Any) -> dict[str, Any]:
-    data = {"data_path": "made/up.csv", "smiles_columns": None, "target_columns": ["a"], "task_type": "auto", "units": [], "geometry": "auto"}
+    data = {
+        "data_path": "made/up.csv",
+        "smiles_columns": None,
+        "target_columns": ["a"],
+        "task_type": "auto",
+        "units": [],
+        "geometry": "auto",
+    }
     compare = {"archs": list(networks), "cv": cv, "split": "random", "parameters": None, "rope": None, "jobs": 1}
-    return {"data": data, "compare": compare | changes, "fit": {"epochs": 30, "budget": None, "seed": 0, "metrics": []}, "output_dir": "my run"}
+    return {
+        "data": data,
+        "compare": compare | changes,
+        "fit": {"epochs": 30, "budget": None, "seed": 0, "metrics": []},
+        "output_dir": "my run",
+    }
 
 
-def comparison(kind: str = "regression", networks: tuple[str, ...] = NETWORKS, cv: str = "5x5", targets: int = 1, **changes: Any) -> CompareResult:
+def comparison(
+    kind: str = "regression", networks: tuple[str, ...] = NETWORKS, cv: str = "5x5", targets: int = 1, **changes: Any
+) -> CompareResult:
     """Learners of which each is a little worse than the one before; errors of several targets in several units."""
     rng = np.random.default_rng(0)
     repeats, folds = (int(n) for n in cv.split("x"))
@@ -120,7 +135,9 @@ def hostile() -> CompareResult:
 def two() -> CompareResult:
     """One network, nothing but the mean and a forest beside it, in two folds."""
     made = comparison(networks=("gcn",), cv="1x2")
-    return comparison(networks=("gcn",), cv="1x2", learners=made.learners[:3], scores={m: v[:, :3] for m, v in made.scores.items()})
+    names = ("gcn", "random forest")
+    apart = tuple(replace(one, answers={name: one.answers[name] for name in names}, among=names) for one in made.disagreements)
+    return replace(made, learners=made.learners[:3], scores={m: v[:, :3] for m, v in made.scores.items()}, disagreements=apart)
 
 
 def many() -> CompareResult:
@@ -136,8 +153,12 @@ CASES: dict[str, Callable[[], CompareResult]] = {
     "two learners": two,
     "twenty learners": many,
     "no limits": lambda: comparison(networks=("schnet", "dtnn"), limits=(), disagreements=()),
-    "one round": lambda: comparison(limits=(limit(NETWORKS, "rmse", table=(0.0,), folds=(0.0,), sharing=(0,), twins=(), noise="", depth=()),)),
-    "floor undefined": lambda: comparison(limits=(limit(NETWORKS, "rmse", table=(0.1, math.nan), folds=(math.nan, math.nan), bounded=()),)),
+    "one round": lambda: comparison(
+        limits=(limit(NETWORKS, "rmse", table=(0.0,), folds=(0.0,), sharing=(0,), twins=(), noise="", depth=()),)
+    ),
+    "floor undefined": lambda: comparison(
+        limits=(limit(NETWORKS, "rmse", table=(0.1, math.nan), folds=(math.nan, math.nan), sharing=(3, 3), bounded=()),)
+    ),
     "undefined on folds": undefined_on_folds,
     "equal": equal,
     "no costs": free,

@@ -150,8 +150,13 @@ class Plot:
         px, py = self._px(xs), self._py(ys)
         taken = [(a - 5, b - 5, a + 5, b + 5) for a, b in zip(px, py, strict=True)]
         for a, b, text in ((a, b, text) for a, b, text in zip(px, py, words, strict=True) if text):
-            wide = 7.0 * len(text)
-            places = ((a + 8, b + 4, "start", 0.0), (a - 8, b + 4, "end", wide), (a, b - 9, "middle", wide / 2), (a, b + 17, "middle", wide / 2))
+            wide = 7.6 * len(text)
+            places = (
+                (a + 8, b + 4, "start", 0.0),
+                (a - 8, b + 4, "end", wide),
+                (a, b - 9, "middle", wide / 2),
+                (a, b + 17, "middle", wide / 2),
+            )
             for at, base, anchor, before in places:
                 box = (at - before, base - 10, at - before + wide, base + 2)
                 inside = box[0] >= self.left and box[2] <= self.width - 2 and box[1] >= TOP - 8 and box[3] <= self.height - BOTTOM

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.compare.result import CompareResult
-from heliograph.compare.verdict import chosen, score, verdict
+from heliograph.compare.verdict import chosen, verdict
 from heliograph.report import page
 from heliograph.report.comparison import asked, cost, limits, molecules, pairs, ranking
 from heliograph.report.comparison.scale import Scale, short
@@ -28,6 +28,7 @@ def _content(result: CompareResult) -> dict[str, Any]:
         "kind": f"comparison · {page.KINDS[result.kind]}",
         "headline": _headline(result, scale),
         "scale": scale,
+        "unit": shorten(result.units[0], 30) if len(result.targets) == 1 and result.units else "",
         "folds": result.config["compare"]["cv"].replace("x", " × "),
         "rope": scale.with_unit(result.rope),
         "targets": listed([shorten(t, 40) for t in result.targets], 6),
@@ -51,6 +52,9 @@ def _headline(result: CompareResult, scale: Scale) -> Headline:
     """The verdict, and a few large figures."""
     lead, *rest = verdict(result)
     best = result.ranking[0]
-    tiles = [(score(result, result.mean(best)), f"{scale.label}, {short(best)}"), (short(chosen(result)), "network to train")]
+    tiles = [
+        (with_unit(scale.value(result.mean(best)), scale.unit), f"{scale.label}, {short(best)}"),
+        (short(chosen(result)), "network to train"),
+    ]
     tiles += [(count(result.molecules), "molecules"), (count(len(result.folds)), "folds, the same for all")]
     return Headline(lead, tuple(rest), tuple(tiles))

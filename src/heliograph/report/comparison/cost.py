@@ -27,7 +27,9 @@ def figures(result: CompareResult, scale: Scale) -> list[tuple[Markup, str]]:
     for label, costs, more_is_better, caption in wanted:
         known = [(name, float(cost)) for name, cost in zip(result.ranking, costs, strict=True) if cost]
         if len(known) > 1:
-            out.append((_pareto(result, scale, known, label, more_is_better), f"{caption} On the line, nothing is both better and cheaper."))
+            out.append(
+                (_pareto(result, scale, known, label, more_is_better), f"{caption} On the line, nothing is both better and cheaper.")
+            )
     return out
 
 
@@ -45,7 +47,9 @@ def _pareto(result: CompareResult, scale: Scale, known: Sequence[tuple[str, floa
     names, costs = [name for name, _ in known], [cost for _, cost in known]
     means = [result.mean(name) for name in names]
     best = front([-m if scale.higher else m for m in means], [-c if more_is_better else c for c in costs])
-    plot = Plot(Axis.fit(costs, label, pad=0.1, log=True), Axis.fit(means, scale.axis, pad=0.1), f"{scale.label} against {label}", height=360)
+    plot = Plot(
+        Axis.fit(costs, label, pad=0.1, log=True), Axis.fit(means, scale.axis, pad=0.1), f"{scale.label} against {label}", height=360
+    )
     plot.line([costs[k] for k in best], [means[k] for k in best], "front")
     titles = [f"{short(n)}: {scale.value(m)}\n{_told(label, c)}" for n, m, c in zip(names, means, costs, strict=True)]
     networks = [result.learner(name).network for name in names]

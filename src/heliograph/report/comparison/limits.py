@@ -28,9 +28,9 @@ def section(result: CompareResult, limit: Limit) -> dict[str, Any]:
     unit = powered(result.units[0], limit.metric) if len(result.targets) == 1 and result.units else ""
     best = _best(result, limit)
     rows = [
-        {"rounds": t, "folds": figure(limit.metric, limit.folds[t]), "table": figure(limit.metric, limit.table[t]), "sharing": count(limit.sharing[t])}
-        for t in range(min(ROUNDS, len(limit.table)))
-    ]  # fmt: skip
+        {"rounds": t, "folds": figure(limit.metric, folds), "table": figure(limit.metric, table), "sharing": count(sharing)}
+        for t, (folds, table, sharing) in enumerate(zip(limit.folds, limit.table, limit.sharing, strict=True))
+    ]
     cards = [_twin(result, twin) for twin in limit.twins]
     return {
         "word": word,
@@ -39,8 +39,10 @@ def section(result: CompareResult, limit: Limit) -> dict[str, Any]:
         "features": shorten(limit.features, 40),
         "bounded": listed([short(a) for a in limit.bounded], 20),
         "others": listed([short(a) for a in limit.archs if a not in limit.bounded], 20),
-        "rows": rows,
-        "best": f"{short(best[0])} reached {with_unit(figure(limit.metric, best[1]), shorten(unit, 30))}" if best else "",
+        "rows": rows[:ROUNDS],
+        "best": f"{short(best[0])}, the best of these networks, reached {with_unit(figure(limit.metric, best[1]), shorten(unit, 30))}"
+        if best
+        else "",
         "plot": _plot(limit, metric.label, word, shorten(unit, 30), best),
         "twins": cards[:TWINS],
         "more_twins": cards[TWINS:],

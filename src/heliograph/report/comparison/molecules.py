@@ -43,10 +43,7 @@ def _card(result: CompareResult, one: Disagreement) -> dict[str, Any]:
 def _line(result: CompareResult, one: Disagreement, places: int) -> Markup:
     """All answers on one axis: dots for networks, rings for baselines, a stroke for the label."""
     values = list(one.answers.values())
-    if result.kind == "regression":
-        axis = Axis.fit([*values, one.label], "", pad=0.0)
-    else:
-        axis = Axis(0.0, 1.0)
+    axis = Axis.fit([*values, one.label], "", pad=0.0) if result.kind == "regression" else Axis(0.0, 1.0)
     label = one.label if result.kind != "multiclass" else 1.0  # the answers are probabilities of the molecule's own class
 
     def x(value: float) -> float:

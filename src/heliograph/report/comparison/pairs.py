@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -65,9 +66,9 @@ def _drawn(d: Diagram) -> Markup:
         return LEFT + (rank - 1) / (L - 1) * (RIGHT - LEFT)
 
     parts = [_distance(d, x), f'<path class="axis" d="M{LEFT:.1f} {AXIS:.1f}H{RIGHT:.1f}"/>']
-    for rank in range(1, L + 1, -(-L // 10)):
-        parts.append(f'<path class="axis" d="M{x(rank):.1f} {AXIS:.1f}v-5"/>')
-        parts.append(f'<text class="tick" x="{x(rank):.1f}" y="{AXIS - 9:.1f}" text-anchor="middle">{rank}</text>')
+    for tick in range(1, L + 1, -(-L // 6)):
+        parts.append(f'<path class="axis" d="M{x(tick):.1f} {AXIS:.1f}v-5"/>')
+        parts.append(f'<text class="tick" x="{x(tick):.1f}" y="{AXIS - 9:.1f}" text-anchor="middle">{tick}</text>')
     for k, (name, rank) in enumerate(d.ranks):
         y = first + ROW * (k if k < left else L - 1 - k)
         end, anchor = (LEFT - 12, "end") if k < left else (RIGHT + 12, "start")
@@ -76,14 +77,14 @@ def _drawn(d: Diagram) -> Markup:
         beside = end - 4 if k < left else end + 4
         title = f"<title>{escape(shorten(name, 90))}: mean rank {rank:.2f}</title>"
         parts.append(f'<text class="key" x="{beside:.1f}" y="{y + 4:.1f}" text-anchor="{anchor}">{escape(text)}{title}</text>')
-    for level, (a, b) in enumerate(d.bars):
-        y = AXIS + 9 + BAR * level
-        parts.append(f'<path class="line clique" d="M{x(d.ranks[a][1]) - 3:.1f} {y:.1f}H{x(d.ranks[b][1]) + 3:.1f}"/>')
+    for level, (begin, last) in enumerate(d.bars):
+        at = AXIS + 9 + BAR * level
+        parts.append(f'<path class="line clique" d="M{x(d.ranks[begin][1]) - 3:.1f} {at:.1f}H{x(d.ranks[last][1]) + 3:.1f}"/>')
     head = f'<svg class="plot" viewBox="0 0 {WIDTH:g} {height:g}" role="img" aria-label="Critical-difference diagram of {L} learners">'
     return Markup("".join([head, *parts, "</svg>"]))
 
 
-def _distance(d: Diagram, x: Any) -> str:
+def _distance(d: Diagram, x: Callable[[float], float]) -> str:
     """The critical distance as a length, where it fits on the axis; else in words alone."""
     text = f"critical distance {d.distance:.2f}"
     if d.distance > len(d.ranks) - 1:

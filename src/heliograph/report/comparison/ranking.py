@@ -50,8 +50,8 @@ def figures(result: CompareResult, scale: Scale) -> list[tuple[Markup, str]]:
     return [
         (
             _intervals(result, scale),
-            "Mean score, and the 95\u00a0% interval of its difference to the best (all pairs together), drawn from the best one's mean. Where it "
-            "crosses the line, the two can't be told apart; inside the band a difference does not matter in practice.",
+            "Mean score, and the 95\u00a0% interval of its difference to the best (all pairs together), drawn from the best one's mean. "
+            "Where it crosses the line, the two can't be told apart; inside the band a difference does not matter in practice.",
         ),
         (_folds(result, scale), "Each line is one fold, each orange stroke a mean. Hover a point for its fold and score."),
     ]
@@ -76,8 +76,9 @@ def _intervals(result: CompareResult, scale: Scale) -> Markup:
     for p, row in zip(pairs, rows[1:], strict=True):
         plot.line([means[0] + p.low, means[0] + p.high], [row, row], "apart" if p.differ else "model")
     titles = [f"{shorten(best, 90)}: {scale.value(means[0])}, the best"]
-    titles += [f"{shorten(p.a, 90)}: {scale.value(mean)}\n{scale.signed(p.difference)} to the best ({scale.signed(p.low)} to {scale.signed(p.high)})"
-               for p, mean in zip(pairs, means[1:], strict=True)]  # fmt: skip
+    for p, mean in zip(pairs, means[1:], strict=True):
+        away = f"{scale.signed(p.difference)} to the best ({scale.signed(p.low)} to {scale.signed(p.high)})"
+        titles.append(f"{shorten(p.a, 90)}: {scale.value(mean)}\n{away}")
     plot.points(means, rows, "dot full", titles, 4.5)
     plot.legend("model", "may equal the best")
     if any(p.differ for p in pairs):
@@ -137,4 +138,9 @@ def per_target(result: CompareResult) -> dict[str, Any] | None:
         top = (max if higher else min)(known) if known else math.nan
         cells = [{"text": figure(result.metric, v), "best": v == top} for v in means]
         rows.append({"target": shorten(target, 60), "cells": cells, "unit": shorten(result.units[t], 30) if result.units else ""})
-    return {"heads": [short(name) for name in result.ranking], "rows": rows, "label": metric(result.metric).label}
+    return {
+        "heads": [short(name) for name in result.ranking],
+        "rows": rows,
+        "label": metric(result.metric).label,
+        "units": any(result.units),
+    }
