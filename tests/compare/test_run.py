@@ -14,6 +14,7 @@ import pytest
 from heliograph import train
 from heliograph.compare import CompareConfig, CompareOptions, CompareResult, runner, units
 from heliograph.compare.curve import fit, shares, words
+from heliograph.compare.disagreement import disagreements
 from heliograph.compare.folds import folds
 from heliograph.compare.journal import FILE, Journal
 from heliograph.compare.result import TABLE
@@ -182,6 +183,46 @@ def test_two_processes_give_what_one_gives(config: Config, tmp_path: Path) -> No
     one = runner.run(config(archs=("sgc",), cv="1x2"), progress=silent())
     two = runner.run(config(archs=("sgc",), cv="1x2", jobs=2, output_dir=tmp_path / "two"), progress=silent())
     assert np.allclose(one.scores["rmse"][:, :2], two.scores["rmse"][:, :2], rtol=1e-5)  # the forests are of more trees there
+
+
+def test_disagreements_are_those_of_the_answers(config: Config) -> None:
+    asked = config(target_columns=("y", "few"))
+    result = runner.run(asked, progress=silent())
+    loaded, found = CompareResult.load(asked.output_dir), result.disagreements
+    assert loaded.disagreements == found and loaded.versions == result.versions and loaded.limits == result.limits
+    m = units.prepare(asked, silent())
+    mean: dict[str, np.ndarray] = {}
+    for arch in ("gcn", "sgc"):
+        answers = np.full((2, *m.y.shape), np.nan)  # [repeats, n, T]
+        for fold in m.folds:
+            answers[fold.repeat, fold.test] = np.load(units.answers_path(asked.output_dir, arch, fold))["y"]
+        mean[arch] = answers.mean(0)
+    spread = np.abs(mean["gcn"] - mean["sgc"]) / 2  # the standard deviation of two
+    size = np.where(np.isfinite(m.y), spread / np.nanstd(m.y, axis=0), -1)
+    assert [one.row for one in found] == m.rows[np.argsort(-size.max(1), kind="stable")[:12]].tolist()
+    for one in found:
+        k, t = np.flatnonzero(m.rows == one.row)[0], m.task.targets.index(one.target)
+        assert t == size[k].argmax() and one.label == m.y[k, t] and one.structure == m.smiles[k] and one.among == ("gcn", "sgc")
+        assert one.spread == pytest.approx(spread[k, t]) and one.answers["gcn"] == pytest.approx(mean["gcn"][k, t])
+        assert set(one.answers) == {"gcn", "sgc", "random forest", "gradient boosting"}
+    units.answers_path(asked.output_dir, "gcn", m.folds[0]).unlink()
+    assert disagreements(m) == ()
+
+
+def test_classes_disagree_by_their_probabilities(config: Config) -> None:
+    table = config().data.data_path
+    lines = Path(str(table)).read_text().splitlines()
+    kinds = ["kind"] + [("low", "middle", "high")[k % 3] for k in range(len(lines) - 1)]
+    Path(str(table)).write_text("\n".join(f"{line},{kind}" for line, kind in zip(lines, kinds, strict=True)) + "\n")
+    asked = config(target_columns=("kind",), task_type="multiclass", archs=("sgc",), cv="1x2")
+    found = runner.run(asked, progress=silent())
+    assert set(found.classes[0]) == {"low", "middle", "high"} and len(found.disagreements) == 12
+    m = units.prepare(asked, silent())
+    one = found.disagreements[0]
+    k = int(np.flatnonzero(m.rows == one.row)[0])
+    fold = next(f for f in m.folds if k in f.test)
+    held = np.load(units.answers_path(asked.output_dir, "sgc", fold))["probabilities"][list(fold.test).index(k), 0]
+    assert one.answers["sgc"] == pytest.approx(held[int(m.y[k, 0])]) and one.among == ("sgc", "random forest", "gradient boosting")
 
 
 def test_classes_and_targets_with_gaps(config: Config, tmp_path: Path) -> None:

@@ -58,12 +58,14 @@ def compare(
         folder.append(asked.output_dir)
         with Bar(quiet) as bar:
             from heliograph import compare as comparing
+            from heliograph.report import write_comparison
 
             result = comparing.run(asked, resume=resume, overwrite=overwrite, progress=bar)
+            report = write_comparison(result, asked.output_dir / "report.html")
         if not quiet:
             from heliograph.cli.comparison import show_comparison
 
-            show_comparison(result, asked.output_dir)
+            show_comparison(result, asked.output_dir, report)
 
 
 def configure(data: str | None, config: Path | None, resume: bool, given: Values) -> CompareConfig:

@@ -10,7 +10,7 @@ from heliograph.compare.verdict import verdict
 from heliograph.train.result import METRICS
 
 
-def show_comparison(result: CompareResult, folder: Path) -> None:
+def show_comparison(result: CompareResult, folder: Path, report: Path) -> None:
     """Print the verdict, a row for each learner with the best first, and where everything is."""
     from rich.console import Console
     from rich.markup import escape
@@ -42,6 +42,7 @@ def show_comparison(result: CompareResult, folder: Path) -> None:
     console.print()
     console.print(table)
     console.print(f"scores  {folder / TABLE}", markup=False, soft_wrap=True)
+    console.print(f"report  {report}", markup=False, soft_wrap=True)
 
 
 def _costs(learner: Learner) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`heliograph report RUN`: write the report of a finished run again."""
+"""`heliograph report RUN`: write the report of a finished training or comparison again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ app = new_app()
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a finished training")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a finished training or comparison")],
     output_path: Annotated[
         Path | None, typer.Option("--output-path", "-o", metavar="PATH", help="where to write it (default: RUN/report.html)")
     ] = None,
@@ -23,9 +23,8 @@ def report(
 ) -> None:
     """Write the report of a finished run again."""
     with guarded(verbose):
-        from heliograph.report import write
-        from heliograph.train.result import TrainResult
+        from heliograph.report import rewrite
 
-        path = write(TrainResult.load(run), output_path or run / "report.html")
+        path = rewrite(run, output_path or run / "report.html")
         if not quiet:
             print(path)

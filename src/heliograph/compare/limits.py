@@ -32,7 +32,7 @@ class Twin:
 
 @dataclass(frozen=True)
 class Limit:
-    """For networks of bonds that start from the same features, without encodings: `archs`.
+    """For networks of bonds that start from the same features, without encodings: `archs`. It is said of those that are `bounded` by 1-WL.
 
     `table` and `folds`: the floor (a ceiling for scores) of `metric` after 0, 1, ... rounds until nothing splits any more, on the whole
     table and averaged over the folds' test rows. `twins` are of the last round and the first target. `depth`: sentences by name.
@@ -40,6 +40,7 @@ class Limit:
 
     features: str
     archs: tuple[str, ...]
+    bounded: tuple[str, ...]
     metric: str
     table: tuple[float, ...]
     folds: tuple[float, ...]
@@ -77,6 +78,7 @@ def _limit(m: Material, archs: tuple[str, ...]) -> Limit:
     return Limit(
         features=zoo.load(archs[0]).FEATURIZER,
         archs=archs,
+        bounded=tuple(arch for arch in archs if _is_bounded(arch)),
         metric=metric,
         table=tuple(f.metrics["mean"][metric] for f in whole[: last + 1]),
         folds=tuple(np.nanmean([f[: last + 1] for f in of_folds], axis=0).tolist()),
@@ -85,6 +87,16 @@ def _limit(m: Material, archs: tuple[str, ...]) -> Limit:
         noise=_noise(smiles, y[:, 0], m) if m.task.kind == "regression" else "",
         depth=tuple(sentences(connectivity(graph), STEPS).items()),
     )
+
+
+def _is_bounded(arch: str) -> bool:
+    """Whether its file of the zoo says so; files of one's own say nothing about it."""
+    from heliograph import zoo
+
+    if arch not in zoo.names():
+        return False
+    text = " ".join((zoo.load(arch).__doc__ or "").split()).split("Expressivity:")
+    return len(text) > 1 and ("at most 1-WL" in text[-1] or "equal to 1-WL" in text[-1])
 
 
 def _explained(found: list[Pair], classes: Classes, smiles: list[str]) -> list[Pair]:

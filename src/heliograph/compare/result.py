@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from heliograph.compare.curve import Curve, fit
+from heliograph.compare.disagreement import Disagreement, disagreements
 from heliograph.compare.journal import Journal
 from heliograph.compare.limits import Limit, Twin, limits
 from heliograph.compare.signals import Signals
@@ -33,6 +35,7 @@ from heliograph.compare.statistics import (
 from heliograph.compare.units import Material, arguments
 from heliograph.errors import DataError
 from heliograph.files import atomic
+from heliograph.train.assemble import command, versions
 from heliograph.train.result import METRICS
 
 RESULTS, TABLE = "results.json", "scores.csv"
@@ -72,6 +75,11 @@ class CompareResult:
     curves: tuple[Curve, ...] = ()
     signals: tuple[Signals, ...] = ()
     notes: tuple[str, ...] = ()
+    classes: tuple[tuple[str, ...], ...] = ()  # names per target, in the order of their indices
+    disagreements: tuple[Disagreement, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    command: str = ""
+    finished: str = ""  # date and time, ISO 8601
 
     @property
     def metric(self) -> str:
@@ -81,6 +89,11 @@ class CompareResult:
     def higher_is_better(self) -> bool:
         return METRICS[self.metric].higher_is_better
 
+    @property
+    def scaled(self) -> bool:
+        """Whether scores in `table` are errors of several units, made shares of the error of always predicting the mean."""
+        return len(self.targets) > 1 and METRICS[self.metric].unit_power > 0 and any(k.name == "mean" for k in self.learners)
+
     @cached_property
     def table(self) -> Scores:
         """The main metric, all learners but the mean, which would only widen the family of tests."""
@@ -89,10 +102,8 @@ class CompareResult:
 
     def _table(self, kept: list[int]) -> Scores:
         values = self.scores[self.metric]
-        scale = None
         names = [learner.name for learner in self.learners]
-        if len(self.targets) > 1 and METRICS[self.metric].unit_power and "mean" in names:
-            scale = np.nanmean(values[:, names.index("mean")], axis=0)  # errors of several units become shares of the mean's error
+        scale = np.nanmean(values[:, names.index("mean")], axis=0) if self.scaled else None
         k = int(self.config["compare"]["cv"].split("x")[1])
         main = mean_over_tasks(values[:, kept], scale)
         return Scores(main, tuple(names[j] for j in kept), k, 1 / (k - 1), not self.higher_is_better)
@@ -143,12 +154,12 @@ class CompareResult:
 
     def save(self, folder: Path) -> None:
         """`results.json` and `scores.csv` (a row for each fold and learner)."""
-        own = ("scores", "learners", "limits", "curves", "signals")
-        document = {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__ and k not in own}
+        document = {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__}
         document["limits"] = [_finite(asdict(limit)) for limit in self.limits]
         document["curves"] = [asdict(curve) for curve in self.curves]
         document["signals"] = [asdict(s) | {"energy": [v if math.isfinite(v) else None for v in s.energy]} for s in self.signals]
         document["learners"] = [asdict(learner) for learner in self.learners]
+        document["disagreements"] = [asdict(one) for one in self.disagreements]
         document["scores"] = {name: _with_nulls(v) for name, v in self.scores.items()}
         with atomic(folder / RESULTS) as temporary:
             temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
@@ -176,6 +187,8 @@ class CompareResult:
                 for curve in document["curves"]
             )
             document["signals"] = tuple(_signals(s) for s in document["signals"])
+            document["classes"] = tuple(tuple(names) for names in document["classes"])
+            document["disagreements"] = tuple(Disagreement(**one | {"among": tuple(one["among"])}) for one in document["disagreements"])
             return cls(**document)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"no finished comparison in {folder} ({error})") from None
@@ -206,6 +219,11 @@ def collect(m: Material, journal: Journal) -> CompareResult:
         curves=tuple(_curves(m, journal, names)),
         signals=tuple(_signals(row["signals"]) for row in found[0] if "signals" in row),
         notes=(*m.notes, *(f"{text}, so it is left out; --resume tries again." for text in broken.values())),
+        classes=m.task.classes,
+        disagreements=disagreements(m),
+        versions=versions(),
+        command=command(),
+        finished=datetime.now().astimezone().isoformat(timespec="seconds"),
     )
 
 

@@ -79,7 +79,8 @@ def _baselines(result: CompareResult) -> str:
     size = score(result, abs(p.difference))
     if p.differ:
         how = "is beaten" if better else "beats every network"
-        return f"The best baseline, {simple[0]}, {how}: by {size} ({score(result, abs(p.low))} to {score(result, abs(p.high))})."
+        near, far = sorted((abs(p.low), abs(p.high)))
+        return f"The best baseline, {simple[0]}, {how}: by {size} ({score(result, near)} to {score(result, far)})."
     return f"No network is shown to beat the best baseline, {simple[0]}: the difference to {networks[0]} is {size}, and may be nothing."
 
 
@@ -118,22 +119,12 @@ def _floors(result: CompareResult) -> list[str]:
     """Beside the best network that each bounds: those that "at most 1-WL" is said of."""
     said = []
     for limit in result.limits:
-        bounded = [name for name in result.ranking if name in limit.archs and _is_bounded(name)]
+        bounded = [name for name in result.ranking if name in limit.bounded]
         if bounded:
             k = [learner.name for learner in result.learners].index(bounded[0])
             reached = float(np.nanmean(result.scores[limit.metric][:, k])) if limit.metric in result.scores else None
             said.append(words(limit, reached))
     return said
-
-
-def _is_bounded(arch: str) -> bool:
-    """Whether its file of the zoo says so; files of one's own are not asked, since a result is data and runs no code."""
-    from heliograph import zoo
-
-    if arch not in zoo.names():
-        return False
-    text = " ".join((zoo.load(arch).__doc__ or "").split()).split("Expressivity:")
-    return len(text) > 1 and ("at most 1-WL" in text[-1] or "equal to 1-WL" in text[-1])
 
 
 def _listed(names: list[str]) -> str:

@@ -86,7 +86,11 @@ def metric_names(result: TrainResult) -> list[str]:
 def metric_unit(result: TrainResult, target: str, name: str) -> str:
     """The unit the metric has for the target, "" for none or for a mean over targets of different units."""
     units = {result.unit(t) for t in (result.targets if target == "mean" and target not in result.targets else [target])}
-    unit = units.pop() if len(units) == 1 else ""
+    return powered(units.pop() if len(units) == 1 else "", name)
+
+
+def powered(unit: str, name: str) -> str:
+    """The unit of a metric of a target that has `unit`, "" where it has none."""
     power = metric(name).unit_power
     return "" if not unit or not power else unit if power == 1 else f"({unit})²" if " " in unit or "/" in unit else f"{unit}²"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +43,19 @@ ALIKE = 0.95  # node similarity above which we speak of over-smoothing
 
 def asked(result: TrainResult) -> dict[str, Any]:
     """The command, the options that matter and all the others."""
-    flat: dict[str, Any] = {}
-    for key, value in result.config.items():
-        flat |= value if isinstance(value, Mapping) else {key: value}
-    usual = {"ensemble_size": 1, "num_replicates": 1, "ema": 0}
-    key_rows = [(_flag(k), _option(flat[k])) for k in KEY_OPTIONS if k in flat and flat[k] not in (None, "", [], (), {}, usual.get(k))]
-    rest = [(_flag(k), _option(v)) for k, v in flat.items()]
     targets = listed([_titled(result, t, 60) for t in result.targets], 6)
     notes = [shorten(n, 400) for n in result.notes]
-    return {"command": shorten(result.command, 2000), "key": key_rows, "all": rest, "targets": targets, "notes": notes}
+    chosen = options(result.config, KEY_OPTIONS, {"ensemble_size": 1, "num_replicates": 1, "ema": 0})
+    return {"command": shorten(result.command, 2000), "targets": targets, "notes": notes} | chosen
+
+
+def options(config: Mapping[str, Any], key_options: Sequence[str], usual: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """`key`: those options that are given and not as usual; `all` of them."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat |= value if isinstance(value, Mapping) else {key: value}
+    given = [k for k in key_options if k in flat and flat[k] not in (None, "", [], (), {}, usual.get(k))]
+    return {"key": [(_flag(k), _option(flat[k])) for k in given], "all": [(_flag(k), _option(v)) for k, v in flat.items()]}
 
 
 def _titled(result: TrainResult, target: str, most: int) -> str:

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from heliograph.report.digits import fixed, number, shorten
 
 LEFT, RIGHT, TOP, BOTTOM = 58.0, 14.0, 28.0, 46.0
+LONGEST, WIDEST = 22, 140.0  # a name beside the vertical axis: characters, and room for it
 LIMIT = 1e150  # beyond it differences and squares overflow
 
 
@@ -97,11 +98,12 @@ class Plot:
     def __init__(self, x: Axis, y: Axis, describe: str, *, width: float = 460.0, height: float = 340.0) -> None:
         self.x, self.y, self.describe = x, y, describe
         self.width, self.height = width, height
+        self.left = LEFT if not y.categories else 16 + min(WIDEST, 6.4 * max(len(shorten(c, LONGEST)) for c in y.categories))
         self._parts: list[str] = []
         self._legend: list[tuple[str, str, str]] = []  # class, text, shape
 
     def _px(self, values: Sequence[float] | np.ndarray) -> np.ndarray:
-        return np.asarray(LEFT + self.x.at(values) * (self.width - LEFT - RIGHT))
+        return np.asarray(self.left + self.x.at(values) * (self.width - self.left - RIGHT))
 
     def _py(self, values: Sequence[float] | np.ndarray) -> np.ndarray:
         return np.asarray(self.height - BOTTOM - self.y.at(values) * (self.height - TOP - BOTTOM))
@@ -143,6 +145,26 @@ class Plot:
             pieces = [f"M{a:.1f} {b:.1f}h{width:.1f}v{-height:.1f}h{-width:.1f}z" for a, b in zip(left, bottom, strict=True)]
             self._parts.append(f'<path class="{style}" d="{"".join(pieces)}"/>')
 
+    def labels(self, xs: Sequence[float] | np.ndarray, ys: Sequence[float] | np.ndarray, words: Sequence[str]) -> None:
+        """A name beside each point where there is room for it, the first ones first; "" names none and keeps its room."""
+        px, py = self._px(xs), self._py(ys)
+        taken = [(a - 5, b - 5, a + 5, b + 5) for a, b in zip(px, py, strict=True)]
+        for a, b, text in ((a, b, text) for a, b, text in zip(px, py, words, strict=True) if text):
+            wide = 7.6 * len(text)
+            places = (
+                (a + 8, b + 4, "start", 0.0),
+                (a - 8, b + 4, "end", wide),
+                (a, b - 9, "middle", wide / 2),
+                (a, b + 17, "middle", wide / 2),
+            )
+            for at, base, anchor, before in places:
+                box = (at - before, base - 10, at - before + wide, base + 2)
+                inside = box[0] >= self.left and box[2] <= self.width - 2 and box[1] >= TOP - 8 and box[3] <= self.height - BOTTOM
+                if inside and not any(box[0] < t[2] and t[0] < box[2] and box[1] < t[3] and t[1] < box[3] for t in taken):
+                    self._parts.append(f'<text class="key" x="{at:.1f}" y="{base:.1f}" text-anchor="{anchor}">{escape(text)}</text>')
+                    taken.append(box)
+                    break
+
     def legend(self, style: str, words: str, shape: str = "line") -> None:
         """One entry of the row above the frame: a stroke (`line`), a dot (`dot`) or a block (`bar`)."""
         self._legend.append((style, words, shape))
@@ -154,12 +176,13 @@ class Plot:
         return Markup("".join([head, *self._frame(), *self._parts, *self._legend_row(), "</svg>"]))
 
     def _frame(self) -> list[str]:
-        left, right, top, bottom = LEFT, self.width - RIGHT, TOP, self.height - BOTTOM
+        left, right, top, bottom = self.left, self.width - RIGHT, TOP, self.height - BOTTOM
+        longest = LONGEST if self.y.categories else 14
         out = []
         for value, words in self.y.ticks(6 if self.height > 350 else 5):
             b = float(self._py([value])[0])
             out.append(f'<path class="grid" d="M{left:.1f} {b:.1f}H{right:.1f}"/>')
-            out.append(f'<text class="tick" x="{left - 6:.1f}" y="{b + 4:.1f}" text-anchor="end">{escape(shorten(words, 14))}</text>')
+            out.append(f'<text class="tick" x="{left - 6:.1f}" y="{b + 4:.1f}" text-anchor="end">{escape(shorten(words, longest))}</text>')
         for value, words in self.x.ticks(6):
             a = float(self._px([value])[0])
             out.append(f'<path class="axis" d="M{a:.1f} {bottom:.1f}v4"/>')
@@ -173,7 +196,7 @@ class Plot:
         return out
 
     def _legend_row(self) -> list[str]:
-        out, a = [], LEFT
+        out, a = [], self.left
         for style, words, shape in self._legend:
             if shape == "line":
                 out.append(f'<path class="line {style}" d="M{a:.1f} 13h16"/>')

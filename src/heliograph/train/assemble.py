@@ -96,6 +96,11 @@ def _arguments(module: ModuleType, model: ModelConfig, fitted: Fitted, task: Tas
     return args | {"aggregate": "mean"}, [note]
 
 
+def command() -> str:
+    """The command line that this process was started with; "" from Python."""
+    return " ".join(sys.argv) if Path(sys.argv[0]).stem == "heliograph" else ""
+
+
 def versions() -> dict[str, str]:
     """Of the libraries that shape a result."""
     from heliograph import __version__

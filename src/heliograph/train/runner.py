@@ -24,7 +24,7 @@ from heliograph.errors import UsageError, suggest
 from heliograph.model import Inputs
 from heliograph.predictor import Predictor, combine, composition
 from heliograph.train import baselines, budget, folder, loss, members, metrics, toml
-from heliograph.train.assemble import assemble, versions
+from heliograph.train.assemble import assemble, command, versions
 from heliograph.train.config import TrainConfig
 from heliograph.train.data import Dataset, divide, load
 from heliograph.train.log import Log
@@ -180,7 +180,7 @@ class _Run:
             notes=(*self.notes, *more),
             model_files=tuple(job.model_file(k) for k in range(job.members)),
             versions=versions(),
-            command=" ".join(sys.argv) if Path(sys.argv[0]).stem == "heliograph" else "",
+            command=command(),
             finished=datetime.now().astimezone().isoformat(timespec="seconds"),
         )
 

@@ -123,7 +123,7 @@ def _noncentrality(t: float, df: int, probability: float) -> float:
         high += width
     try:
         return float(optimize.brentq(above, low, high, xtol=1e-9 * width))
-    except ValueError:
+    except ValueError:  # far out, with one or two degrees of freedom, scipy's noncentral t is not a number
         return math.nan
 
 
