@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.data.cache import cache_dir, cached, key, key_of
+from heliograph.data import cache
+from heliograph.data.cache import cache_dir, cached, key_of
 from heliograph.errors import HeliographError
 
 
@@ -69,13 +70,14 @@ def test_litter_of_killed_builds_is_swept(folder: Path) -> None:
     assert not litter.exists() and fresh.exists()
 
 
-def test_keys_follow_content_and_settings(tmp_path: Path) -> None:
-    a, b = tmp_path / "a.csv", tmp_path / "b.csv"
-    a.write_text("smiles\nC\n")
-    b.write_text("smiles\nC\n")
-    assert key(a, columns=["y"]) == key(b, columns=["y"]) != key(a, columns=["z"])
-    b.write_text("smiles\nCC\n")
-    assert key(a, columns=["y"]) != key(b, columns=["y"])
+def test_keys_follow_settings_versions_and_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [key_of({"a": 1}), key_of({"a": 2})]
+    assert names[0] == key_of({"a": 1}) != names[1]
+    with monkeypatch.context() as changed:
+        changed.setattr(cache, "_version", lambda name: "9")
+        assert key_of({"a": 1}) not in names
+    monkeypatch.setattr(cache, "_code", lambda: "edited")
+    assert key_of({"a": 1}) not in names
 
 
 def test_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

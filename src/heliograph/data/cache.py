@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,20 +30,20 @@ def cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "heliograph"
 
 
-def key(path: str | os.PathLike[str], **what: Any) -> str:
-    """SHA-256 of the file's bytes, of `what` (JSON data: columns, featurizer ...) and of the versions that shape the arrays."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return key_of({"content": digest.hexdigest(), **what})
-
-
 def key_of(what: Mapping[str, Any]) -> str:
-    """The same for input that is no file."""
-    versions = {name: _version(name) for name in ("heliograph", "rdkit", "numpy")}
-    text = json.dumps({"versions": versions, **what}, sort_keys=True, ensure_ascii=True)
+    """SHA-256 of `what` (JSON data: digests of content, columns, featurizer ...), of the versions and of the code that shape the arrays."""
+    made_by = {name: _version(name) for name in ("heliograph", "rdkit", "numpy")} | {"code": _code()}
+    text = json.dumps({"made_by": made_by, **what}, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def _code() -> str:
+    """Digest of the code that turns structures into arrays: its version says nothing while it is being worked on."""
+    digest = hashlib.sha256()
+    for file in sorted((Path(__file__).parents[1] / "chem").glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def cached(name: str, build: Callable[[Path], None]) -> Path:
