@@ -20,7 +20,7 @@ from heliograph.report.comparison.cost import front
 from heliograph.report.comparison.scale import Scale
 from heliograph.report.digits import percent
 
-SECTIONS = ["answer", "ranking", "pairs", "cost", "limits", "molecules", "asked", "use"]
+SECTIONS = ["answer", "ranking", "pairs", "cost", "limits", "more", "molecules", "asked", "use"]
 
 
 def page_of(result: CompareResult, folder: Path) -> tuple[str, Page]:
@@ -35,7 +35,8 @@ def test_every_kind_of_comparison_has_a_report(name: str, tmp_path: Path) -> Non
     assert len(html) < 1_000_000
     check(html, page)
     found = [a["id"] for tag, a in page.tags if tag == "section"]
-    assert found == [s for s in SECTIONS if s != "molecules" or result.disagreements]
+    left_out = {s for s, there in {"molecules": result.disagreements, "more": result.curves}.items() if not there}
+    assert found == [s for s in SECTIONS if s not in left_out]
     if name != "hostile":
         assert "http" not in page.text
     for sentence in verdict(result):
@@ -74,7 +75,6 @@ def test_the_numbers_are_those_of_the_result(name: str, tmp_path: Path) -> None:
     found = diagram(result.table)
     assert f"critical distance {found.distance:.2f}" in text
     assert all(f"{name}: mean rank {rank:.2f}" in text for name, rank in found.ranks)
-    assert f"--arch {chosen(result)} --epochs 30" in text
 
 
 def test_better_is_on_the_same_side_for_errors_and_scores(tmp_path: Path) -> None:
@@ -127,12 +127,19 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
 
 
 def test_how_to_go_on_can_be_copied(tmp_path: Path) -> None:
-    asked = cases.config("5x5", cases.NETWORKS, parameters=50_000)
-    asked["data"] |= {"data_path": "my table.csv", "target_columns": ["a", "b c"], "geometry": "embed"}
-    text = page_of(replace(cases.comparison(), config=asked), tmp_path)[1].text
+    made = cases.comparison()
+    text = page_of(made, tmp_path)[1].text
     assert "heliograph compare --resume -o 'my run' --archs NAME" in text
-    assert "heliograph train 'my table.csv' --target-columns a 'b c' --geometry embed --arch gcn --epochs 30 -o gcn-run" in text
-    assert "about 50,000 parameters" in text
+    assert f"heliograph train --from 'my run' -o {chosen(made)}-run" in text
+
+
+def test_learning_curves_and_depth(tmp_path: Path) -> None:
+    made = cases.asked_for_more()
+    text = page_of(made, tmp_path)[1].text
+    curve = next(c for c in made.curves if c.learner == chosen(made))
+    factor = 100 * (curve.twice[0] - 1)
+    assert f"{abs(factor):.0f}\u00a0%" in text or f"{abs(factor):.0f} %" in text
+    assert all(re.sub(r"\s+", " ", sentence) in text for one in made.signals for sentence in one.sentences())
 
 
 def test_the_same_comparison_gives_the_same_bytes(tmp_path: Path) -> None:
