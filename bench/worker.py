@@ -12,22 +12,18 @@ an input of a few rows, nothing else built. Model, batch, gradients and the opti
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import multiprocessing
 import os
-import re
 import statistics
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from common import spread
 
+from heliograph import memory
 from heliograph.allocator import keep_freed_memory
 from heliograph.cli import ENVIRONMENT
 
@@ -115,9 +111,10 @@ def _serve(connection: Any, make: Callable[..., Contestant], arguments: dict[str
         idle = None
         if warm is not None:
             make(**(arguments | warm)).step()
-            idle = _idle()
+            idle = memory.held_mb()
         contestant = make(**arguments)
-        _reset_peak()
+        memory.held_mb()  # gives back what is free
+        memory.forget_peak()
         connection.send(kept)
         answers: dict[str, Callable[[], Any]] = {
             "step": contestant.step,
@@ -135,38 +132,9 @@ def _serve(connection: Any, make: Callable[..., Contestant], arguments: dict[str
         connection.send(Failed(f"{type(error).__name__}: {text[:300]}"))
 
 
-def _status(field: str) -> float | None:
-    """A line of /proc/self/status in MB; None where there is no such file."""
-    try:
-        found = re.search(rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    except OSError:
-        return None
-    return int(found[1]) / 1024 if found else None
-
-
-def _idle() -> float | None:
-    """Resident MB once all that can be given back has been."""
-    _trim()
-    return _status("VmRSS")
-
-
-def _trim() -> None:
-    gc.collect()
-    if sys.platform.startswith("linux"):
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
 def _above(idle: float | None) -> float | None:
-    peak = _status("VmHWM")
+    peak = memory.peak_mb()
     return None if idle is None or peak is None else round(peak - idle, 1)
-
-
-def _reset_peak() -> None:
-    """Let VmHWM start anew from the present size."""
-    _trim()
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _flops(step: Callable[[], float]) -> int:

@@ -52,8 +52,10 @@ def comparison(
     scores = {}
     for name in METRICS[kind]:
         scores[name] = values * 10.0 ** np.arange(targets) if name in ("rmse", "mae", "log_loss") else 1.4 - values
-    learners = [Learner(n, True, 40_000 * (k + 1), 30, 60.0 * (k % 4 + 1) * (1 + k / 3), 900.0 / (k + 1), 4000.0 / (k % 3 + 1) + k)
-                for k, n in enumerate(networks)]  # fmt: skip
+    learners = [
+        Learner(n, True, 40_000 * (k + 1), 30, 60.0 * (k % 4 + 1) * (1 + k / 3), 900.0 / (k + 1), 4000.0 / (k % 3 + 1) + k, 80.0 + k)
+        for k, n in enumerate(networks)
+    ]
     learners += [Learner(n, False, None, None, s, None, None) for n, s in zip(BASELINES, (0.001, 41.0, 9.0), strict=True)]
     columns = tuple(f"target {t}" for t in range(targets)) if targets > 1 else ("log solubility",)
     fields: dict[str, Any] = {

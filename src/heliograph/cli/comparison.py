@@ -32,6 +32,7 @@ def show_comparison(result: CompareResult, folder: Path, report: Path) -> None:
         "epochs",
         "train s",
         "predict/s",
+        "MB",
     ):
         table.add_column(name, justify="left" if not name else "right")
     for name in result.ranking:
@@ -49,4 +50,5 @@ def _costs(learner: Learner) -> tuple[str, ...]:
     def number(value: float | None) -> str:
         return "" if value is None else f"{value:,.0f}"
 
-    return (number(learner.parameters), number(learner.epochs), number(learner.seconds), number(learner.predict_molecules_per_second))
+    costs = learner.parameters, learner.epochs, learner.seconds, learner.predict_molecules_per_second, learner.peak_memory_mb
+    return tuple(number(cost) for cost in costs)

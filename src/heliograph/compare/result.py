@@ -44,9 +44,9 @@ ROPE = 0.05  # of the best score, where --rope is not given
 
 @dataclass(frozen=True)
 class Learner:
-    """One column: an architecture or a baseline. Seconds are of all folds, rates medians over folds; None where there is no such thing.
+    """One column: an architecture or a baseline. Seconds are of all folds, rates and memory medians over folds; None: no such thing.
 
-    `arguments`: of the architecture, where they are not its defaults.
+    `peak_memory_mb`: of a training, above what the process held before it. `arguments`: of the architecture, where not its defaults.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Learner:
     seconds: float
     train_molecules_per_second: float | None
     predict_molecules_per_second: float | None
+    peak_memory_mb: float | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
@@ -260,6 +261,7 @@ def _learner(m: Material, name: str, costs: list[Mapping[str, Any]]) -> Learner:
         seconds=float(sum(c["seconds"] for c in costs)),
         train_molecules_per_second=median("train_molecules_per_second"),
         predict_molecules_per_second=median("predict_molecules_per_second"),
+        peak_memory_mb=median("peak_memory_mb"),
         arguments=arguments(m, name) if network else {},
     )
 

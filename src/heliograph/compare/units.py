@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from heliograph import zoo
+from heliograph import memory, zoo
 from heliograph.compare.config import CompareConfig
 from heliograph.compare.curve import shares
 from heliograph.compare.folds import Fold, folds
@@ -185,9 +185,13 @@ def _plain(scores: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, flo
 
 
 def _network(m: Material, arch: str, fold: Fold, epochs: int) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
-    made, began = job(m, arch, fold, _fit(m, arch, fold, epochs)), time.perf_counter()
+    made, held = job(m, arch, fold, _fit(m, arch, fold, epochs)), memory.held_mb()
+    memory.forget_peak()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    began = time.perf_counter()
     counters, trained = members.train(made, silent())
-    trained_in, began = time.perf_counter() - began, time.perf_counter()
+    trained_in, peak, began = time.perf_counter() - began, _peak_mb(made.fit, held), time.perf_counter()
     predictor = members.predictor(made, trained[0])
     answers = predictor.predict_store(made.store, 256, made.parts["test"])
     predicted_in = time.perf_counter() - began
@@ -198,11 +202,20 @@ def _network(m: Material, arch: str, fold: Fold, epochs: int) -> tuple[np.ndarra
         "seconds": trained_in,
         "train_molecules_per_second": len(counters.history) * len(fold.train) / spent if spent else None,
         "predict_molecules_per_second": len(fold.test) / predicted_in,
+        "peak_memory_mb": peak,
     }
     if fold.name == m.folds[0].name:
         graph = made.store.batch(made.parts["test"][:MOST_GRAPHS])
         cost["signals"] = _finite(asdict(signals(arch, predictor.model, graph)))
     return answers.y, answers.probabilities, cost
+
+
+def _peak_mb(fit: FitConfig, held: float | None) -> float | None:
+    """What a training took above what the process held before it, or on the GPU. None where nobody tells."""
+    if fit.accelerator != "cpu" and torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    peak = memory.peak_mb()
+    return None if peak is None or held is None else round(peak - held, 1)
 
 
 def _finite(signals: dict[str, Any]) -> dict[str, Any]:

@@ -70,6 +70,12 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def megabytes(value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{number(value)}{NBSP}MB" if value < 1000 else f"{number(value / 1024)}{NBSP}GB"
+
+
 def with_unit(text: str, unit: str) -> str:
     return f"{text}{NBSP}{unit}" if unit and text != MISSING else text
 

@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from heliograph.report import plots
-from heliograph.report.digits import count, decimals, duration, fixed, listed, number, percent, plural, shorten, with_unit
+from heliograph.report.digits import count, decimals, duration, fixed, listed, megabytes, number, percent, plural, shorten, with_unit
 from heliograph.report.scores import class_names
 from heliograph.train.result import Epoch, PartFigures, TrainResult, metric
 
@@ -240,15 +240,11 @@ def cost(result: TrainResult) -> list[tuple[str, str]]:
         ("training", duration(c.seconds_train)),
         ("training speed", speed),
         ("prediction", duration(c.seconds_predict)),
-        ("peak memory", _memory(c.peak_memory_mb)),
+        ("peak memory", megabytes(c.peak_memory_mb)),
         ("device", f"{shorten(c.device, 60)}, {plural(c.threads, 'thread')}"),
     ]
     rows += [(f"baseline: {shorten(name, 50)}", duration(b.seconds)) for name, b in result.baselines.items()]
     return [(k, v) for k, v in rows if v != "–"]
-
-
-def _memory(megabytes: float) -> str:
-    return "–" if not math.isfinite(megabytes) else f"{number(megabytes)} MB" if megabytes < 1000 else f"{number(megabytes / 1024)} GB"
 
 
 def use(result: TrainResult) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import resource
-import sys
+import math
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from heliograph import zoo
+from heliograph import memory, zoo
 from heliograph.chem.featurizer import preset
 from heliograph.errors import UsageError, suggest
 from heliograph.model import Inputs
@@ -147,7 +146,7 @@ class _Run:
             about["architecture"] = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]
         began = time.monotonic()
         counters, _ = members.train(self.job, self.progress, about)
-        return _Trained(counters.history, counters.best_epochs, time.monotonic() - began, _peak_memory_mb())
+        return _Trained(counters.history, counters.best_epochs, time.monotonic() - began, memory.peak_mb() or math.nan)
 
     def finish(self, trained: _Trained) -> TrainResult:
         """Load the model files back, predict with them, compare with baselines."""
@@ -231,8 +230,3 @@ class _Run:
             line = f"{part}: " + "  ".join(f"{name} {value:.4g}" for name, value in figures["mean"].items())
             self.progress.say(line)
             self.log.line(line)
-
-
-def _peak_memory_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024.0 if sys.platform.startswith("linux") else 1024.0**2)

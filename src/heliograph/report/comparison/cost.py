@@ -9,19 +9,20 @@ from markupsafe import Markup
 
 from heliograph.compare.result import CompareResult
 from heliograph.report.comparison.scale import Scale, short
-from heliograph.report.digits import count, duration, number
+from heliograph.report.digits import count, duration, megabytes, number
 from heliograph.report.svg import Axis, Plot
 
 LABELLED = 9  # learners whose names are all written into the plot; of more, only those on the front
 
 
 def figures(result: CompareResult, scale: Scale) -> list[tuple[Markup, str]]:
-    """Score against training time, the rate of prediction and parameters, each where at least two learners have one."""
+    """Score against training time, the rate of prediction, parameters and memory, each where at least two learners have one."""
     learners = [result.learner(name) for name in result.ranking]
     wanted = (
         ("training, seconds of all folds", [k.seconds for k in learners], False, "Score against the time to train on all folds."),
         ("prediction, molecules/s", [k.predict_molecules_per_second for k in learners], True, "Score against the rate of prediction."),
         ("parameters", [k.parameters for k in learners], False, "Score against the number of parameters."),
+        ("memory of a training, MB", [k.peak_memory_mb for k in learners], False, "Score against the peak memory of a training."),
     )
     out = []
     for label, costs, more_is_better, caption in wanted:
@@ -68,4 +69,6 @@ def _pareto(result: CompareResult, scale: Scale, known: Sequence[tuple[str, floa
 def _told(label: str, cost: float) -> str:
     if label.startswith("training"):
         return f"{duration(cost)} to train"
+    if label.startswith("memory"):
+        return megabytes(cost)
     return f"{count(int(cost))} parameters" if label == "parameters" else f"{number(cost)} molecules/s"

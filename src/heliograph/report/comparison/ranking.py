@@ -11,7 +11,7 @@ from markupsafe import Markup
 from heliograph.compare.result import CompareResult
 from heliograph.compare.verdict import chosen
 from heliograph.report.comparison.scale import Scale, short
-from heliograph.report.digits import MISSING, count, duration, number, shorten
+from heliograph.report.digits import MISSING, count, duration, megabytes, number, shorten
 from heliograph.report.scores import figure
 from heliograph.report.svg import BOTTOM, TOP, Axis, Plot
 from heliograph.train.result import metric
@@ -32,7 +32,8 @@ def table(result: CompareResult, scale: Scale) -> list[dict[str, Any]]:
             "interval": f"{scale.signed(pair.low)} to {scale.signed(pair.high)}" if pair else "",
             "letters": result.letters[name],
             "costs": [_count(learner.parameters), _count(learner.epochs), duration(learner.seconds),
-                      _rate(learner.train_molecules_per_second), _rate(learner.predict_molecules_per_second)],
+                      _rate(learner.train_molecules_per_second), _rate(learner.predict_molecules_per_second),
+                      megabytes(learner.peak_memory_mb)],
         })  # fmt: skip
     return rows
 
