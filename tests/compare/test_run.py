@@ -67,6 +67,26 @@ def test_folds_are_a_partition_in_each_repeat(groups: list[str] | None) -> None:
     assert not np.array_equal(folds(50, 1, 5, 8, groups)[0].test, cut[0].test)
 
 
+def test_every_part_has_its_share_of_each_class() -> None:
+    classes = np.array([0.0] * 40 + [1.0] * 12 + [2.0] * 8)
+    cut = folds(60, 2, 4, 7, classes=classes)
+    for fold in cut:
+        assert sorted([*fold.train, *fold.val, *fold.test]) == list(range(60)) and len(fold.val) == 6
+        assert np.bincount(classes[fold.test].astype(int)).tolist() == [10, 3, 2]
+        assert np.bincount(classes[fold.val].astype(int), minlength=3).min() >= 1
+    assert not np.array_equal(cut[0].test, cut[4].test)
+
+
+def test_a_fold_that_can_not_be_scored_is_told_before_anything_is_trained(config: Config) -> None:
+    table = config().data.data_path
+    lines = Path(str(table)).read_text().splitlines()
+    rare = ["rare"] + [str(int(k < 3)) for k in range(len(lines) - 1)]
+    Path(str(table)).write_text("\n".join(f"{line},{value}" for line, value in zip(lines, rare, strict=True)) + "\n")
+    with pytest.raises(DataError, match=r"the test rows of fold 1\.\d have labels of one class only.*fewer folds than 5"):
+        runner.run(config(target_columns=("rare",), cv="1x5"), progress=silent())
+    assert runner.run(config(target_columns=("rare",), cv="1x2", archs=("sgc",), epochs=1), progress=silent()).metric == "roc_auc"
+
+
 def test_folds_need_rows() -> None:
     with pytest.raises(DataError, match="5 folds of 5 usable rows"):
         folds(5, 1, 5, 0)

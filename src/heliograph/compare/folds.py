@@ -32,10 +32,11 @@ class Fold:
         return f"{self.repeat + 1}.{self.fold + 1}" + (f" with {self.share:g}" if self.share < 1 else "")
 
 
-def folds(n: int, repeats: int, k: int, seed: int, groups: Sequence[str] | None = None) -> list[Fold]:
+def folds(n: int, repeats: int, k: int, seed: int, groups: Sequence[str] | None = None, classes: np.ndarray | None = None) -> list[Fold]:
     """`repeats` times `k` folds of `n` rows; rows of one of `groups` stay together, in the parts for validation too.
 
-    Groups fill the smallest fold in an order drawn anew for each repeat, large ones first. Raises DataError where a part gets no row.
+    Groups fill the smallest fold in an order drawn anew for each repeat, large ones first. Without groups, every part has its share of
+    each of the `classes` [n]. Raises DataError where a part gets no row.
     """
     lots = _lots(n, groups)
     if len(lots) < k + 1:
@@ -44,10 +45,11 @@ def folds(n: int, repeats: int, k: int, seed: int, groups: Sequence[str] | None 
     found = []
     for repeat in range(repeats):
         rng = np.random.default_rng([seed, repeat])
-        pieces = _deal([lots[j] for j in rng.permutation(len(lots))], k, grouped=groups is not None)
+        order = rng.permutation(len(lots))
+        pieces = _by_class(order, k, classes) if groups is None and classes is not None else _deal(lots, order, k, groups is not None)
         for fold, test in enumerate(pieces):
             rest = np.setdiff1d(np.arange(n), test)
-            val = _validation(rest, max(1, round(VALIDATION * n)), rng, groups)
+            val = _validation(rest, max(1, round(VALIDATION * n)), rng, groups, classes)
             found.append(Fold(repeat, fold, np.setdiff1d(rest, val), val, test))
             if not len(found[-1].train):
                 raise DataError(f"fold {found[-1].name} leaves no row to train on: too few scaffolds. Use a random split.")
@@ -63,17 +65,29 @@ def _lots(n: int, groups: Sequence[str] | None) -> list[np.ndarray]:
     return [np.array(rows) for rows in members.values()]
 
 
-def _deal(lots: list[np.ndarray], k: int, grouped: bool) -> list[np.ndarray]:
+def _by_class(order: np.ndarray, k: int, classes: np.ndarray) -> list[np.ndarray]:
+    """Rows in their order, class after class, dealt like cards."""
+    order = order[np.argsort(classes[order], kind="stable")]
+    return [np.sort(order[piece::k]) for piece in range(k)]
+
+
+def _deal(lots: list[np.ndarray], order: np.ndarray, k: int, grouped: bool) -> list[np.ndarray]:
+    drawn = [lots[j] for j in order]
     if not grouped:
-        return [np.sort(part) for part in np.array_split(np.concatenate(lots), k)]
+        return [np.sort(part) for part in np.array_split(np.concatenate(drawn), k)]
     pieces: list[list[int]] = [[] for _ in range(k)]
-    for lot in sorted(lots, key=len, reverse=True):  # stable: equal ones stay in the order that was drawn
+    for lot in sorted(drawn, key=len, reverse=True):  # stable: equal ones stay in the order that was drawn
         min(pieces, key=len).extend(lot.tolist())
     return [np.array(sorted(piece), dtype=np.int64) for piece in pieces]
 
 
-def _validation(rest: np.ndarray, wanted: int, rng: np.random.Generator, groups: Sequence[str] | None) -> np.ndarray:
+def _validation(
+    rest: np.ndarray, wanted: int, rng: np.random.Generator, groups: Sequence[str] | None, classes: np.ndarray | None
+) -> np.ndarray:
     order = rng.permutation(rest)
+    if groups is None and classes is not None:
+        order = order[np.argsort(classes[order], kind="stable")]
+        return np.sort(order[((np.arange(wanted) + 0.5) * len(order) / wanted).astype(np.int64)])
     if groups is None:
         return np.sort(order[:wanted])
     chosen: list[int] = []

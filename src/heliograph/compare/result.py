@@ -44,7 +44,8 @@ ROPE = 0.05  # of the best score, where --rope is not given
 
 @dataclass(frozen=True)
 class Learner:
-    """One column: an architecture or a baseline. Seconds are of all folds, rates and memory medians over folds; None: no such thing.
+    """One column: an architecture or a baseline. Rates and memory are medians over folds, None where there is no such thing; seconds
+    are the median over folds times their number, so that one that was disturbed, or compiled kernels, does not count.
 
     `peak_memory_mb`: of a training, above what the process held before it. `arguments`: of the architecture, where not its defaults.
     """
@@ -258,7 +259,7 @@ def _learner(m: Material, name: str, costs: list[Mapping[str, Any]]) -> Learner:
         network=network,
         parameters=costs[0]["parameters"],
         epochs=costs[0]["epochs"],
-        seconds=float(sum(c["seconds"] for c in costs)),
+        seconds=len(costs) * float(np.median([c["seconds"] for c in costs])),
         train_molecules_per_second=median("train_molecules_per_second"),
         predict_molecules_per_second=median("predict_molecules_per_second"),
         peak_memory_mb=median("peak_memory_mb"),

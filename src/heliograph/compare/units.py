@@ -104,9 +104,25 @@ def prepare(config: CompareConfig, progress: Progress) -> Material:
     at = {arch: np.searchsorted(one.rows, common) for arch, one in data.items()}
     own = at[next(iter(data))]
     groups = [first.store.scaffolds[k] for k in own] if config.compare.split == "scaffold" else None
-    cut = folds(len(common), config.compare.repeats, config.compare.folds, config.fit.seed, groups)
-    names = metrics.resolve(config.fit.metrics, first.labels.task.kind)
-    return Material(config, data, at, first.labels.task, first.labels.y[own], common, cut, names, notes)
+    task, y = first.labels.task, first.labels.y[own]
+    classes = y[:, 0] if task.kind != "regression" and len(task.targets) == 1 else None
+    cut = folds(len(common), config.compare.repeats, config.compare.folds, config.fit.seed, groups, classes)
+    names = metrics.resolve(config.fit.metrics, task.kind)
+    _check_folds(task, y, cut)
+    return Material(config, data, at, task, y, common, cut, names, notes)
+
+
+def _check_folds(task: Task, y: np.ndarray, cut: list[Fold]) -> None:
+    """Raises DataError where a fold's test rows can't be scored: no label, or, for classes, one class alone in every target."""
+    least = 1 if task.kind == "regression" else 2
+    for fold in cut:
+        kinds = [len(np.unique(column[np.isfinite(column)])) for column in y[fold.test].T]
+        if max(kinds) < least:
+            what = "no label" if least == 1 else "labels of one class only"
+            raise DataError(
+                f"the test rows of fold {fold.name} have {what}, so nothing can be scored there. "
+                f"Ask for fewer folds than {len({f.fold for f in cut})} (--cv), or a random split."
+            )
 
 
 def _train_config(config: CompareConfig, arch: str) -> TrainConfig:

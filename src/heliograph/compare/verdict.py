@@ -97,9 +97,13 @@ def _apart(result: CompareResult) -> str:
     if math.isfinite(needed.molecules):
         return (
             f"No number of folds would tell {a} from {b} ({gap} apart) on these molecules; "
-            f"about {needed.molecules:.2g} times as many molecules would, at even odds."
+            f"{_times(needed.molecules)} as many molecules would, at even odds."
         )
     return f"{a} and {b} have the same mean; nothing would tell them apart."
+
+
+def _times(factor: float) -> str:
+    return "more than a hundred times" if factor > 100 else f"about {factor:.0f} times" if factor >= 10 else f"about {factor:.2g} times"
 
 
 def _practical(result: CompareResult) -> str:

@@ -1,0 +1,89 @@
+"""What is searched, what is tried next, what comes of it."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from typing import Any
+
+import pytest
+
+from heliograph import zoo
+from heliograph.compare.tuning import BASELINES, Choice, Range, Space, Tried, best, of_network, suggest, typical
+from heliograph.errors import UsageError
+from heliograph.model import Inputs
+
+SPACE: Space = {"max_lr": Range(1e-4, 1e-2, log=True), "depth": Range(1, 6), "dropout": Range(0.0, 0.4, step=0.1), "d": Choice((8, 16))}
+
+
+def walk(n: int, seed: int) -> list[Tried]:
+    """The loss is the distance of log10(max_lr) from -3, and a little for depth."""
+    tried: list[Tried] = []
+    for k in range(n):
+        settings = suggest(SPACE, tried, seed + k)
+        tried.append(Tried(settings, abs(math.log10(settings.get("max_lr", 1e-2)) + 3) + 0.1 * abs(settings.get("depth", 1) - 4)))
+    return tried
+
+
+def test_the_first_trial_is_the_learner_as_it_comes_and_all_follow_from_the_seed() -> None:
+    tried = walk(15, 3)
+    assert tried[0].settings == {} and all(one.settings.keys() == SPACE.keys() for one in tried[1:])
+    assert tried == walk(15, 3) and tried[1:] != walk(15, 4)[1:]
+    assert tried[:9] == walk(9, 3)  # going on from nine gives what 15 gave
+    for one in tried[1:]:
+        s = one.settings
+        assert 1e-4 <= s["max_lr"] <= 1e-2 and s["depth"] in range(1, 7) and s["d"] in (8, 16)
+        assert round(10 * s["dropout"]) in range(5) and isinstance(s["depth"], int)
+
+
+def test_trials_learn_from_those_before() -> None:
+    runs = [walk(30, 100 * seed) for seed in range(3)]
+    late = [one.loss for tried in runs for one in tried[20:]]
+    early = [one.loss for tried in runs for one in tried[1:11]]
+    assert sum(x for x in late if x) / len(late) < 0.6 * sum(x for x in early if x) / len(early)
+
+
+def test_the_best_and_the_typical() -> None:
+    assert best([]) is None and best([Tried({}, None)]) is None
+    assert best([Tried({}, 2.0), Tried({}, None), Tried({}, 1.0), Tried({}, 1.0)]) == 2
+    folds: list[dict[str, Any]] = [{"depth": 2, "d": 8}, {}, {"depth": 5, "d": 8}, {"depth": 3, "d": 16}]
+    space: Space = {"depth": Range(1, 6), "d": Choice((8, 16))}
+    assert typical(folds, space) == {"depth": 3, "d": 8}
+    assert typical([{}, {}, {"depth": 2, "d": 8}], space) == {} == typical([{}], {})
+
+
+def test_a_failed_trial_is_no_good_one() -> None:
+    tried = [Tried({}, 1.0), Tried({"max_lr": 1e-2, "depth": 6, "dropout": 0.0, "d": 8}, None)]
+    assert suggest(SPACE, tried, 0).keys() == SPACE.keys()
+
+
+@pytest.mark.parametrize("arch", ["gcn", "gin", "dmpnn", "ggnn", "gps", "gat", "san", "graphormer", "dtnn", "schnet", "sgc", "attentivefp"])
+def test_the_ends_of_a_space_can_be_built(arch: str) -> None:
+    module = zoo.load(arch)
+    space = of_network(module.build, 1e-3, width_is_set=False)
+    assert space.pop("max_lr") == Range(2e-4, 5e-3, log=True)
+    inputs = Inputs(nodes=7, edges=5, geometry=module.GEOMETRY == "required")
+    for end in (0, -1):
+        args = {name: one.values[end] if isinstance(one, Choice) else (one.low, one.high)[end] for name, one in space.items()}
+        zoo.build(arch, inputs, 1, args)
+    assert "d" not in of_network(module.build, 1e-3, width_is_set=True)
+
+
+def test_without_optuna(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def absent(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "optuna":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(UsageError, match=r"--tune needs Optuna: pip install 'heliograph\[tune\]'"):
+        suggest(SPACE, [Tried({}, 1.0)], 0)
+
+
+def test_baselines_take_their_settings() -> None:
+    from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+
+    RandomForestRegressor(**{name: one.low for name, one in BASELINES["random forest"].items() if isinstance(one, Range)})
+    HistGradientBoostingRegressor(**{name: one.high for name, one in BASELINES["gradient boosting"].items() if isinstance(one, Range)})
