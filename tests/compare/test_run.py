@@ -143,7 +143,7 @@ def test_killed_three_times_and_extended(config: Config, tmp_path: Path, monkeyp
 
     made: list[str] = []
     original = units.run
-    monkeypatch.setattr(units, "run", lambda m, learner, fold, epochs: (made.append(learner), original(m, learner, fold, epochs))[1])
+    monkeypatch.setattr(units, "run", lambda m, unit: (made.append(unit.learner), original(m, unit))[1])
     more = runner.run(config(archs=("gin",)), resume=True, progress=silent())
     assert made == ["gin"] * 4
     assert [k.name for k in more.learners[:3]] == ["gcn", "sgc", "gin"]
@@ -152,6 +152,69 @@ def test_killed_three_times_and_extended(config: Config, tmp_path: Path, monkeyp
     assert np.array_equal(loaded.scores["rmse"], more.scores["rmse"]) and loaded.learners == more.learners and loaded.targets == ("y",)
     assert loaded.limits == more.limits and loaded.limits[0].archs == ("gcn", "sgc", "gin") and verdict(loaded) == verdict(more)
     assert any(sentence.startswith("What 1-WL networks on table10_1 features can reach: RMSE no lower than") for sentence in verdict(more))
+
+
+def test_trials_are_judged_on_validation_rows_and_survive_kills(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three trials on each fold: the one with the best validation score is taken, whatever the test rows say of it."""
+    asked = config(archs=("sgc", "gin"), cv="1x2", tune=3, epochs=1, output_dir=tmp_path / "whole")
+    whole = runner.run(asked, progress=silent())
+    lines = [json.loads(line) for line in (tmp_path / "whole" / FILE).read_text().splitlines()]
+    done = {(line["learner"], line["fold"]): line for line in lines if line.get("what") == "unit"}
+    assert len(done) == 2 * 5 and done["mean", "1.1"].get("trials") is None
+    m = units.prepare(asked, silent())
+    for (learner, fold), line in done.items():
+        trials = [t for t in lines if t.get("what") == "trial" and (t["learner"], t["fold"]) == (learner, fold)]
+        assert [t["trial"] for t in trials] == ([] if learner == "mean" else [0, 1, 2])
+        if trials:
+            best = min(trials, key=lambda t: t["loss"])
+            assert line["settings"] == best["settings"] and line["scores"] == best["scores"] and trials[0]["settings"] == {}
+            assert line["cost"]["seconds"] == pytest.approx(sum(t["cost"]["seconds"] for t in trials))
+            one = next(f for f in m.folds if f.name == fold)
+            held = np.load(units.answers_path(asked.output_dir, learner, one))["y"][:, 0]
+            assert math.sqrt(np.square(held - m.y[one.test, 0]).mean()) == pytest.approx(line["scores"]["mean"]["rmse"])
+    assert set(whole.learner("gin").settings) <= {"max_lr", "depth", "d", "dropout"}
+    for k, n in enumerate((3, 4, 9)):
+        with monkeypatch.context() as patch:
+            patch.setattr(units, "run", killed_after(n))
+            with pytest.raises(Kill):
+                runner.run(config(archs=("sgc", "gin"), cv="1x2", tune=3, epochs=1), resume=k > 0, progress=silent())
+    again = runner.run(config(archs=("sgc", "gin"), cv="1x2", tune=3, epochs=1), resume=True, progress=silent())
+    assert (tmp_path / "comparison" / TABLE).read_bytes() == (tmp_path / "whole" / TABLE).read_bytes()
+    assert [k.settings for k in again.learners] == [k.settings for k in whole.learners]
+
+
+def test_trials_that_fail(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = units._network
+
+    def breaks(m: Any, unit: Any, fold: Any) -> Any:
+        if unit.learner == "gin" or unit.trial == 1:
+            raise HeliographError("the loss is not a number any more")
+        return original(m, unit, fold)
+
+    monkeypatch.setattr(units, "_network", breaks)
+    found = runner.run(config(archs=("sgc", "gin"), cv="1x2", tune=2, epochs=1), progress=silent())
+    assert [k.name for k in found.learners if k.network] == ["sgc"] and "gin failed on fold 1." in found.notes[-1]
+    assert found.learner("sgc").settings == {}
+    monkeypatch.setattr(units, "_network", original)
+    again = runner.run(config(archs=("sgc", "gin"), cv="1x2", tune=2, epochs=1), resume=True, progress=silent())
+    assert [k.name for k in again.learners if k.network] == ["sgc", "gin"]
+
+
+def test_no_file_is_run_because_a_folder_names_it(config: Config, tmp_path: Path) -> None:
+    own = tmp_path / "mine.py"
+    own.write_text("from heliograph.zoo.sgc import FEATURIZER, GEOMETRY, build\n")
+    runner.run(config(archs=(str(own),), cv="1x2", epochs=1), progress=silent())
+    own.write_text("raise SystemExit('this was run')\n")
+    with pytest.raises(UsageError, match=r"files of your own, which must be named again: --archs .*mine\.py"):
+        runner.run(config(archs=("gcn",), cv="1x2", epochs=1), resume=True, progress=silent())
+    with pytest.raises(DataError, match=r"chose a file of your own, .*mine\.py\. Give it again: --arch .*mine\.py"):
+        training(tmp_path / "comparison")
+    assert training(tmp_path / "comparison", str(own)).model.arch == str(own)
+
+
+def test_a_sample(config: Config) -> None:
+    found = runner.run(config(archs=("sgc",), cv="1x2", epochs=1, sample=40), progress=silent())
+    assert found.molecules == 40 and any(note.startswith("40 of ") and "drawn at random" in note for note in found.notes)
 
 
 def test_training_what_was_chosen(config: Config, tmp_path: Path) -> None:
@@ -168,10 +231,10 @@ def test_training_what_was_chosen(config: Config, tmp_path: Path) -> None:
 def test_one_that_fails_is_left_out_and_tried_again(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     original = units._network
 
-    def breaks(m: Any, arch: str, fold: Any, epochs: int) -> Any:
-        if (arch, fold.name) == ("gcn", "1.2"):
+    def breaks(m: Any, unit: Any, fold: Any) -> Any:
+        if (unit.learner, fold.name) == ("gcn", "1.2"):
             raise HeliographError("the loss is not a number any more")
-        return original(m, arch, fold, epochs)
+        return original(m, unit, fold)
 
     said: list[str] = []
     monkeypatch.setattr(units, "_network", breaks)

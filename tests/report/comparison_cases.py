@@ -151,6 +151,15 @@ def asked_for_more() -> CompareResult:
     return replace(made, curves=tuple(curves), signals=signals)
 
 
+def tuned() -> CompareResult:
+    """With settings that trials chose."""
+    made = comparison()
+    chosen = [{"max_lr": 2.1e-3, "depth": 3}, {}]
+    learners = tuple(replace(k, settings=chosen[j % 2]) for j, k in enumerate(made.learners))
+    asked = dict(made.config["compare"]) | {"tune": 10, "sample": 500}
+    return replace(made, learners=learners, config=made.config | {"compare": asked})
+
+
 def two() -> CompareResult:
     """One network, nothing but the mean and a forest beside it, in two folds."""
     made = comparison(networks=("gcn",), cv="1x2")
@@ -183,4 +192,5 @@ CASES: dict[str, Callable[[], CompareResult]] = {
     "no costs": free,
     "hostile": hostile,
     "asked for more": asked_for_more,
+    "tuned": tuned,
 }

@@ -141,6 +141,12 @@ def test_learning_curves_and_depth(tmp_path: Path) -> None:
     assert all(re.sub(r"\s+", " ", sentence) in text for one in made.signals for sentence in one.sentences())
 
 
+def test_what_trials_chose(tmp_path: Path) -> None:
+    text = page_of(cases.tuned(), tmp_path)[1].text
+    assert "What trials chose" in text and "max_lr 0.0021, depth 3" in text and "as it comes" in text
+    assert "What trials chose" not in page_of(cases.comparison(), tmp_path)[1].text
+
+
 def test_the_same_comparison_gives_the_same_bytes(tmp_path: Path) -> None:
     pages = [report.write_comparison(cases.comparison(), tmp_path / f"{k}.html").read_bytes() for k in range(2)]
     assert pages[0] == pages[1]

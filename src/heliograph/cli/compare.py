@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
 from heliograph.cli.options import Values, build, expand_lists, named, options_of, read_toml, with_data, with_options
-from heliograph.compare.config import CompareConfig, CompareOptions
+from heliograph.compare.config import CompareConfig, CompareOptions, refuse_files
 from heliograph.errors import HeliographError, UsageError
 from heliograph.train.config import DataConfig, FitConfig
 
@@ -79,6 +79,9 @@ def configure(data: str | None, config: Path | None, resume: bool, given: Values
             raise HeliographError(f"nothing to resume: there is no comparison in {folder}. Give the folder of one with -o.")
         old = CompareConfig.model_validate_json((folder / "config.json").read_text(encoding="utf-8"))
         values |= {k: v for group in GROUPS for k, v in getattr(old, group).model_dump().items()} | {"output_dir": folder}
+        values["archs"] = tuple(arch for arch in old.compare.archs if not arch.endswith(".py"))
+        if not values["archs"] and "archs" not in given:
+            refuse_files(old.compare.archs, ())
     if config is not None:
         found = read_toml(config, GROUPS, TOP)
         values |= found

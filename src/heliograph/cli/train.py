@@ -82,7 +82,7 @@ def configure(data: str | None, config: Path | None, resume: bool, given: Values
     if comparison is not None:
         from heliograph.compare.training import training
 
-        chosen = training(comparison)
+        chosen = training(comparison, given.get("arch"))
         values |= {k: v for group in GROUPS for k, v in dict(getattr(chosen, group)).items()}
     files = [config] if config else []
     if resume and not config:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
+from heliograph.errors import UsageError
 from heliograph.train.config import DataConfig, FitConfig
 
 DEFAULT = ("gcn", "gin", "gatv2", "dmpnn")
@@ -23,8 +24,12 @@ class CompareOptions(BaseModel):
     split: Literal["random", "scaffold"] = Field(
         default="random", description="how folds are cut; scaffold keeps those of a scaffold together"
     )
+    sample: PositiveInt | None = Field(default=None, description="compare on so many molecules, drawn at random (default: on all)")
     parameters: PositiveInt | None = Field(
         default=None, description="about as many parameters for each architecture, by its width d (default: its own)"
+    )
+    tune: int | None = Field(
+        default=None, ge=2, description="trials of settings for each learner on each fold, judged on its validation rows (default: none)"
     )
     rope: float | None = Field(
         default=None, ge=0, description="differences of the main metric up to this one do not matter in practice (default: 5% of the best)"
@@ -55,6 +60,13 @@ class CompareOptions(BaseModel):
     @property
     def folds(self) -> int:
         return int(self.cv.split("x")[1])
+
+
+def refuse_files(saved: tuple[str, ...], asked: tuple[str, ...]) -> None:
+    """No file is run because a folder names it: raises UsageError for a .py among those `saved` that was not `asked` for again."""
+    own = [arch for arch in saved if arch.endswith(".py") and arch not in asked]
+    if own:
+        raise UsageError(f"--resume: the comparison has files of your own, which must be named again: --archs {' '.join(own)}")
 
 
 class CompareConfig(BaseModel):

@@ -35,6 +35,12 @@ class Journal:
         self.units: dict[tuple[str, str], dict[str, Any]] = {
             (line["learner"], line["fold"]): line for line in lines if line.get("what") == "unit" and "failed" not in line
         }
+        self.trials: dict[tuple[str, str], list[dict[str, Any]]] = {}  # in the order of their numbers
+        for line in lines:
+            if line.get("what") == "trial":
+                self._try(line)
+        for key in [key for key, lines in self.trials.items() if all("failed" in line for line in lines)]:
+            del self.trials[key]
         self.failed: dict[tuple[str, str], str] = {}  # in this run; what failed before is tried again
 
     def settle(self, learner: str, epochs: int) -> None:
@@ -50,6 +56,16 @@ class Journal:
         else:
             self.units[key] = dict(unit)
         self._append({"what": "unit"} | dict(unit))
+
+    def tried(self, trial: Mapping[str, Any]) -> None:
+        """One trial of a learner on a fold: as a unit, with its number in "trial", its "settings" and, but for a failed one, its "loss"."""
+        self._try(trial)
+        self._append({"what": "trial"} | dict(trial))
+
+    def _try(self, trial: Mapping[str, Any]) -> None:
+        before = self.trials.setdefault((trial["learner"], trial["fold"]), [])
+        if trial["trial"] == len(before):  # anything else is of a run that was cut off twice at the same place
+            before.append(dict(trial))
 
     def _read(self) -> list[dict[str, Any]]:
         if not self.path.is_file():

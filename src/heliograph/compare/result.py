@@ -32,6 +32,7 @@ from heliograph.compare.statistics import (
     pairs,
     practical,
 )
+from heliograph.compare.tuning import OF_FIT, typical
 from heliograph.compare.units import Material, arguments
 from heliograph.errors import DataError
 from heliograph.files import atomic
@@ -47,7 +48,8 @@ class Learner:
     """One column: an architecture or a baseline. Rates and memory are medians over folds, None where there is no such thing; seconds
     are the median over folds times their number, so that one that was disturbed, or compiled kernels, does not count.
 
-    `peak_memory_mb`: of a training, above what the process held before it. `arguments`: of the architecture, where not its defaults.
+    `peak_memory_mb`: of a training, above what the process held before it. `settings`: what trials chose, one for all folds
+    (`tuning.typical`). `arguments`: of the architecture, where not its defaults.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Learner:
     train_molecules_per_second: float | None
     predict_molecules_per_second: float | None
     peak_memory_mb: float | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
@@ -207,7 +210,7 @@ def collect(m: Material, journal: Journal) -> CompareResult:
     scores = {
         metric: np.array([[[_number(unit["scores"][t][metric]) for t in targets] for unit in row] for row in found]) for metric in m.metrics
     }
-    learners = tuple(_learner(m, name, [row[k]["cost"] for row in found]) for k, name in enumerate(names))
+    learners = tuple(_learner(m, name, [row[k] for row in found]) for k, name in enumerate(names))
     return CompareResult(
         config=m.config.model_dump(mode="json"),
         kind=m.task.kind,
@@ -248,12 +251,15 @@ def _curves(m: Material, journal: Journal, names: Sequence[str]) -> Iterator[Cur
             yield found
 
 
-def _learner(m: Material, name: str, costs: list[Mapping[str, Any]]) -> Learner:
+def _learner(m: Material, name: str, lines: list[Mapping[str, Any]]) -> Learner:
+    costs = [line["cost"] for line in lines]
+
     def median(key: str) -> float | None:
         values = [c[key] for c in costs if c.get(key) is not None]
         return float(np.median(values)) if values else None
 
     network = name in m.data
+    settings = typical([line.get("settings", {}) for line in lines], m.space(name))
     return Learner(
         name=name,
         network=network,
@@ -263,7 +269,8 @@ def _learner(m: Material, name: str, costs: list[Mapping[str, Any]]) -> Learner:
         train_molecules_per_second=median("train_molecules_per_second"),
         predict_molecules_per_second=median("predict_molecules_per_second"),
         peak_memory_mb=median("peak_memory_mb"),
-        arguments=arguments(m, name) if network else {},
+        settings=settings,
+        arguments=arguments(m, name, {k: v for k, v in settings.items() if k not in OF_FIT}) if network else {},
     )
 
 

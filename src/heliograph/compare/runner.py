@@ -7,19 +7,20 @@ import json
 import os
 import shutil
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
 from heliograph import zoo
-from heliograph.compare import units
-from heliograph.compare.config import CompareConfig
+from heliograph.compare import schedule, tuning, units
+from heliograph.compare.config import CompareConfig, refuse_files
 from heliograph.compare.journal import FILE, Journal
 from heliograph.compare.result import RESULTS, TABLE, CompareResult, collect
 from heliograph.compare.training import CONFIG
-from heliograph.compare.units import Material
+from heliograph.compare.units import Material, Unit
 from heliograph.errors import UsageError
 from heliograph.files import atomic
 from heliograph.predictor.predictor import source_sum
@@ -39,6 +40,8 @@ def run(config: CompareConfig, *, resume: bool = False, overwrite: bool = False,
     progress, began = progress or Lines(), time.monotonic()
     for arch in config.compare.archs:
         zoo.load(arch)  # before anything is read or written
+    if config.compare.tune is not None:
+        tuning.library()
     config = _settled(config, resume, overwrite)
     m = units.prepare(config, progress)
     for note in m.notes:
@@ -50,13 +53,18 @@ def run(config: CompareConfig, *, resume: bool = False, overwrite: bool = False,
     _spend(m, journal, progress, began)
     wanted = [(learner, k) for k in range(len(m.folds)) for learner in learners]
     wanted += [(learner, k) for k in range(len(m.folds), len(m.all)) for learner in learners if learner != "mean"]
-    left = [(learner, k) for learner, k in wanted if (learner, m.all[k].name) not in journal.units]
-    total = len(wanted)
-    for done, unit in enumerate(_work(m, journal.epochs, left), total - len(left) + 1):
-        journal.finish(unit)
-        progress("compare", done, total, f"{unit['learner']}, fold {unit['fold']}")
-        if "failed" in unit:
-            progress.say(f"{unit['learner']} failed on fold {unit['fold']}: {unit['failed']}")
+    queue = deque(unit for learner, k in wanted if (unit := schedule.following(m, journal, learner, k)) is not None)
+    total = sum(schedule.pieces(m, learner) for learner, _ in wanted)
+    done = total - sum(schedule.pieces(m, unit.learner) - (unit.trial or 0) for unit in queue)
+    numbers = {fold.name: k for k, fold in enumerate(m.all)}
+    for found in _work(m, queue):
+        schedule.take(m, journal, found)
+        if (more := schedule.following(m, journal, found["learner"], numbers[found["fold"]])) is not None:
+            queue.appendleft(more)
+        done += 1
+        progress("compare", done, total, f"{found['learner']}, fold {found['fold']}")
+        if "failed" in found:
+            progress.say(f"{found['learner']} failed on fold {found['fold']}: {found['failed']}")
     result = collect(m, journal)
     result.save(config.output_dir)
     return result
@@ -88,6 +96,7 @@ def _settled(config: CompareConfig, resume: bool, overwrite: bool) -> CompareCon
         raise UsageError(
             f"--resume goes on with a comparison as it was begun, but {', '.join(changed[:4])}. Leave the option out, or begin another."
         )
+    refuse_files(saved.compare.archs, config.compare.archs)
     archs = tuple(dict.fromkeys((*saved.compare.archs, *config.compare.archs)))
     return config.model_copy(update={"compare": config.compare.model_copy(update={"archs": archs})})
 
@@ -128,26 +137,30 @@ def _spend(m: Material, journal: Journal, progress: Progress, began: float) -> N
             journal.settle(arch, m.config.fit.epochs)
             continue
         left = budget.seconds(m.config.fit.budget) - (time.monotonic() - began)
-        share = left * m.config.compare.jobs / (len(m.data) * len(m.folds))
+        share = left * m.config.compare.jobs / (len(m.data) * len(m.folds) * schedule.pieces(m, arch))
         epochs, text = units.epochs_for(m, arch, share)
         progress.say(f"{arch}: {text}")
         journal.settle(arch, epochs)
 
 
-def _work(m: Material, epochs: Mapping[str, int], left: list[tuple[str, int]]) -> Iterator[dict[str, Any]]:
-    """The units as they come, here or in processes of their own."""
-    jobs = min(m.config.compare.jobs, len(left))
+def _work(m: Material, queue: deque[Unit]) -> Iterator[dict[str, Any]]:
+    """What comes of the units in `queue`, here or in processes of their own; more may be put into it between two answers."""
+    jobs = m.config.compare.jobs
     if jobs <= 1:
-        for learner, k in left:
-            yield units.run(m, learner, m.all[k], epochs.get(learner, 0))
+        while queue:
+            yield units.run(m, queue.popleft())
         return
     text = m.config.model_dump_json()
     threads = max(1, (os.cpu_count() or 1) // jobs)
+    running: set[Future[dict[str, Any]]] = set()
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(threads,)) as pool:
-        futures = [pool.submit(_unit, text, learner, k, epochs.get(learner, 0)) for learner, k in left]
         try:
-            for future in as_completed(futures):
-                yield future.result()
+            while queue or running:
+                while queue and len(running) < jobs:
+                    running.add(pool.submit(_unit, text, queue.popleft()))
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for child in active_children():  # what they are at is lost anyway, and nobody wants to wait for it
@@ -161,6 +174,5 @@ def _begin(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _unit(text: str, learner: str, k: int, epochs: int) -> dict[str, Any]:
-    m = units.material(text)
-    return units.run(m, learner, m.all[k], epochs)
+def _unit(text: str, unit: Unit) -> dict[str, Any]:
+    return units.run(units.material(text), unit)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import io
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -16,10 +17,12 @@ import numpy as np
 import torch
 
 from heliograph import memory, zoo
+from heliograph.compare import tuning
 from heliograph.compare.config import CompareConfig
 from heliograph.compare.curve import shares
 from heliograph.compare.folds import Fold, folds
 from heliograph.compare.signals import MOST_GRAPHS, signals
+from heliograph.compare.tuning import Settings, Space
 from heliograph.errors import DataError, HeliographError, UsageError
 from heliograph.files import atomic
 from heliograph.model import Inputs
@@ -31,10 +34,22 @@ from heliograph.train.config import FitConfig, ModelConfig, TrainConfig
 from heliograph.train.data import Dataset, load
 from heliograph.train.job import Job
 from heliograph.train.progress import Progress, silent
+from heliograph.train.result import METRICS
 from heliograph.train.targets import Labels
 
 MOST_STEPS = 200  # of the search for a width
 FEW = 200  # molecules, below which bench/calibration.py finds the tests a little too bold (classification above all)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A piece of work: a learner on fold number `fold` of `Material.all`. `trial`, `settings`: where it is one of several."""
+
+    learner: str
+    fold: int
+    epochs: int
+    trial: int | None = None
+    settings: Settings = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +94,12 @@ class Material:
             names += ["kernel ridge", "bag of bonds"]
         return tuple(names)
 
+    def space(self, learner: str) -> Space:
+        """What --tune searches; nothing for what has no settings, or chooses them itself."""
+        if learner in self.data:
+            return tuning.of_network(zoo.load(learner).build, self.config.fit.max_lr, self.config.compare.parameters is not None)
+        return tuning.BASELINES.get(learner, {})
+
 
 @lru_cache(maxsize=1)
 def material(text: str) -> Material:
@@ -98,6 +119,9 @@ def prepare(config: CompareConfig, progress: Progress) -> Material:
     most = max(len(one.rows) for one in data.values())
     if len(common) < most:
         notes.append(f"{most - len(common):,} rows that some architecture can't use, or without a label, are left out for all.")
+    if config.compare.sample is not None and config.compare.sample < len(common):
+        notes.append(f"{config.compare.sample:,} of {len(common):,} molecules, drawn at random (--sample).")
+        common = np.sort(np.random.default_rng([config.fit.seed, 2]).choice(common, config.compare.sample, replace=False))
     if len(common) < FEW:
         notes.append(f"{len(common)} molecules are few: below {FEW} the tests find somewhat more than 5 % of differences that are none.")
     first = next(iter(data.values()))
@@ -129,20 +153,22 @@ def _train_config(config: CompareConfig, arch: str) -> TrainConfig:
     return TrainConfig(data=config.data, model=ModelConfig(arch=arch), fit=config.fit)
 
 
-def job(m: Material, arch: str, fold: Fold, fit: FitConfig) -> Job:
-    """The training of an architecture on a fold."""
+def job(m: Material, arch: str, fold: Fold, fit: FitConfig, settings: Mapping[str, Any] | None = None) -> Job:
+    """The training of an architecture on a fold; `settings` of the training and of the architecture, where not as usual."""
+    own = dict(settings or {})
+    fit = fit.model_copy(update={name: own.pop(name) for name in tuning.OF_FIT if name in own})
     one, at = m.data[arch], m.at[arch]
     parts = {"train": at[fold.train], "val": at[fold.val], "test": at[fold.test]}
-    model = ModelConfig(arch=arch, arch_args=arguments(m, arch))
+    model = ModelConfig(arch=arch, arch_args=arguments(m, arch, own))
     made, _ = assemble(zoo.load(arch), one.store, Labels(m.task, one.labels.y), one.weights, parts, model, fit, about={"fold": fold.name})
     return made
 
 
-def arguments(m: Material, arch: str) -> dict[str, Any]:
-    """Of the architecture: its defaults, or the width `d` (a multiple of 8) that comes nearest to --parameters."""
-    wanted = m.config.compare.parameters
+def arguments(m: Material, arch: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Of the architecture: those `given`, and the width `d` (a multiple of 8) that comes nearest to --parameters."""
+    wanted, given = m.config.compare.parameters, dict(given or {})
     if wanted is None:
-        return {}
+        return given
     parameters = inspect.signature(zoo.load(arch).build).parameters
     if "d" not in parameters:
         raise UsageError(f"--parameters {wanted}: {arch} has no width d. Leave the option or the architecture out.")
@@ -151,7 +177,7 @@ def arguments(m: Material, arch: str) -> dict[str, Any]:
 
     def count(d: int) -> int:
         with torch.random.fork_rng(devices=[]):
-            return sum(p.numel() for p in zoo.build(arch, inputs, m.task.out, {"d": d}).parameters())
+            return sum(p.numel() for p in zoo.build(arch, inputs, m.task.out, given | {"d": d}).parameters())
 
     widths = range(8, 8 * MOST_STEPS, 8)
     low, high = 0, len(widths) - 1
@@ -159,7 +185,7 @@ def arguments(m: Material, arch: str) -> dict[str, Any]:
         middle = (low + high) // 2
         low, high = (middle + 1, high) if count(widths[middle]) < wanted else (low, middle)
     best = min((widths[k] for k in (low - 1, low) if k >= 0), key=lambda d: abs(count(d) - wanted))
-    return {"d": best}
+    return given | {"d": best}
 
 
 def epochs_for(m: Material, arch: str, seconds: float) -> tuple[int, str]:
@@ -168,40 +194,79 @@ def epochs_for(m: Material, arch: str, seconds: float) -> tuple[int, str]:
 
 
 def _fit(m: Material, learner: str, fold: Fold, epochs: int) -> FitConfig:
-    own = int.from_bytes(hashlib.sha256(learner.encode()).digest()[:4], "little")  # one seed for all folds would make equals differ
-    seed = int(np.random.SeedSequence([m.config.fit.seed, fold.repeat, fold.fold, own]).generate_state(1)[0])
-    return m.config.fit.model_copy(update={"epochs": epochs, "budget": None, "seed": seed})
+    return m.config.fit.model_copy(update={"epochs": epochs, "budget": None, "seed": seed(m, learner, fold)})
 
 
-def run(m: Material, learner: str, fold: Fold, epochs: int) -> dict[str, Any]:
-    """Train (or fit), answer for the test rows, score. The answers go to a file of their own, the rest is returned for the journal.
+def seed(m: Material, learner: str, fold: Fold) -> int:
+    """Of a learner on a fold: one for all folds, or for all learners, would make equals differ."""
+    name = Path(learner).name  # a file of one's own lies elsewhere on another machine
+    own = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
+    return int(np.random.SeedSequence([m.config.fit.seed, fold.repeat, fold.fold, own]).generate_state(1)[0])
 
-    What can't be trained (a loss that is no number any more, memory) is said in "failed"; the others go on.
+
+def run(m: Material, unit: Unit) -> dict[str, Any]:
+    """Train (or fit), answer for the test rows, score. Plain values, and the answers as bytes; nothing is written, see `keep`.
+
+    Of a trial, "loss" is what its validation rows say. What can't be trained (a loss that is no number any more, memory) is said in
+    "failed"; the others go on.
     """
+    fold = m.all[unit.fold]
+    line: dict[str, Any] = {"learner": unit.learner, "fold": fold.name}
+    line |= {} if unit.trial is None else {"trial": unit.trial, "settings": unit.settings}
     try:
-        y, probabilities, cost = _network(m, learner, fold, epochs) if learner in m.data else _baseline(m, learner, fold)
+        answers, cost = (_network if unit.learner in m.data else _baseline)(m, unit, fold)
     except (HeliographError, RuntimeError, ValueError) as error:
-        return {"learner": learner, "fold": fold.name, "failed": str(error).splitlines()[0] if str(error) else type(error).__name__}
+        return line | {"failed": str(error).splitlines()[0] if str(error) else type(error).__name__}
     own = cost.pop("signals", None)
-    scores = metrics.evaluate(m.task, m.metrics, m.y[fold.test], y, probabilities)
-    path = answers_path(m.config.output_dir, learner, fold)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    y, probabilities = answers["test"]
+    line["scores"] = _plain(metrics.evaluate(m.task, m.metrics, m.y[fold.test], y, probabilities))
+    line |= {"cost": cost} | ({"signals": own} if own else {})
+    if unit.trial is not None:
+        line["loss"] = _loss(m, fold, *answers["val"])
+    buffer = io.BytesIO()
     arrays = {"y": y.astype(np.float64)} | ({} if probabilities is None else {"probabilities": probabilities.astype(np.float64)})
-    with atomic(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-    return {"learner": learner, "fold": fold.name, "scores": _plain(scores), "cost": cost} | ({"signals": own} if own else {})
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return line | {"answers": buffer.getvalue()}
+
+
+def _loss(m: Material, fold: Fold, y: np.ndarray, probabilities: np.ndarray | None) -> float | None:
+    """The main metric on the validation rows, smaller is better: the mean over targets, errors in units of their labels' spread."""
+    name, truth = m.metrics[0], m.y[fold.val]
+    scores = metrics.evaluate(m.task, (name,), truth, y, probabilities)
+    power = METRICS[name].unit_power
+    spread = np.nanstd(m.y[fold.train], axis=0) ** power if power else np.ones(truth.shape[1])
+    values = [scores[target][name] / s for target, s in zip(m.task.targets, spread, strict=True) if s > 0]
+    known = [v for v in values if np.isfinite(v)]
+    return float(np.mean(known)) * (-1 if METRICS[name].higher_is_better else 1) if known else None
+
+
+def keep(folder: Path, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the answers of what `run` returned to a file of their own; the rest is for the journal."""
+    if "answers" in found:
+        path = _answers_path(folder, found["learner"], found["fold"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as temporary:
+            temporary.write_bytes(found["answers"])
+    return {k: v for k, v in found.items() if k != "answers"}
 
 
 def answers_path(folder: Path, learner: str, fold: Fold) -> Path:
-    return folder / "answers" / f"{Path(learner).name}-{fold.name}.npz".replace(" ", "-")
+    return _answers_path(folder, learner, fold.name)
+
+
+def _answers_path(folder: Path, learner: str, fold: str) -> Path:
+    """Files of one's own may have one name in two folders."""
+    own = f"-{hashlib.sha256(learner.encode()).hexdigest()[:6]}" if Path(learner).name != learner else ""
+    return folder / "answers" / f"{Path(learner).name}{own}-{fold}.npz".replace(" ", "-")
 
 
 def _plain(scores: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
     return {t: {k: float(v) if np.isfinite(v) else None for k, v in found.items()} for t, found in scores.items()}
 
 
-def _network(m: Material, arch: str, fold: Fold, epochs: int) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
-    made, held = job(m, arch, fold, _fit(m, arch, fold, epochs)), memory.held_mb()
+def _network(m: Material, unit: Unit, fold: Fold) -> tuple[baselines.Parts, dict[str, Any]]:
+    fit = _fit(m, unit.learner, fold, unit.epochs)
+    made, held = job(m, unit.learner, fold, fit, unit.settings), memory.held_mb()
     memory.forget_peak()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
@@ -209,8 +274,10 @@ def _network(m: Material, arch: str, fold: Fold, epochs: int) -> tuple[np.ndarra
     counters, trained = members.train(made, silent())
     trained_in, peak, began = time.perf_counter() - began, _peak_mb(made.fit, held), time.perf_counter()
     predictor = members.predictor(made, trained[0])
-    answers = predictor.predict_store(made.store, 256, made.parts["test"])
+    found = {"test": predictor.predict_store(made.store, 256, made.parts["test"])}
     predicted_in = time.perf_counter() - began
+    if unit.trial is not None:
+        found["val"] = predictor.predict_store(made.store, 256, made.parts["val"])
     spent = sum(row.seconds for row in counters.history)
     cost: dict[str, Any] = {
         "parameters": sum(p.numel() for p in predictor.model.parameters()),
@@ -222,8 +289,8 @@ def _network(m: Material, arch: str, fold: Fold, epochs: int) -> tuple[np.ndarra
     }
     if fold.name == m.folds[0].name:
         graph = made.store.batch(made.parts["test"][:MOST_GRAPHS])
-        cost["signals"] = _finite(asdict(signals(arch, predictor.model, graph)))
-    return answers.y, answers.probabilities, cost
+        cost["signals"] = _finite(asdict(signals(unit.learner, predictor.model, graph)))
+    return {part: (answers.y, answers.probabilities) for part, answers in found.items()}, cost
 
 
 def _peak_mb(fit: FitConfig, held: float | None) -> float | None:
@@ -238,8 +305,8 @@ def _finite(signals: dict[str, Any]) -> dict[str, Any]:
     return signals | {"energy": [v if np.isfinite(v) else None for v in signals["energy"]]}
 
 
-def _baseline(m: Material, name: str, fold: Fold) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
-    solid = m.first
+def _baseline(m: Material, unit: Unit, fold: Fold) -> tuple[baselines.Parts, dict[str, Any]]:
+    name, solid = unit.learner, m.first
     if name in ("kernel ridge", "bag of bonds"):
         solid = next((arch for arch, one in m.data.items() if one.store.has_geometry), m.first)
     store, at = m.data[solid].store, m.at[solid]
@@ -249,11 +316,11 @@ def _baseline(m: Material, name: str, fold: Fold) -> tuple[np.ndarray, np.ndarra
     y = np.full((len(store), m.y.shape[1]), np.nan)
     y[at] = m.y
     parts = {"train": at[fold.train], "val": at[fold.val], "test": at[fold.test]}
-    given = baselines.Inputs(m.task, y, parts, store.smiles, geometry, composition(store), m.metrics, _fit(m, name, fold, 1).seed)
+    given = baselines.Inputs(m.task, y, parts, store.smiles, geometry, composition(store), m.metrics, seed(m, name, fold), unit.settings)
     functions = {"mean": baselines.mean, "random forest": baselines.forest, "gradient boosting": baselines.boosting,
                  "kernel ridge": baselines.kernel_ridge, "bag of bonds": baselines.bonds_ridge}  # fmt: skip
     if name not in functions:
         raise DataError(f"no such baseline: {name}")
     began = time.perf_counter()
-    answer, probabilities = functions[name](given, [])["test"]
-    return answer, probabilities, {"parameters": None, "epochs": None, "seconds": time.perf_counter() - began}
+    answers = functions[name](given, [])
+    return answers, {"parameters": None, "epochs": None, "seconds": time.perf_counter() - began}

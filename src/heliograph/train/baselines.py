@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -36,6 +36,7 @@ class Inputs:
     composition: np.ndarray  # [G, 119]
     names: tuple[str, ...]  # of the metrics
     seed: int = 0
+    settings: Mapping[str, float] = field(default_factory=dict)  # of scikit-learn's forests, where they are not its defaults
 
 
 Answers = tuple[np.ndarray, np.ndarray | None]
@@ -84,11 +85,11 @@ def _chosen(probabilities: np.ndarray) -> Answers:
 
 
 def forest(inputs: Inputs, notes: list[str]) -> Parts:
-    """500 trees on 2,048-bit ECFP4 fingerprints, scikit-learn's defaults."""
+    """500 trees on 2,048-bit ECFP4 fingerprints, scikit-learn's defaults but for `settings`."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     kind = RandomForestRegressor if inputs.task.kind == "regression" else RandomForestClassifier
-    make = partial(kind, n_estimators=TREES, n_jobs=-1, random_state=inputs.seed)
+    make = partial(kind, n_estimators=TREES, n_jobs=-1, random_state=inputs.seed, **inputs.settings)
     return _on_fingerprints(inputs, make, "random forest", notes)
 
 
@@ -97,7 +98,7 @@ def boosting(inputs: Inputs, notes: list[str]) -> Parts:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     kind = HistGradientBoostingRegressor if inputs.task.kind == "regression" else HistGradientBoostingClassifier
-    return _on_fingerprints(inputs, partial(kind, random_state=inputs.seed), "gradient boosting", notes)
+    return _on_fingerprints(inputs, partial(kind, random_state=inputs.seed, **inputs.settings), "gradient boosting", notes)
 
 
 def _on_fingerprints(inputs: Inputs, make: Callable[[], Any], name: str, notes: list[str]) -> Parts:

@@ -36,6 +36,7 @@ def _content(result: CompareResult) -> dict[str, Any]:
         "ranking_figures": ranking.figures(result, scale),
         "metrics": ranking.metrics(result),
         "per_target": ranking.per_target(result),
+        "settings": ranking.settings(result),
         "pairs": pairs.table(result, scale),
         "tests": pairs.tests(result),
         "diagram": pairs.ranks(result),

@@ -11,7 +11,21 @@ from heliograph.report.comparison.scale import short
 from heliograph.report.digits import shorten
 from heliograph.report.sections import options
 
-KEY_OPTIONS = ("archs", "cv", "split", "parameters", "epochs", "budget", "rope", "batch_size", "max_lr", "seed", "metrics")
+KEY_OPTIONS = (
+    "archs",
+    "cv",
+    "split",
+    "sample",
+    "parameters",
+    "tune",
+    "epochs",
+    "budget",
+    "rope",
+    "batch_size",
+    "max_lr",
+    "seed",
+    "metrics",
+)
 
 
 def asked(result: CompareResult) -> dict[str, Any]:

@@ -125,6 +125,18 @@ def _mean(values: np.ndarray) -> float:
     return float(known.mean()) if len(known) else math.nan
 
 
+def settings(result: CompareResult) -> list[tuple[str, str]]:
+    """What trials chose for each learner, one for all folds; nothing where nothing was tuned."""
+    if not result.config["compare"].get("tune"):
+        return []
+    learners = [result.learner(name) for name in result.ranking]
+    return [(short(k.name), ", ".join(f"{n} {_setting(v)}" for n, v in k.settings.items()) or "as it comes") for k in learners]
+
+
+def _setting(value: float) -> str:
+    return str(value) if isinstance(value, int) else number(value, 2)
+
+
 def per_target(result: CompareResult) -> dict[str, Any] | None:
     """The main metric of each target; None for a single one."""
     if len(result.targets) < 2:

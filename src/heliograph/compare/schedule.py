@@ -1,0 +1,60 @@
+"""What is to be done next in a comparison: a learner on a fold, once, or one trial after another until the best of them is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from heliograph.compare import tuning, units
+from heliograph.compare.journal import Journal
+from heliograph.compare.tuning import Tried
+from heliograph.compare.units import Material, Unit
+
+
+def pieces(m: Material, learner: str) -> int:
+    """How many trainings a fold takes."""
+    tune = m.config.compare.tune
+    return tune if tune is not None and m.space(learner) else 1
+
+
+def following(m: Material, journal: Journal, learner: str, k: int) -> Unit | None:
+    """The next training of a learner on fold `k`; None where it is finished, which the last trial's finding makes it."""
+    fold, trials = m.all[k], pieces(m, learner)
+    if (learner, fold.name) in journal.units:
+        return None
+    epochs = journal.epochs.get(learner, 0)
+    if trials == 1:
+        return Unit(learner, k, epochs)
+    before = journal.trials.get((learner, fold.name), [])
+    if len(before) < trials:
+        seed = int(np.random.SeedSequence([units.seed(m, learner, fold), len(before)]).generate_state(1)[0])
+        return Unit(learner, k, epochs, len(before), tuning.suggest(m.space(learner), _tried(before), seed))
+    journal.finish(_best(before))
+    return None
+
+
+def take(m: Material, journal: Journal, found: dict[str, Any]) -> None:
+    """Write down what came of a training; of trials, only the best one's answers are kept."""
+    if "trial" not in found:
+        journal.finish(units.keep(m.config.output_dir, found))
+        return
+    before = journal.trials.get((found["learner"], found["fold"]), [])
+    if tuning.best(_tried([*before, found])) != len(before):
+        found.pop("answers", None)
+    journal.tried(units.keep(m.config.output_dir, found))
+
+
+def _tried(lines: list[dict[str, Any]]) -> list[Tried]:
+    return [Tried(line["settings"], line.get("loss")) for line in lines]
+
+
+def _best(trials: list[dict[str, Any]]) -> Mapping[str, Any]:
+    """The fold's line in the journal: the best trial's, with the seconds of all."""
+    place = tuning.best(_tried(trials))
+    if place is None:
+        return {k: trials[0][k] for k in ("learner", "fold", "failed")}
+    line = {k: v for k, v in trials[place].items() if k not in ("what", "trial", "loss")}
+    seconds = sum(trial["cost"]["seconds"] for trial in trials if "cost" in trial)
+    return line | {"cost": line["cost"] | {"seconds": seconds}, "trials": len(trials)}
