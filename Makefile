@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo        train on the shipped molecules, predict, leave a report (minutes)"
+	@echo "make demo        compare architectures on the shipped molecules, train the best, predict new ones, leave reports (minutes)"
 	@echo "make test        lint, types, import layers, all quick tests"
 	@echo "make test-slow   tests that train for minutes or need data sets that are not shipped"
 	@echo "make bench       speed and memory against peers, as JSON lines in bench/results (hours; see bench/README.md)"
@@ -28,8 +28,11 @@ $(VENV)/.development: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.run-time
 
 demo: $(VENV)/.run-time
-	$(BIN)/heliograph train smallmol --target-columns gap --arch dmpnn --epochs 30 -o demo-run --overwrite
-	$(BIN)/heliograph predict demo-run examples/molecules.csv -o demo-run/predictions.csv --overwrite
+	$(BIN)/heliograph compare smallmol --target-columns gap --archs gcn gin gatv2 dmpnn --sample 1500 --parameters 50000 --epochs 20 \
+		--cv 1x5 --jobs 2 -o demo-run/comparison --overwrite
+	$(BIN)/heliograph train --from demo-run/comparison --ensemble-size 3 -o demo-run/model --overwrite
+	$(BIN)/heliograph predict demo-run/model examples/new.csv -o demo-run/predictions.csv --overwrite
+	@echo; cat demo-run/predictions.csv; echo; echo "Open demo-run/comparison/report.html and demo-run/model/report.html"
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check src tests bench scripts examples
