@@ -53,7 +53,7 @@ def run(config: CompareConfig, *, resume: bool = False, overwrite: bool = False,
     left = [(learner, k) for learner, k in wanted if (learner, m.all[k].name) not in journal.units]
     total = len(wanted)
     for done, unit in enumerate(_work(m, journal.epochs, left), total - len(left) + 1):
-        journal.finish(unit)
+        journal.finish(units.keep(config.output_dir, unit))
         progress("compare", done, total, f"{unit['learner']}, fold {unit['fold']}")
         if "failed" in unit:
             progress.say(f"{unit['learner']} failed on fold {unit['fold']}: {unit['failed']}")

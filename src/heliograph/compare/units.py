@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import io
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -152,13 +153,14 @@ def epochs_for(m: Material, arch: str, seconds: float) -> tuple[int, str]:
 
 
 def _fit(m: Material, learner: str, fold: Fold, epochs: int) -> FitConfig:
-    own = int.from_bytes(hashlib.sha256(learner.encode()).digest()[:4], "little")  # one seed for all folds would make equals differ
+    name = Path(learner).name  # a file of one's own lies elsewhere on another machine
+    own = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")  # one seed for all folds would make equals differ
     seed = int(np.random.SeedSequence([m.config.fit.seed, fold.repeat, fold.fold, own]).generate_state(1)[0])
     return m.config.fit.model_copy(update={"epochs": epochs, "budget": None, "seed": seed})
 
 
 def run(m: Material, learner: str, fold: Fold, epochs: int) -> dict[str, Any]:
-    """Train (or fit), answer for the test rows, score. The answers go to a file of their own, the rest is returned for the journal.
+    """Train (or fit), answer for the test rows, score. Plain values, and the answers as bytes; nothing is written, see `keep`.
 
     What can't be trained (a loss that is no number any more, memory) is said in "failed"; the others go on.
     """
@@ -168,16 +170,27 @@ def run(m: Material, learner: str, fold: Fold, epochs: int) -> dict[str, Any]:
         return {"learner": learner, "fold": fold.name, "failed": str(error).splitlines()[0] if str(error) else type(error).__name__}
     own = cost.pop("signals", None)
     scores = metrics.evaluate(m.task, m.metrics, m.y[fold.test], y, probabilities)
-    path = answers_path(m.config.output_dir, learner, fold)
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {"y": y.astype(np.float64)} | ({} if probabilities is None else {"probabilities": probabilities.astype(np.float64)})
-    with atomic(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-    return {"learner": learner, "fold": fold.name, "scores": _plain(scores), "cost": cost} | ({"signals": own} if own else {})
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    unit = {"learner": learner, "fold": fold.name, "scores": _plain(scores), "cost": cost, "answers": buffer.getvalue()}
+    return unit | ({"signals": own} if own else {})
+
+
+def keep(folder: Path, unit: dict[str, Any]) -> dict[str, Any]:
+    """Write the answers of what `run` returned to a file of their own; the rest is for the journal."""
+    if "answers" in unit:
+        with atomic(_answers_path(folder, unit["learner"], unit["fold"])) as temporary:
+            temporary.write_bytes(unit["answers"])
+    return {k: v for k, v in unit.items() if k != "answers"}
 
 
 def answers_path(folder: Path, learner: str, fold: Fold) -> Path:
-    return folder / "answers" / f"{Path(learner).name}-{fold.name}.npz".replace(" ", "-")
+    return _answers_path(folder, learner, fold.name)
+
+
+def _answers_path(folder: Path, learner: str, fold: str) -> Path:
+    return folder / "answers" / f"{Path(learner).name}-{fold}.npz".replace(" ", "-")
 
 
 def _plain(scores: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
