@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 from heliograph import train
-from heliograph.compare import CompareConfig, CompareOptions, CompareResult, runner, units
+from heliograph.compare import CompareOptions, CompareResult, runner, units
 from heliograph.compare.curve import fit, shares, words
 from heliograph.compare.disagreement import disagreements
 from heliograph.compare.folds import folds
@@ -21,31 +20,8 @@ from heliograph.compare.result import TABLE
 from heliograph.compare.training import training
 from heliograph.compare.verdict import chosen, equals_of_best, verdict
 from heliograph.errors import DataError, HeliographError, UsageError
-from heliograph.train.config import DataConfig, FitConfig
 from heliograph.train.progress import Lines, silent
-from tests.train.conftest import MOLECULES
-
-Config = Callable[..., CompareConfig]
-
-
-@pytest.fixture
-def config(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Config:
-    """60 molecules with two targets; a comparison of two networks on 2 x 2 folds with any field changed."""
-    monkeypatch.setenv("HELIOGRAPH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-    monkeypatch.setattr("heliograph.train.baselines.TREES", 10)
-    lines = ["smiles,y,o,few"]
-    lines += [f"{s},{len(s) + 0.1 * (k % 7):.1f},{int('O' in s)},{k if k % 2 else ''}" for k, s in enumerate(MOLECULES)]
-    table = tmp_path / "table.csv"
-    table.write_text("\n".join(lines) + "\n")
-
-    def make(**changes: Any) -> CompareConfig:
-        given = {"data_path": table, "target_columns": ("y",), "num_workers": 0, "archs": ("gcn", "sgc"), "cv": "2x2", "epochs": 2,
-                 "accelerator": "cpu"} | changes  # fmt: skip
-        groups = {"data": DataConfig, "compare": CompareOptions, "fit": FitConfig}
-        nested = {g: c(**{k: given.pop(k) for k in list(given) if k in c.model_fields}) for g, c in groups.items()}
-        return CompareConfig(**nested, **({"output_dir": tmp_path / "comparison"} | given))
-
-    return make
+from tests.compare.conftest import Config
 
 
 @pytest.mark.parametrize("groups", [None, [f"s{k // 3}" for k in range(50)]], ids=["rows", "groups"])

@@ -51,7 +51,9 @@ def compare(
     folder: list[Path] = []
 
     def interrupted() -> str:
-        return f"Interrupted. Go on with: heliograph compare --resume -o {folder[0]}" if folder else "Interrupted before anything was done."
+        cluster = f" --ray {given['ray']}" if "ray" in given else ""
+        again = f"heliograph compare --resume -o {folder[0]}{cluster}" if folder else ""
+        return f"Interrupted. Go on with: {again}" if again else "Interrupted before anything was done."
 
     with guarded(verbose, interrupted):
         asked = configure(data, config, resume, given)

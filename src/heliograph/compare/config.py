@@ -36,6 +36,11 @@ class CompareOptions(BaseModel):
     )
     learning_curve: bool = Field(default=False, description="also train on shares of the training molecules: what would more of them buy")
     jobs: PositiveInt = Field(default=1, description="trainings side by side, each in a process of its own")
+    ray: str | None = Field(
+        default=None,
+        exclude=True,  # where it runs is no part of what it is: not saved, and free to change when a comparison goes on
+        description="HOST:PORT of a Ray cluster to train on, in place of --jobs: as many side by side as it has CPUs, one thread each",
+    )
 
     @field_validator("cv")
     @classmethod

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph import zoo
-from heliograph.compare import schedule, tuning, units
+from heliograph.compare import cluster, schedule, tuning, units
 from heliograph.compare.config import CompareConfig, refuse_files
 from heliograph.compare.journal import FILE, Journal
 from heliograph.compare.result import RESULTS, TABLE, CompareResult, collect
@@ -28,29 +28,35 @@ from heliograph.train import budget
 from heliograph.train.progress import Lines, Progress
 
 _OURS = (FILE, CONFIG, RESULTS, TABLE, "answers", "report.html")
-FREE = {"archs", "jobs", "learning_curve"}  # what may change when a comparison goes on
+FREE = {"archs", "jobs", "learning_curve"}  # what may change when a comparison goes on; `ray` is not even saved
 
 
 def run(config: CompareConfig, *, resume: bool = False, overwrite: bool = False, progress: Progress | None = None) -> CompareResult:
     """Compare as `config` says into `config.output_dir`; the result is saved there too.
 
     `resume` goes on with the comparison in that folder and adds the architectures that are new; `overwrite` replaces it.
-    Raises UsageError (settings that don't go together, a comparison in the folder), DataError (nothing usable in the table).
+    Raises UsageError (settings that don't go together, a comparison in the folder), DataError (nothing usable in the table),
+    HeliographError (no Ray cluster where there should be one).
     """
     progress, began = progress or Lines(), time.monotonic()
     for arch in config.compare.archs:
         zoo.load(arch)  # before anything is read or written
     if config.compare.tune is not None:
         tuning.library()
-    config = _settled(config, resume, overwrite)
+    with cluster.connected(config, progress) as width:
+        return _compare(_settled(config, resume, overwrite), width or config.compare.jobs, progress, began)
+
+
+def _compare(config: CompareConfig, width: int, progress: Progress, began: float) -> CompareResult:
+    """`width`: how many units run side by side."""
     m = units.prepare(config, progress)
     for note in m.notes:
         progress.say(note)
-    journal = Journal(config.output_dir, _about(m))
+    journal = Journal(config.output_dir, about(m))
     _save(config)
     learners = (*m.data, *m.baselines)
     progress.say(f"{len(m.data)} architectures and {len(m.baselines)} baselines on {len(m.folds)} folds of {len(m.rows):,} molecules.")
-    _spend(m, journal, progress, began)
+    _spend(m, journal, width, progress, began)
     wanted = [(learner, k) for k in range(len(m.folds)) for learner in learners]
     wanted += [(learner, k) for k in range(len(m.folds), len(m.all)) for learner in learners if learner != "mean"]
     queue = deque(unit for learner, k in wanted if (unit := schedule.following(m, journal, learner, k)) is not None)
@@ -112,7 +118,7 @@ def _differences(saved: CompareConfig, asked: CompareConfig) -> Iterator[tuple[s
         yield from ((name, old[name], new[name]) for name in old if old[name] != new[name])
 
 
-def _about(m: Material) -> Mapping[str, Any]:
+def about(m: Material) -> Mapping[str, Any]:
     """What makes two comparisons one: the labels, the molecules, the folds, the sources of architectures of one's own."""
     digest = hashlib.sha256(m.y.tobytes() + m.rows.tobytes())
     for fold in m.folds:
@@ -128,7 +134,7 @@ def _save(config: CompareConfig) -> None:
         temporary.write_text(config.model_dump_json(indent=1), encoding="utf-8")
 
 
-def _spend(m: Material, journal: Journal, progress: Progress, began: float) -> None:
+def _spend(m: Material, journal: Journal, width: int, progress: Progress, began: float) -> None:
     """Epochs of each architecture: as asked, or its share of the budget by a probe that runs alone."""
     for arch in m.data:
         if arch in journal.epochs:
@@ -137,14 +143,17 @@ def _spend(m: Material, journal: Journal, progress: Progress, began: float) -> N
             journal.settle(arch, m.config.fit.epochs)
             continue
         left = budget.seconds(m.config.fit.budget) - (time.monotonic() - began)
-        share = left * m.config.compare.jobs / (len(m.data) * len(m.folds) * schedule.pieces(m, arch))
+        share = left * width / (len(m.data) * len(m.folds) * schedule.pieces(m, arch))
         epochs, text = units.epochs_for(m, arch, share)
         progress.say(f"{arch}: {text}")
         journal.settle(arch, epochs)
 
 
 def _work(m: Material, queue: deque[Unit]) -> Iterator[dict[str, Any]]:
-    """What comes of the units in `queue`, here or in processes of their own; more may be put into it between two answers."""
+    """What comes of the units in `queue`, here, in processes of their own or on a cluster; more may be put into it between two answers."""
+    if m.config.compare.ray is not None:
+        yield from cluster.work(m, about(m), queue)
+        return
     jobs = m.config.compare.jobs
     if jobs <= 1:
         while queue:

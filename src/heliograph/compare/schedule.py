@@ -20,9 +20,10 @@ def pieces(m: Material, learner: str) -> int:
 
 
 def following(m: Material, journal: Journal, learner: str, k: int) -> Unit | None:
-    """The next training of a learner on fold `k`; None where it is finished, which the last trial's finding makes it."""
+    """The next training of a learner on fold `k`. None where there is none: it is finished, or failed in this run, and where all trials
+    are there the best of them is written down."""
     fold, trials = m.all[k], pieces(m, learner)
-    if (learner, fold.name) in journal.units:
+    if (learner, fold.name) in journal.units or (learner, fold.name) in journal.failed:
         return None
     epochs = journal.epochs.get(learner, 0)
     if trials == 1:

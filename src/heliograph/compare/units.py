@@ -51,6 +51,11 @@ class Unit:
     trial: int | None = None
     settings: Settings = field(default_factory=dict)
 
+    def names(self, fold: Fold) -> dict[str, Any]:
+        """What its line in the journal begins with."""
+        trial = {} if self.trial is None else {"trial": self.trial, "settings": dict(self.settings)}
+        return {"learner": self.learner, "fold": fold.name} | trial
+
 
 @dataclass(frozen=True, eq=False)
 class Material:
@@ -211,8 +216,7 @@ def run(m: Material, unit: Unit) -> dict[str, Any]:
     "failed"; the others go on.
     """
     fold = m.all[unit.fold]
-    line: dict[str, Any] = {"learner": unit.learner, "fold": fold.name}
-    line |= {} if unit.trial is None else {"trial": unit.trial, "settings": unit.settings}
+    line = unit.names(fold)
     try:
         answers, cost = (_network if unit.learner in m.data else _baseline)(m, unit, fold)
     except (HeliographError, RuntimeError, ValueError) as error:
