@@ -42,7 +42,7 @@ def show_comparison(result: CompareResult, folder: Path, report: Path) -> None:
 
 def _fitting(rows: list[tuple[str, ...]], width: int) -> int:
     """How many of the columns fit; never fewer than the first four."""
-    widths = [max(len(row[k]) for row in rows) + 2 for k in range(len(rows[0]))]
+    widths = [max(len(row[k]) for row in rows) + 3 for k in range(len(rows[0]))]  # two spaces and what divides columns
     return next((k for k in range(len(widths), 4, -1) if sum(widths[:k]) <= width), 4)
 
 
