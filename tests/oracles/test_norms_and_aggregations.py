@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import segment, zoo
-from heliograph.blocks import GraphNorm, LSTMAggregation, Neighbour, OnStates, PairNorm, PowerMean, SoftAttention, Sorted
+from heliograph.blocks import GraphNorm, LSTMAggregation, Neighbour, OnStates, PairNorm, PowerMean, SoftAttention, SoftmaxMean, Sorted
 from heliograph.graph import Graph, Segments, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
@@ -62,6 +62,17 @@ def test_power_mean() -> None:
     mine, other = randomised(PowerMean(D)), pyg.PowerMeanAggregation(learn=True, channels=D).double()
     other.p.data = mine.p.data
     agree(lambda x: mine(x, segments), lambda x: other(x, segments.index, dim_size=segments.n), x)
+
+
+def test_softmax_mean() -> None:
+    graph, x = states()
+    segments = graph.topology.members
+    mine, other = randomised(SoftmaxMean(D)), pyg.SoftmaxAggregation(learn=True, channels=D).double()
+    other.t.data = mine.t.data
+    agree(lambda x: mine(x, segments), lambda x: other(x, segments.index, dim_size=segments.n), x)
+    some = segments.count > 0
+    torch.testing.assert_close(SoftmaxMean(D, t=0.0).double()(x, segments), segment.mean(x, segments))
+    torch.testing.assert_close(SoftmaxMean(D, t=1e4).double()(x, segments)[some], segment.max(x, segments)[some])
 
 
 def test_soft_attention() -> None:

@@ -1,7 +1,7 @@
 """Parts that architectures share: embeddings, updates, readouts. A part that one architecture alone uses stays in its zoo file."""
 
 from heliograph.blocks.additive import AdditiveAttention, Attend, Heads, Transform, per_head
-from heliograph.blocks.aggregate import LSTMAggregation, PowerMean, SoftAttention, Sorted
+from heliograph.blocks.aggregate import LSTMAggregation, PowerMean, SoftAttention, SoftmaxMean, Sorted
 from heliograph.blocks.attention import Attention
 from heliograph.blocks.basic import MLP, Head, ShiftedSoftplus, on_rows
 from heliograph.blocks.embed import Elements, Embed
@@ -53,6 +53,7 @@ __all__ = [
     "ShiftedSoftplus",
     "SideBySide",
     "SoftAttention",
+    "SoftmaxMean",
     "Sorted",
     "SumMaxLSTM",
     "Towers",

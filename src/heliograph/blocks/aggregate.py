@@ -29,6 +29,18 @@ class PowerMean(nn.Module):
 
 
 @final
+class SoftmaxMean(nn.Module):
+    """sum_k a_k x_k, a = softmax over the segment of t x_k, t [d] learned: 0 the mean, infinite the maximum (Li et al. 2020, ibid.)."""
+
+    def __init__(self, d: int, t: float = 1.0):
+        super().__init__()
+        self.t = nn.Parameter(torch.full((d,), t))
+
+    def forward(self, x: Tensor, segments: Segments) -> Tensor:
+        return segment.sum(segment.softmax(self.t * x, segments) * x, segments)  # [n, d]
+
+
+@final
 class SoftAttention(nn.Module):
     """sum_k a_k V(x_k), a = softmax over the segment of gate(x_k) (Li et al. 2019, arXiv:1904.12787, there with a sigmoid).
 
