@@ -53,7 +53,7 @@ def featurize_table(
     """(record, molecule, "") or (record, None, reason) for each record, in order; records are drawn as they are needed.
 
     `workers`: processes, None for one per core, 0 for none (then, as for a short table, nothing protects from a crash or a hang).
-    `progress` is called with the number of rows done so far. `scaffold=False` leaves `Molecule.scaffold` empty and saves a fifth.
+    `progress` is called with the number of rows done so far. `scaffold=False` as in `featurize`.
     `limit`: seconds that one structure may take. Raises HeliographError where workers can't be started.
     """
     source = iter(records)
