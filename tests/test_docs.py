@@ -1,10 +1,12 @@
 """Every example of README.md and docs/ runs, file by file, in a folder of its own.
 
-`console` blocks are commands after `$ `, a `python` block stands alone; `sh`, `toml` and unmarked blocks are shown only.
+`console` blocks are commands after `$ `, a `python` block stands alone; `sh`, `toml` and unmarked blocks are shown only. The examples of
+a file run in one process, one after another: most of the time of a small example is spent on loading PyTorch.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -19,11 +21,34 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 NEEDS_NETWORK = "fetch("
+RUN = """
+import json, shlex, subprocess, sys
+from heliograph.cli import main
+from heliograph.train import baselines
+baselines.TREES = 20  # of a forest, which nobody looks at here
+for kind, text in json.loads(sys.argv[1]):
+    print(text, flush=True)
+    if kind == "python":
+        exec(compile(text, "<example>", "exec"), {"__name__": "__main__"})
+    elif text.startswith("heliograph "):
+        try:
+            main(shlex.split(text)[1:])
+        except SystemExit as done:
+            if done.code:
+                raise
+    else:
+        subprocess.run(["bash", "-euc", text], check=True)
+"""
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
     found = [(kind, text) for kind, text in BLOCK.findall(page.read_text(encoding="utf-8")) if kind in ("python", "console")]
     return [(kind, text) for kind, text in found if NEEDS_NETWORK not in text]
+
+
+def steps_of(kind: str, text: str) -> list[tuple[str, str]]:
+    """A block of Python is one step, of a console each command."""
+    return [(kind, text)] if kind == "python" else [(kind, line[2:]) for line in text.splitlines() if line.startswith("$ ")]
 
 
 def environment() -> dict[str, str]:
@@ -34,18 +59,10 @@ def environment() -> dict[str, str]:
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
 def test_examples_run(page: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    heliograph = f'heliograph() {{ "{sys.executable}" -m heliograph "$@"; }}\n'
-    for kind, text in blocks(page):
-        if kind == "python":
-            _run([sys.executable, "-c", text], page, text, tmp_path)
-        else:
-            commands = "".join(line[2:] + "\n" for line in text.splitlines() if line.startswith("$ "))
-            _run(["bash", "-euc", heliograph + commands], page, commands, tmp_path)
-
-
-def _run(command: list[str], page: Path, text: str, folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, f"{page.name}:\n{text}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    steps = [step for block in blocks(page) for step in steps_of(*block)]
+    command = [sys.executable, "-c", RUN, json.dumps(steps)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, f"{page.name}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -1,4 +1,4 @@
-"""A command line run as a user runs it, and model files with weights drawn at random."""
+"""A command line run as a user runs it, in this process or in one of its own, and model files with weights drawn at random."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import heliograph
+from heliograph import cli
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SOURCE = str(Path(heliograph.__file__).parents[1])
@@ -23,14 +24,34 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "160", "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """`run("train", "x.csv")` in an empty folder; gives returncode, stdout, stderr."""
+def command(*args: str | Path) -> list[str]:
+    return [sys.executable, "-m", "heliograph", *map(str, args)]
 
-    def call(*args: str | Path, **settings: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "heliograph", *map(str, args)]
-        options = {"cwd": tmp_path, "env": environment(), "capture_output": True, "text": True, "timeout": 300} | settings
-        return subprocess.run(command, check=False, **options)  # type: ignore[call-overload, no-any-return]
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """`run("train", "x.csv")` in an empty folder; gives returncode, stdout, stderr. In this process: loading PyTorch takes seconds."""
+
+    def call(*args: str | Path) -> subprocess.CompletedProcess[str]:
+        capfd.readouterr()
+        with monkeypatch.context() as m, pytest.raises(SystemExit) as stopped:
+            m.chdir(tmp_path)
+            m.setenv("COLUMNS", "160")
+            m.setenv("NO_COLOR", "1")
+            cli.main([str(arg) for arg in args])
+        code = stopped.value.code
+        assert code is None or isinstance(code, int)
+        return subprocess.CompletedProcess(command(*args), code or 0, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def run_alone(tmp_path: Path) -> Run:
+    """As `run`, in a process of its own."""
+
+    def call(*args: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command(*args), check=False, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300)
 
     return call
 

@@ -49,8 +49,8 @@ def test_unknown_option_in_toml(run: Run, good: Path, tmp_path: Path) -> None:
     refused(run("train", good, "--config", "c.toml"), 2, "c.toml, line 3", "unknown key 'epoch' in [fit]", "did you mean 'epochs'?")
 
 
-def test_unknown_option(run: Run, good: Path) -> None:
-    refused(run("train", good, "--epoch", "3"), 2, "--epochs")
+def test_unknown_option(run_alone: Run, good: Path) -> None:
+    refused(run_alone("train", good, "--epoch", "3"), 2, "--epochs")
 
 
 def test_all_rows_bad(run: Run, tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_constant_target(run: Run, tmp_path: Path) -> None:
     refused(run("train", "same.csv"), 1, "same label (3)", "--target-columns")
 
 
-def test_one_epoch_is_fine(run: Run, good: Path, tmp_path: Path) -> None:
-    done = run("train", good, *QUICK, "-o", "run")
+def test_one_epoch_is_fine(run: Run, run_alone: Run, good: Path, tmp_path: Path) -> None:
+    done = run_alone("train", good, *QUICK, "-o", "run")
     assert done.returncode == 0, done.stderr
     assert "RMSE" in done.stdout and "random forest" in done.stdout and "run/report.html" in done.stdout
     assert (tmp_path / "run" / "report.html").is_file()
@@ -183,6 +183,6 @@ def test_help_and_import_stay_light() -> None:
         print(f"{what.splitlines()[0]}: {float(last.split()[-1]):.3f} s")
 
 
-def test_version(run: Run) -> None:
-    assert run("--version").stdout.startswith("heliograph 0.")
+def test_version(run_alone: Run) -> None:
+    assert run_alone("--version").stdout.startswith("heliograph 0.")
     assert os.path.isdir(SOURCE)

@@ -70,6 +70,26 @@ def test_forest_learns(kind: str) -> None:
     assert (probabilities is not None) == (kind == "multiclass")
 
 
+@pytest.mark.parametrize("kind", ["regression", "binary"])
+def test_boosting_is_that_on_all_columns(kind: str) -> None:
+    """Columns that don't vary in training are left out, and nothing changes by it."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    from heliograph.chem import ecfp
+
+    smiles = [MOLECULES[k % 60] for k in range(240)]  # a leaf has twenty molecules or more
+    data = inputs(np.array([[float(len(s) > 5 if kind == "binary" else len(s))] for s in smiles]), kind)
+    bits, train, test = ecfp(smiles), data.parts["train"], data.parts["test"]
+    if kind == "binary":
+        expected = HistGradientBoostingClassifier(random_state=0).fit(bits[train], data.y[train, 0]).predict_proba(bits[test])[:, 1]
+    else:
+        expected = HistGradientBoostingRegressor(random_state=0).fit(bits[train], data.y[train, 0]).predict(bits[test])
+    assert len(set(expected)) > 1
+    np.testing.assert_array_equal(baselines.boosting(data, [])["test"][0][:, 0], expected)
+    alike = baselines.boosting(inputs(np.arange(60.0)[:, None], smiles=["CC"] * 60), [])["test"][0]
+    np.testing.assert_allclose(alike, 14.5)  # the mean of the first thirty
+
+
 def test_a_class_that_training_has_not() -> None:
     y = np.array([[0.0], [1.0]] * 10 + [[2.0]] * 20)
     found = baselines.forest(inputs(y, "multiclass"), [])

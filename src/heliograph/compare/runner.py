@@ -10,8 +10,9 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from heliograph import zoo
@@ -178,9 +179,17 @@ def _work(m: Material, queue: deque[Unit]) -> Iterator[dict[str, Any]]:
 
 
 def _begin(threads: int) -> None:
+    """In a process of the pool, which would wait for work forever where the one that gives it was killed."""
     import torch
 
     torch.set_num_threads(threads)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _unit(text: str, unit: Unit) -> dict[str, Any]:
