@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +133,45 @@ def test_killed_three_times_and_extended(config: Config, tmp_path: Path, monkeyp
     assert np.array_equal(loaded.scores["rmse"], more.scores["rmse"]) and loaded.learners == more.learners and loaded.targets == ("y",)
     assert loaded.limits == more.limits and loaded.limits[0].archs == ("gcn", "sgc", "gin") and verdict(loaded) == verdict(more)
     assert any(sentence.startswith("What 1-WL networks on table10_1 features can reach: RMSE no lower than") for sentence in verdict(more))
+
+
+@pytest.mark.slow
+def test_killed_three_times_at_random_moments(config: Config, tmp_path: Path) -> None:
+    """kill -9 of the command, two processes at work under it: the same tables as one left alone, and no process is left behind."""
+    chance, path = random.Random(0), config().data.data_path
+    settings = [
+        "--target-columns",
+        "y",
+        "--archs",
+        "gcn",
+        "sgc",
+        "--cv",
+        "2x2",
+        "--epochs",
+        "30",
+        "--num-workers",
+        "0",
+        "--accelerator",
+        "cpu",
+    ]
+    begin = [sys.executable, "-m", "heliograph", "compare", str(path), *settings, "--jobs", "2", "-o"]
+    go_on = [sys.executable, "-m", "heliograph", "compare", "--resume", "--jobs", "2", "-o"]
+    subprocess.run([*begin, str(tmp_path / "whole")], check=True, capture_output=True)
+    cut = tmp_path / "cut"
+    for k in range(3):
+        process = subprocess.Popen([*(go_on if k else begin), str(cut)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and (not (cut / FILE).is_file() or len((cut / FILE).read_text().splitlines()) < 3 + 6 * k):
+            time.sleep(0.02)
+        time.sleep(chance.random())
+        process.kill()
+        process.wait()
+    time.sleep(3)
+    listed = subprocess.run(["ps", "-eo", "ppid,args"], check=True, capture_output=True, text=True).stdout
+    assert not [line for line in listed.splitlines() if "spawn_main" in line and line.split()[0] == "1"]
+    before = len((cut / FILE).read_text().splitlines())
+    subprocess.run([*go_on, str(cut)], check=True, capture_output=True)
+    assert before < len((cut / FILE).read_text().splitlines())  # it was not finished before the last kill
+    assert (cut / TABLE).read_bytes() == (tmp_path / "whole" / TABLE).read_bytes()
 
 
 def test_trials_are_judged_on_validation_rows_and_survive_kills(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
