@@ -1,4 +1,4 @@
-"""How much memory this process holds, and held at most; Linux tells, elsewhere the answers are None."""
+"""How much memory this process holds, and held at most. None, or False, where the system does not tell."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ import gc
 import re
 import sys
 from pathlib import Path
+from typing import Any
+
+resource: Any
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 _PROC = Path("/proc/self")
 
@@ -21,15 +28,20 @@ def held_mb() -> float | None:
     return _status("VmRSS")
 
 
-def forget_peak() -> None:
-    """Let `peak_mb` start anew from what is held now."""
-    with contextlib.suppress(OSError):
+def forget_peak() -> bool:
+    """Let `peak_mb` start anew from what is held now, where the system can (Linux)."""
+    try:
         (_PROC / "clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
 
 
 def peak_mb() -> float | None:
     """Largest resident size since the process began, or since `forget_peak`."""
-    return _status("VmHWM")
+    if (found := _status("VmHWM")) is not None or resource is None:
+        return found
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024.0**2 if sys.platform == "darwin" else 1024.0)
 
 
 def _status(name: str) -> float | None:

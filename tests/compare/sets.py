@@ -22,7 +22,7 @@ SIDE_CHAINS = ("C", "CO", "CS", "CC(C)C", "Cc1ccccc1", "CC(N)=O")
 
 
 def store(smiles: Sequence[str], featurizer: Featurizer = PLAIN) -> Store:
-    return Store.build([featurize(text, featurizer, scaffold=False) for text in smiles], featurizer)
+    return Store.build([featurize(text, featurizer) for text in smiles], featurizer)
 
 
 def whole(of: Store) -> Graph:

@@ -188,7 +188,7 @@ def test_trials_are_judged_on_validation_rows_and_survive_kills(config: Config, 
         if trials:
             best = min(trials, key=lambda t: t["loss"])
             assert line["settings"] == best["settings"] and line["scores"] == best["scores"] and trials[0]["settings"] == {}
-            assert line["cost"]["seconds"] == pytest.approx(sum(t["cost"]["seconds"] for t in trials))
+            assert line["cost"] == best["cost"]
             one = next(f for f in m.folds if f.name == fold)
             held = np.load(units.answers_path(asked.output_dir, learner, one))["y"][:, 0]
             assert math.sqrt(np.square(held - m.y[one.test, 0]).mean()) == pytest.approx(line["scores"]["mean"]["rmse"])
@@ -201,6 +201,43 @@ def test_trials_are_judged_on_validation_rows_and_survive_kills(config: Config, 
     again = runner.run(config(archs=("sgc", "gin"), cv="1x2", tune=3, epochs=1), resume=True, progress=silent())
     assert (tmp_path / "comparison" / TABLE).read_bytes() == (tmp_path / "whole" / TABLE).read_bytes()
     assert [k.settings for k in again.learners] == [k.settings for k in whole.learners]
+
+
+def contradicts(m: Any, unit: Any, fold: Any) -> Any:
+    """The first trial is right on the validation rows and wrong on the test rows, the second the other way round."""
+    wrong = {"val": 9.0 * (unit.trial or 0), "test": 9.0 - 9.0 * (unit.trial or 0)}
+    answers = {part: (m.y[getattr(fold, part)] + wrong[part], None) for part in wrong}
+    return answers, {"parameters": 1, "epochs": 1, "seconds": 1.0}
+
+
+def test_what_the_test_rows_say_chooses_nothing(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "_network", contradicts)
+    monkeypatch.setattr(units, "_baseline", contradicts)
+    found = runner.run(config(archs=("sgc",), cv="1x2", tune=2), progress=silent())
+    assert np.allclose(found.scores["rmse"], 9.0)  # the first trial, which the validation rows like
+
+
+def test_trials_whose_validation_rows_say_nothing(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three rows of the rare class: none of them is in a validation part. The learner is taken as it comes."""
+    table = Path(str(config().data.data_path))
+    lines = table.read_text().splitlines()
+    rare = ["rare"] + [str(int(k < 3)) for k in range(len(lines) - 1)]
+    table.write_text("\n".join(f"{line},{value}" for line, value in zip(lines, rare, strict=True)) + "\n")
+    found = runner.run(config(target_columns=("rare",), cv="1x3", archs=("sgc",), epochs=1, tune=2), progress=silent())
+    journal = Journal(Path(found.config["output_dir"]), runner.about(units.prepare(config(target_columns=("rare",), cv="1x3"), silent())))
+    assert all("loss" not in trial for trials in journal.trials.values() for trial in trials) and journal.trials
+    assert all(learner.settings == {} for learner in found.learners)
+
+
+def test_trials_that_all_failed_are_begun_again(tmp_path: Path) -> None:
+    names = {"learner": "gcn", "fold": "1.1", "settings": {}}
+    Journal(tmp_path, {}).tried(names | {"trial": 0, "failed": "memory"})
+    again = Journal(tmp_path, {})
+    assert not again.trials
+    for trial, loss in enumerate((1.0, 2.0)):
+        again.tried(names | {"trial": trial, "loss": loss})
+    assert [t["loss"] for t in again.trials["gcn", "1.1"]] == [1.0, 2.0]
+    assert [t["loss"] for t in Journal(tmp_path, {}).trials["gcn", "1.1"]] == [1.0, 2.0]
 
 
 def test_trials_that_fail(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,6 +255,22 @@ def test_trials_that_fail(config: Config, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(units, "_network", original)
     again = runner.run(config(archs=("sgc", "gin"), cv="1x2", tune=2, epochs=1), resume=True, progress=silent())
     assert [k.name for k in again.learners if k.network] == ["sgc", "gin"]
+
+
+def test_a_file_of_ones_own_is_added_and_may_not_change(config: Config, tmp_path: Path) -> None:
+    """One that can't be trained for whatever reason is left out."""
+    runner.run(config(archs=("sgc",), cv="1x2", epochs=1), progress=silent())
+    own = tmp_path / "mine.py"
+    own.write_text("from heliograph.zoo.sgc import FEATURIZER, GEOMETRY\ndef build(inputs, out, d=8):\n    return {}['no such key']\n")
+    left = runner.run(config(archs=(str(own),), cv="1x2", epochs=1), resume=True, progress=silent())
+    assert [k.name for k in left.learners if k.network] == ["sgc"] and "KeyError: 'no such key'" in left.notes[-1]
+    own.write_text("from heliograph.zoo.sgc import FEATURIZER, GEOMETRY, build\n")
+    with pytest.raises(DataError, match=r"mine\.py has changed since its folds were trained"):
+        runner.run(config(archs=(str(own),), cv="1x2", epochs=1), resume=True, progress=silent())
+    other = own.rename(tmp_path / "other.py")
+    own.write_text("from heliograph.zoo.sgc import FEATURIZER, GEOMETRY\ndef build(inputs, out, d=8):\n    return {}['no such key']\n")
+    both = runner.run(config(archs=(str(own), str(other)), cv="1x2", epochs=1), resume=True, progress=silent())
+    assert [k.name for k in both.learners if k.network] == ["sgc", str(other)]
 
 
 def test_no_file_is_run_because_a_folder_names_it(config: Config, tmp_path: Path) -> None:
@@ -383,6 +436,24 @@ def test_learning_curves_are_added_to_a_finished_comparison(config: Config, monk
     assert found.curves[0].errors[-1] == tuple(found.scores["rmse"][:, 0, 0])
     assert any("Twice as many training molecules would lower" in sentence for sentence in verdict(found))
     assert CompareResult.load(Path(found.config["output_dir"])).curves == found.curves
+
+
+def test_learning_curves_of_two_targets_and_of_what_fails_on_a_share(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = units._network
+
+    def breaks(m: Any, unit: Any, fold: Any) -> Any:
+        if unit.learner == "gin" and fold.share == 0.5:
+            raise MemoryError
+        return original(m, unit, fold)
+
+    monkeypatch.setattr(units, "_network", breaks)
+    monkeypatch.setattr("heliograph.compare.curve.LEAST", 4)
+    asked = config(archs=("sgc", "gin"), cv="1x2", target_columns=("y", "few"), epochs=1, learning_curve=True)
+    found = runner.run(asked, progress=silent())
+    assert [k.name for k in found.learners if k.network] == ["sgc", "gin"] and not any("left out" in note for note in found.notes)
+    curves = {c.learner: c for c in found.curves}
+    assert "sgc" in curves and "gin" not in curves
+    assert curves["sgc"].errors[-1] == pytest.approx(found.table.of("sgc"))  # in shares of the mean's error, as everywhere
 
 
 def result(values: dict[str, np.ndarray], seconds: dict[str, float], molecules: int = 1000) -> CompareResult:

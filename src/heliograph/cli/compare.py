@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,16 +49,19 @@ def compare(
     **given: Any,
 ) -> None:
     """Compare architectures on a table of molecules: the same folds for all, baselines, statistics that hold, a verdict."""
-    folder: list[Path] = []
+    begun: list[CompareConfig] = []
 
     def interrupted() -> str:
-        cluster = f" --ray {given['ray']}" if "ray" in given else ""
-        again = f"heliograph compare --resume -o {folder[0]}{cluster}" if folder else ""
-        return f"Interrupted. Go on with: {again}" if again else "Interrupted before anything was done."
+        if not begun or not (begun[0].output_dir / "config.json").is_file():
+            return "Interrupted before anything was done."
+        own = [arch for arch in begun[0].compare.archs if arch.endswith(".py")]
+        words = ["heliograph", "compare", "--resume", "-o", str(begun[0].output_dir), *(["--archs", *own] if own else [])]
+        words += ["--ray", begun[0].compare.ray] if begun[0].compare.ray else []
+        return f"Interrupted. Go on with: {shlex.join(words)}"
 
     with guarded(verbose, interrupted):
         asked = configure(data, config, resume, given)
-        folder.append(asked.output_dir)
+        begun.append(asked)
         with Bar(quiet) as bar:
             from heliograph import compare as comparing
             from heliograph.report import write_comparison

@@ -16,7 +16,7 @@ from heliograph.cli.common import Verbose, guarded, new_app
 
 NEEDED = ("torch", "numba", "numpy", "lightning-fabric", "rdkit", "ase", "pyarrow", "pydantic", "safetensors", "scikit-learn", "scipy")
 OPTIONAL = {"tblite": "heliograph label (pip install 'heliograph[xtb]')", "torch_geometric": "to and from PyTorch Geometric ([pyg])",
-            "ray": "heliograph compare --ray ([ray])"}  # fmt: skip
+            "ray": "heliograph compare --ray ([ray])", "optuna": "heliograph compare --tune ([tune])"}  # fmt: skip
 
 app = new_app()
 

@@ -51,6 +51,8 @@ def connected(config: CompareConfig, progress: Progress) -> Iterator[int]:
         torch.set_num_threads(1)  # as the units have, for the probes of --budget
         cpus, gpus = (int(ray.cluster_resources().get(kind, 0)) for kind in ("CPU", "GPU"))
         progress.say(f"Ray cluster at {address}: {cpus} CPUs, {gpus} GPUs.")
+        if cpus < 1 or (config.fit.accelerator == "cuda" and gpus < 1):
+            raise UsageError(f"--ray {address}: the cluster has no {'CPU' if cpus < 1 else 'GPU, which --accelerator cuda asks for'}.")
         yield max(1, min(cpus, gpus) if config.fit.accelerator == "cuda" else cpus)
     finally:
         torch.set_num_threads(threads)
@@ -66,7 +68,7 @@ def _listens(address: str) -> None:
         with socket.create_connection((host, int(port)), timeout=PATIENCE) as one:
             one.sendall(HELLO)
             answer = one.recv(9)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         raise HeliographError(
             f"--ray {address}: no Ray cluster answers there ({error}). Start one with `ray start --head`, or mend the address."
         ) from None

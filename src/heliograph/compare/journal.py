@@ -32,6 +32,7 @@ class Journal:
                 f"{self.path} is of another comparison: {'; '.join(other)}. Begin again with --overwrite, or in another folder."
             )
         self.epochs: dict[str, int] = {line["learner"]: line["epochs"] for line in lines if line.get("what") == "epochs"}
+        self.sources: dict[str, str] = {line["learner"]: line["source"] for line in lines if line.get("source")}
         self.units: dict[tuple[str, str], dict[str, Any]] = {
             (line["learner"], line["fold"]): line for line in lines if line.get("what") == "unit" and "failed" not in line
         }
@@ -43,10 +44,10 @@ class Journal:
             del self.trials[key]
         self.failed: dict[tuple[str, str], str] = {}  # in this run; what failed before is tried again
 
-    def settle(self, learner: str, epochs: int) -> None:
-        """What a budget of time came to for one learner."""
+    def settle(self, learner: str, epochs: int, source: str = "") -> None:
+        """What a budget of time came to for one learner; `source`: the digest of a file of one's own, else ""."""
         self.epochs[learner] = epochs
-        self._append({"what": "epochs", "learner": learner, "epochs": epochs})
+        self._append({"what": "epochs", "learner": learner, "epochs": epochs} | ({"source": source} if source else {}))
 
     def finish(self, unit: Mapping[str, Any]) -> None:
         """One learner on one fold: "learner", "fold", and "scores" and "cost", or why it "failed"."""
@@ -64,7 +65,9 @@ class Journal:
 
     def _try(self, trial: Mapping[str, Any]) -> None:
         before = self.trials.setdefault((trial["learner"], trial["fold"]), [])
-        if trial["trial"] == len(before):  # anything else is of a run that was cut off twice at the same place
+        if trial["trial"] == 0 and all("failed" in line for line in before):  # all failed, and were begun again
+            before.clear()
+        if trial["trial"] == len(before):
             before.append(dict(trial))
 
     def _read(self) -> list[dict[str, Any]]:

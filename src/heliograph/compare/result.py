@@ -16,6 +16,7 @@ import numpy as np
 
 from heliograph.compare.curve import Curve, fit
 from heliograph.compare.disagreement import Disagreement, disagreements
+from heliograph.compare.folds import Fold
 from heliograph.compare.journal import Journal
 from heliograph.compare.limits import Limit, Twin, limits
 from heliograph.compare.signals import Signals
@@ -46,7 +47,8 @@ ROPE = 0.05  # of the best score, where --rope is not given
 @dataclass(frozen=True)
 class Learner:
     """One column: an architecture or a baseline. Rates and memory are medians over folds, None where there is no such thing; seconds
-    are the median over folds times their number, so that one that was disturbed, or compiled kernels, does not count.
+    are the median over folds times their number, so that one that was disturbed, or compiled kernels, does not count. Of trials, all
+    of these are those of the one that was chosen.
 
     `peak_memory_mb`: of a training, above what the process held before it. `settings`: what trials chose, one for all folds
     (`tuning.typical`). `arguments`: of the architecture, where not its defaults.
@@ -201,7 +203,8 @@ class CompareResult:
 
 def collect(m: Material, journal: Journal) -> CompareResult:
     """The result of a journal that is complete."""
-    broken = {name: f"{name} failed on fold {fold} ({why})" for (name, fold), why in journal.failed.items()}
+    whole = {fold.name for fold in m.folds}
+    broken = {name: f"{name} failed on fold {fold} ({why})" for (name, fold), why in journal.failed.items() if fold in whole}
     names = tuple(name for name in (*m.data, *m.baselines) if name not in broken)
     if not any(name in m.data for name in names) or len(names) < 2:
         raise DataError(f"too little is left to compare: {'; '.join(broken.values())}")
@@ -238,15 +241,25 @@ def _signals(document: Mapping[str, Any]) -> Signals:
 
 
 def _curves(m: Material, journal: Journal, names: Sequence[str]) -> Iterator[Curve]:
-    """By the mean over targets of the main metric, where that is an error."""
+    """By the mean over targets of the main metric, where that is an error; of several targets in shares of that of the mean."""
     smaller, whole = m.all[len(m.folds) :], [f for f in m.folds if f.repeat == 0]
     if not smaller or METRICS[m.metrics[0]].higher_is_better:
         return
     steps = [[f for f in smaller if f.share == share] for share in sorted({f.share for f in smaller})] + [whole]
     sizes = [round(float(np.mean([len(f.train) for f in step]))) for step in steps]
-    for name in (name for name in names if name != "mean"):
-        units = [[journal.units[name, f.name]["scores"]["mean"][m.metrics[0]] for f in step] for step in steps]
-        found = fit(name, sizes, np.array([[_number(v) for v in step] for step in units]), 1 / (len(whole) - 1))
+    targets, metric = m.task.targets, m.metrics[0]
+
+    def errors(name: str, fold: Fold) -> list[float]:
+        return [_number(journal.units[name, fold.name]["scores"][t][metric]) for t in targets]
+
+    scale = np.ones(len(targets))
+    if len(targets) > 1 and METRICS[metric].unit_power > 0:
+        scale = np.nanmean([errors("mean", f) for f in m.folds], axis=0)
+    for name in names:
+        if name == "mean" or any((name, f.name) not in journal.units for step in steps for f in step):
+            continue  # what failed on a share has no curve
+        values = np.array([[np.nanmean(np.array(errors(name, f)) / scale) for f in step] for step in steps])
+        found = fit(name, sizes, values, 1 / (len(whole) - 1))
         if found is not None:
             yield found
 
@@ -263,7 +276,7 @@ def _learner(m: Material, name: str, lines: list[Mapping[str, Any]]) -> Learner:
     return Learner(
         name=name,
         network=network,
-        parameters=costs[0]["parameters"],
+        parameters=None if costs[0]["parameters"] is None else int(np.median([c["parameters"] for c in costs])),
         epochs=costs[0]["epochs"],
         seconds=len(costs) * float(np.median([c["seconds"] for c in costs])),
         train_molecules_per_second=median("train_molecules_per_second"),

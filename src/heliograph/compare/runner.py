@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from threading import Thread
@@ -22,13 +22,14 @@ from heliograph.compare.journal import FILE, Journal
 from heliograph.compare.result import RESULTS, TABLE, CompareResult, collect
 from heliograph.compare.training import CONFIG
 from heliograph.compare.units import Material, Unit
-from heliograph.errors import UsageError
+from heliograph.errors import DataError, HeliographError, UsageError
 from heliograph.files import atomic
 from heliograph.predictor.predictor import source_sum
 from heliograph.train import budget
 from heliograph.train.progress import Lines, Progress
 
 _OURS = (FILE, CONFIG, RESULTS, TABLE, "answers", "report.html")
+OWN = (".py", ".toml")  # how files of one's own end
 FREE = {"archs", "jobs", "learning_curve"}  # what may change when a comparison goes on; `ray` is not even saved
 
 
@@ -94,7 +95,9 @@ def _settled(config: CompareConfig, resume: bool, overwrite: bool) -> CompareCon
             f"{folder} holds a comparison already: --resume goes on with it, --overwrite replaces it, or choose another --output-dir."
         )
     data = config.data.model_copy(update={"data_path": absolute_path(config.data.data_path)})
-    config = config.model_copy(update={"data": data, "output_dir": folder.resolve()})
+    archs = tuple(str(absolute_path(Path(arch))) if arch.endswith(OWN) else arch for arch in config.compare.archs)
+    compare = config.compare.model_copy(update={"archs": archs})
+    config = config.model_copy(update={"data": data, "compare": compare, "output_dir": folder.resolve()})
     if not resume:
         return config
     saved = CompareConfig.model_validate_json((folder / CONFIG).read_text(encoding="utf-8"))
@@ -120,14 +123,12 @@ def _differences(saved: CompareConfig, asked: CompareConfig) -> Iterator[tuple[s
 
 
 def about(m: Material) -> Mapping[str, Any]:
-    """What makes two comparisons one: the labels, the molecules, the folds, the sources of architectures of one's own."""
+    """What makes two comparisons one: the labels, the molecules, the folds."""
     digest = hashlib.sha256(m.y.tobytes() + m.rows.tobytes())
     for fold in m.folds:
         for rows in (fold.train, fold.val, fold.test):
             digest.update(rows.tobytes())
-    own = sorted((Path(a).name, source_sum(a)) for a in m.data if a.endswith((".py", ".toml")))
-    about: dict[str, Any] = {"molecules, labels and folds": digest.hexdigest()[:16]}
-    return about | ({"files of one's own": json.dumps(own)} if own else {})
+    return {"molecules, labels and folds": digest.hexdigest()[:16]}
 
 
 def _save(config: CompareConfig) -> None:
@@ -136,18 +137,24 @@ def _save(config: CompareConfig) -> None:
 
 
 def _spend(m: Material, journal: Journal, width: int, progress: Progress, began: float) -> None:
-    """Epochs of each architecture: as asked, or its share of the budget by a probe that runs alone."""
+    """Epochs of each architecture: as asked, or its share of the budget by a probe that runs alone.
+
+    Raises DataError where a file of one's own is no longer what it was.
+    """
     for arch in m.data:
+        source = source_sum(arch)[:16] if arch.endswith(OWN) else ""
         if arch in journal.epochs:
+            if journal.sources.get(arch, "") != source:
+                raise DataError(f"{arch} has changed since its folds were trained. Give the new one another name, or begin again.")
             continue
         if m.config.fit.budget is None:
-            journal.settle(arch, m.config.fit.epochs)
+            journal.settle(arch, m.config.fit.epochs, source)
             continue
         left = budget.seconds(m.config.fit.budget) - (time.monotonic() - began)
-        share = left * width / (len(m.data) * len(m.folds) * schedule.pieces(m, arch))
+        share = left * width / (len(m.data) * sum(fold.share for fold in m.all) * schedule.pieces(m, arch))
         epochs, text = units.epochs_for(m, arch, share)
         progress.say(f"{arch}: {text}")
-        journal.settle(arch, epochs)
+        journal.settle(arch, epochs, source)
 
 
 def _work(m: Material, queue: deque[Unit]) -> Iterator[dict[str, Any]]:
@@ -171,6 +178,10 @@ def _work(m: Material, queue: deque[Unit]) -> Iterator[dict[str, Any]]:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield future.result()
+        except BrokenProcessPool:
+            raise HeliographError(
+                "a process of the comparison was ended by the system, for want of memory perhaps. --resume goes on, with fewer --jobs."
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for child in active_children():  # what they are at is lost anyway, and nobody wants to wait for it

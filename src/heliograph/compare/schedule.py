@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,14 +49,13 @@ def take(m: Material, journal: Journal, found: dict[str, Any]) -> None:
 
 
 def _tried(lines: list[dict[str, Any]]) -> list[Tried]:
-    return [Tried(line["settings"], line.get("loss")) for line in lines]
+    losses = [line.get("loss", None if "failed" in line else math.inf) for line in lines]
+    return [Tried(line["settings"], loss) for line, loss in zip(lines, losses, strict=True)]
 
 
 def _best(trials: list[dict[str, Any]]) -> Mapping[str, Any]:
-    """The fold's line in the journal: the best trial's, with the seconds of all."""
+    """The fold's line in the journal: the best trial's, whose cost is that of one training."""
     place = tuning.best(_tried(trials))
     if place is None:
         return {k: trials[0][k] for k in ("learner", "fold", "failed")}
-    line = {k: v for k, v in trials[place].items() if k not in ("what", "trial", "loss")}
-    seconds = sum(trial["cost"]["seconds"] for trial in trials if "cost" in trial)
-    return line | {"cost": line["cost"] | {"seconds": seconds}, "trials": len(trials)}
+    return {k: v for k, v in trials[place].items() if k not in ("what", "trial", "loss")} | {"trials": len(trials)}

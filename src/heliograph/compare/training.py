@@ -30,5 +30,5 @@ def training(folder: Path, arch: str | None = None) -> TrainConfig:
         raise DataError(f"--from {folder} chose a file of your own, {learner.name}. Give it again: --arch {learner.name}")
     chosen_fit = {name: learner.settings[name] for name in OF_FIT if name in learner.settings}
     fit = config.fit.model_copy(update={"epochs": learner.epochs, "budget": None} | chosen_fit)
-    model = ModelConfig(arch=learner.name, arch_args=dict(learner.arguments))
+    model = ModelConfig(arch=arch if arch is not None and learner.name.endswith(".py") else learner.name, arch_args=dict(learner.arguments))
     return TrainConfig(data=config.data, split=SplitConfig(split=config.compare.split, split_sizes=EVERYTHING), model=model, fit=fit)

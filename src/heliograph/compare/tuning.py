@@ -1,8 +1,8 @@
 """Settings found by trials: what is searched for a learner, and what to try next given what was tried.
 
-A trial is judged on the validation rows of its fold, never on the rows that are scored. The first takes the learner as it comes; the
-others follow from the trials before and a seed (the tree of Parzen estimators of Bergstra et al. 2011, as in Optuna), so that a
-comparison that was killed tries the same things.
+A trial is judged on the validation rows of its fold, never on the rows that are scored. The first takes the learner as it comes, the
+next few are drawn at random, the others follow from all before (the tree of Parzen estimators of Bergstra et al. 2011, as in Optuna). A
+seed settles it, so that a comparison that was killed tries the same things.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from heliograph.errors import UsageError
 
 Value = int | float
 Settings = dict[str, Value]
+AT_RANDOM = 5  # trials
 OF_FIT = ("max_lr",)  # settings of the training; all others are arguments of the architecture, or of the baseline
 
 
@@ -52,7 +53,8 @@ BASELINES: dict[str, Space] = {
 
 @dataclass(frozen=True)
 class Tried:
-    """A finished trial: its settings, and what it made of the validation rows (smaller is better; None where it failed)."""
+    """A finished trial: its settings, and what it made of the validation rows: smaller is better, infinite where that is not defined
+    on them, None where it failed."""
 
     settings: Settings
     loss: float | None
@@ -85,21 +87,20 @@ def suggest(space: Space, tried: Sequence[Tried], seed: int) -> Settings:
     if not tried or not space:
         return {}
     optuna = library()
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=AT_RANDOM))
     of = {name: _distribution(optuna, one) for name, one in space.items()}
     for one in tried:
         if one.settings.keys() != of.keys():  # the first, as it comes
             continue
-        state = optuna.trial.TrialState.FAIL if one.loss is None else optuna.trial.TrialState.COMPLETE
-        study.add_trial(optuna.trial.create_trial(params=one.settings, distributions=of, value=one.loss, state=state))
+        if one.loss is not None and math.isfinite(one.loss):
+            study.add_trial(optuna.trial.create_trial(params=one.settings, distributions=of, value=one.loss))
     return dict(study.ask(of).params)
 
 
 def best(tried: Sequence[Tried]) -> int | None:
     """Place of the best trial, the first of equals; None where all failed."""
-    losses = [math.inf if one.loss is None else one.loss for one in tried]
-    place = min(range(len(losses)), key=losses.__getitem__, default=None)
-    return None if place is None or losses[place] == math.inf else place
+    done = [(one.loss, place) for place, one in enumerate(tried) if one.loss is not None]
+    return min(done)[1] if done else None
 
 
 def typical(chosen: Sequence[Mapping[str, Value]], space: Space) -> Settings:

@@ -212,21 +212,22 @@ def seed(m: Material, learner: str, fold: Fold) -> int:
 def run(m: Material, unit: Unit) -> dict[str, Any]:
     """Train (or fit), answer for the test rows, score. Plain values, and the answers as bytes; nothing is written, see `keep`.
 
-    Of a trial, "loss" is what its validation rows say. What can't be trained (a loss that is no number any more, memory) is said in
-    "failed"; the others go on.
+    Of a trial, "loss" is what its validation rows say, where that is defined on them. What can't be trained, for whatever reason (a loss
+    that is no number any more, memory, a mistake in a file of one's own), is said in "failed"; the others go on.
     """
     fold = m.all[unit.fold]
     line = unit.names(fold)
     try:
         answers, cost = (_network if unit.learner in m.data else _baseline)(m, unit, fold)
-    except (HeliographError, RuntimeError, ValueError) as error:
-        return line | {"failed": str(error).splitlines()[0] if str(error) else type(error).__name__}
+    except Exception as error:
+        said = (str(error).strip().splitlines() or [""])[0]
+        return line | {"failed": said if isinstance(error, HeliographError) else f"{type(error).__name__}: {said}".rstrip(": ")}
     own = cost.pop("signals", None)
     y, probabilities = answers["test"]
     line["scores"] = _plain(metrics.evaluate(m.task, m.metrics, m.y[fold.test], y, probabilities))
     line |= {"cost": cost} | ({"signals": own} if own else {})
-    if unit.trial is not None:
-        line["loss"] = _loss(m, fold, *answers["val"])
+    if unit.trial is not None and (loss := _loss(m, fold, *answers["val"])) is not None:
+        line["loss"] = loss
     buffer = io.BytesIO()
     arrays = {"y": y.astype(np.float64)} | ({} if probabilities is None else {"probabilities": probabilities.astype(np.float64)})
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
@@ -271,7 +272,7 @@ def _plain(scores: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, flo
 def _network(m: Material, unit: Unit, fold: Fold) -> tuple[baselines.Parts, dict[str, Any]]:
     fit = _fit(m, unit.learner, fold, unit.epochs)
     made, held = job(m, unit.learner, fold, fit, unit.settings), memory.held_mb()
-    memory.forget_peak()
+    held = held if memory.forget_peak() else None
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()

@@ -39,9 +39,11 @@ def go_on(result: CompareResult) -> dict[str, str]:
     """Add an architecture; train the chosen one as it was compared, on everything; write the page again."""
     pick, folder = short(chosen(result)), shlex.quote(str(result.config["output_dir"]))
     run = shlex.quote(f"{pick}-run".replace(" ", "-"))
+    own = [shlex.quote(name) for name in (k.name for k in result.learners) if name.endswith(".py")]  # these must be named again
+    named = f" --arch {shlex.quote(chosen(result))}" if chosen(result).endswith(".py") else ""
     return {
-        "add": f"heliograph compare --resume -o {folder} --archs NAME",
+        "add": f"heliograph compare --resume -o {folder} --archs {' '.join([*own, 'NAME'])}",
         "pick": pick,
-        "train": f"heliograph train --from {folder} -o {run}",
+        "train": f"heliograph train --from {folder}{named} -o {run}",
         "again": f"heliograph report {folder}",
     }
