@@ -85,7 +85,7 @@ def main() -> None:
         **{part: len(result.rows[part]) for part in ("train", "val", "test")},
         "test_mae_meV": round(1000 * result.metrics["test"]["mean"]["mae"], 1),
         "val_mae_meV": round(1000 * result.metrics["val"]["mean"]["mae"], 1),
-        "budget": options.budget,
+        "budget": result.config["fit"]["budget"],
         "epochs": result.cost.epochs,
         "seconds": round(result.cost.seconds_train),
         "molecules_per_second": round(result.cost.molecules_per_second, 1),
