@@ -52,7 +52,7 @@ class Molecule:
 
 
 def featurize(structure: Structure, featurizer: Featurizer, *, scaffold: bool = True) -> Molecule:
-    """Arrays of `structure`; `scaffold=False` leaves the scaffold out, and a SMILES as it is: both together take a third of the time.
+    """Arrays of `structure`; `scaffold=False` leaves the scaffold out, and a SMILES as it is, which saves much of the time.
 
     Raises StructureError; its text is the row's reason.
     """

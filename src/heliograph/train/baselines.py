@@ -91,7 +91,7 @@ def forest(inputs: Inputs, notes: list[str]) -> Parts:
 
     kind = RandomForestRegressor if inputs.task.kind == "regression" else RandomForestClassifier
     make = partial(kind, n_estimators=TREES, n_jobs=-1, random_state=inputs.seed, **inputs.settings)
-    return _on_fingerprints(inputs, make, "random forest", notes, columns=csc_matrix)  # few bits are set: a third of the time
+    return _on_fingerprints(inputs, make, "random forest", notes, columns=csc_matrix)  # few bits are set: less time
 
 
 def boosting(inputs: Inputs, notes: list[str]) -> Parts:
