@@ -4,9 +4,9 @@
 
 About 100,000 parameters for each architecture, by its width, and as many epochs of batches of 64 as `EPOCHS` says: 400 to 1,300 steps,
 set so that all four sets take about five hours of one core. 5 x 5 folds, lipophilicity 2 x 5; random folds; nothing tuned. `gps` is
-left out: on molecules of this size its training takes as long as that of the eight together. Needs the tables in $HELIOGRAPH_DATA or ../shared/data; says so where they are absent. A comparison is worked on
-in FOLDER and can be killed at any time: the same command goes on with it. What is kept of a finished one (results.json, scores.csv,
-report.html) names no folder of this machine.
+left out: on molecules of this size its training takes as long as that of the eight together. Needs the tables in $HELIOGRAPH_DATA or
+../shared/data; says so where they are absent. A comparison is worked on in FOLDER and can be killed at any time: the same command goes
+on with it. What is kept of a finished one (results.json, scores.csv, report.html) names no folder of this machine.
 """
 
 from __future__ import annotations
