@@ -46,8 +46,12 @@ class Journal:
 
     def settle(self, learner: str, epochs: int, source: str = "") -> None:
         """What a budget of time came to for one learner; `source`: the digest of a file of one's own, else ""."""
-        self.epochs[learner] = epochs
+        self.epochs[learner], self.sources[learner] = epochs, source
         self._append({"what": "epochs", "learner": learner, "epochs": epochs} | ({"source": source} if source else {}))
+
+    def trained(self, learner: str) -> bool:
+        """Whether any training of it came to an end."""
+        return any(learner == name for name, _ in (*self.units, *self.trials))
 
     def finish(self, unit: Mapping[str, Any]) -> None:
         """One learner on one fold: "learner", "fold", and "scores" and "cost", or why it "failed"."""

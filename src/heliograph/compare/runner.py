@@ -139,14 +139,14 @@ def _save(config: CompareConfig) -> None:
 def _spend(m: Material, journal: Journal, width: int, progress: Progress, began: float) -> None:
     """Epochs of each architecture: as asked, or its share of the budget by a probe that runs alone.
 
-    Raises DataError where a file of one's own is no longer what it was.
+    Raises DataError where a file of one's own is no longer what it was when something was trained by it.
     """
     for arch in m.data:
         source = source_sum(arch)[:16] if arch.endswith(OWN) else ""
-        if arch in journal.epochs:
-            if journal.sources.get(arch, "") != source:
-                raise DataError(f"{arch} has changed since its folds were trained. Give the new one another name, or begin again.")
+        if arch in journal.epochs and journal.sources.get(arch, "") == source:
             continue
+        if journal.trained(arch):
+            raise DataError(f"{arch} has changed since its folds were trained. Give the new one another name, or begin again.")
         if m.config.fit.budget is None:
             journal.settle(arch, m.config.fit.epochs, source)
             continue
