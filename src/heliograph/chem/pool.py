@@ -20,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from heliograph.chem.worker import attempt
+from heliograph.chem.worker import attempts
 from heliograph.data.record import Record, Structure
 from heliograph.errors import HeliographError
 
@@ -62,7 +62,7 @@ def featurize_table(
     head = list(islice(source, small)) if count else []
     everything = chain(head, source)
     if count == 0 or len(head) < small:
-        outcomes: Iterator[Outcome] = (_outcome(record, attempt(record.structure, featurizer, scaffold)) for record in everything)
+        outcomes: Iterator[Outcome] = _here(everything, _CHUNK[featurizer.geometry] if not scaffold else 1, featurizer, scaffold)
     else:
         outcomes = _pooled(everything, _CHUNK[featurizer.geometry], [_Worker(featurizer, scaffold, limit) for _ in range(count)])
     done = 0
@@ -72,6 +72,11 @@ def featurize_table(
             progress(done)
     if progress is not None and done % 50:
         progress(done)
+
+
+def _here(records: Iterator[Record], size: int, featurizer: Featurizer, scaffold: bool) -> Iterator[Outcome]:
+    while chunk := list(islice(records, size)):
+        yield from map(_outcome, chunk, attempts([record.structure for record in chunk], featurizer, scaffold))
 
 
 def _outcome(record: Record, result: Molecule | str | None) -> Outcome:

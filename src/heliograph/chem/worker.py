@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from heliograph.data.record import Structure
@@ -29,6 +30,16 @@ def attempt(structure: Structure | None, featurizer: Featurizer, scaffold: bool)
     except Exception as error:  # nothing that a structure holds may end the run
         first = (str(error).strip().splitlines() or [""])[0]
         return f"could not be featurized: {type(error).__name__} {first[:100]}".rstrip()
+
+
+def attempts(structures: Sequence[Structure | None], featurizer: Featurizer, scaffold: bool) -> list[Molecule | str | None]:
+    """`attempt` of each; many SMILES at once where that can be done."""
+    from heliograph.chem.bulk import bulk
+
+    many = None if scaffold else bulk(featurizer)
+    texts = [k for k, structure in enumerate(structures) if isinstance(structure, str)] if many is not None else []
+    quick = dict(zip(texts, many([str(structures[k]) for k in texts]), strict=True)) if many is not None else {}
+    return [quick.get(k) or attempt(structure, featurizer, scaffold) for k, structure in enumerate(structures)]
 
 
 def main() -> None:
@@ -63,7 +74,7 @@ def main() -> None:
                 for structure in structures:
                     send([plain(attempt(structure, featurizer, scaffold))])
             else:
-                send([plain(attempt(structure, featurizer, scaffold)) for structure in structures])
+                send([plain(result) for result in attempts(structures, featurizer, scaffold)])
     except (EOFError, BrokenPipeError):
         os._exit(0)  # the parent is done, or gone
 

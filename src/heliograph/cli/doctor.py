@@ -16,7 +16,8 @@ from heliograph.cli.common import Verbose, guarded, new_app
 
 NEEDED = ("torch", "numba", "numpy", "lightning-fabric", "rdkit", "ase", "pyarrow", "pydantic", "safetensors", "scikit-learn", "scipy")
 OPTIONAL = {"tblite": "heliograph label (pip install 'heliograph[xtb]')", "torch_geometric": "to and from PyTorch Geometric ([pyg])",
-            "ray": "heliograph compare --ray ([ray])", "optuna": "heliograph compare --tune ([tune])"}  # fmt: skip
+            "ray": "heliograph compare --ray ([ray])", "optuna": "heliograph compare --tune ([tune])",
+            "cuik_molmaker_pin": "SMILES for predict in bulk ([fast])"}  # fmt: skip
 
 app = new_app()
 
@@ -71,6 +72,8 @@ def examine() -> dict[str, dict[str, Any]]:
     versions = {"heliograph": heliograph.__version__, "python": platform.python_version()}
     versions |= {name: _version(name) or "MISSING: pip install heliograph again" for name in NEEDED}
     versions |= {name: _version(name) or f"not installed: {what}" for name, what in OPTIONAL.items()}
+    if (fast := _version("cuik_molmaker_pin")) and fast != _version("rdkit"):
+        versions["cuik_molmaker_pin"] = f"{fast}, not used: it must be of RDKit's version, {_version('rdkit')}"
     return {"machine": machine, "compute": compute, "versions": versions}
 
 
