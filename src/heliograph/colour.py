@@ -4,39 +4,106 @@ A colour is a whole number per row; equal colours mean equal rows. Colours begin
 distinct rows that an index points into (an `Indexed` feature): there the index is the colour. They pass through every function of
 single rows, and through sums over neighbours, whose colour is that of the multiset (`heliograph.wl`). Whatever is not followed (a
 module that is handed plain tensors, noise, continuous features) ends them: then every row is computed, as without colours.
+
+Colours are numbered 0, 1, ... within a batch. While a network's environments are kept from batch to batch (`heliograph.environments`) they
+are 64-bit hashes instead, which mean the same in every batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple, Protocol
+from zlib import crc32
 
 import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from heliograph import wl
-from heliograph.graph import Indexed, Segments
+from heliograph.graph import Feature, Indexed, Segments
 
 LEAST_ROWS, LEAST_WIDTH = 256, 128  # below, finding the colours costs more than they save
+MOST_VALUES = 4  # of a row, that are its colour by themselves
 MOST_TYPES = 1 / 8  # of the rows: a table with more rows than that is not called discrete
 
-_colours: Any = WeakTensorKeyDictionary()  # tensor whose rows are coloured, or an index that is a colour -> function that gives the colour
+_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+_colours: Any = WeakTensorKeyDictionary()  # rows or an index -> their colour, a function that gives it, or None: the index itself is it
 
 
 class Distinct(NamedTuple):
-    """One row of each colour, [C] long, and the colour of each row, 0 .. C - 1, [E] long."""
+    """One row of each colour, [C] long; each row's colour, 0 .. C - 1, [E] long; the colours' hashes, [C] long, where those are in use."""
 
     rows: Tensor
     colour: Tensor
+    hashes: Tensor | None = None
 
 
-def begin(feature: Indexed, index: Tensor | None) -> Tensor:
+class Kept(Protocol):
+    """What was computed once for a hash, and is handed out again."""
+
+    def rows(self, weights: Sequence[Tensor], distinct: Distinct, compute: Callable[[Tensor], Tensor]) -> Tensor: ...
+
+
+_kept: ContextVar[Kept | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def kept_in(kept: Kept | None) -> Iterator[None]:
+    """Hash colours, and keep in `kept` what is computed for them; None: neither."""
+    token = _kept.set(kept)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def once(weights: Sequence[Tensor], distinct: Distinct, compute: Callable[[Tensor], Tensor]) -> Tensor:
+    """What `compute` makes of one row of each colour, [C, ...]; where values are kept, its `weights` say what it is."""
+    there = kept()
+    return compute(distinct.rows) if there is None else there.rows(weights, distinct, compute)
+
+
+def kept() -> Kept | None:
+    """Where what is computed for a hash is kept now."""
+    return _kept.get()
+
+
+def keeping() -> bool:
+    """Whether colours are hashes now."""
+    return kept() is not None
+
+
+def begin(feature: Indexed, index: Tensor | None, name: str = "") -> Tensor:
     """Which row of a feature's table each edge uses, looked up through `index`. It is a colour where the feature is discrete."""
     own = feature.index if index is None else feature.index[index]
-    if is_colour(feature.index) or (len(feature.table) <= MOST_TYPES * len(own) and len(own) >= LEAST_ROWS):
+    if keeping():
+        if own not in _colours:
+            found = of_feature(feature, name)
+            _colours[own] = found if index is None or found is None else found[index]
+    elif is_colour(feature.index) or (len(feature.table) <= MOST_TYPES * len(own) and len(own) >= LEAST_ROWS):
         _colours[own] = None
     return own
+
+
+def of_feature(feature: Feature, name: str) -> Tensor | None:
+    """The hash of each row of a feature: its colour where that is known, else its values where they are few; else None."""
+    if isinstance(feature, Indexed):
+        return of(feature.index) if is_colour(feature.index) else _mix(feature.index + crc32(name.encode()))
+    if known(feature):
+        return of(feature)
+    rows = feature.reshape(len(feature), -1 if feature.numel() else 0)
+    if not 0 < rows.shape[1] <= MOST_VALUES:
+        return None
+    bits = rows.contiguous().view(_BITS[rows.element_size()]).long() if rows.is_floating_point() else rows.long()  # [n, width]
+    return together(torch.full_like(bits[:, 0], crc32(name.encode())), *bits.unbind(1))
+
+
+def by_value(x: Tensor, name: str) -> None:
+    """Let the values of a narrow feature be its colour, where it has none."""
+    if not known(x) and (found := of_feature(x, name)) is not None:
+        _colours[x] = found
 
 
 def is_colour(index: Tensor | None) -> bool:
@@ -59,22 +126,46 @@ def of(x: Tensor) -> Tensor:
     colour = _colours[x]
     if callable(colour):
         colour = _colours[x] = colour()
-    result: Tensor = colour
+    result: Tensor = x if colour is None else colour
     return result
+
+
+def together(first: Tensor, *others: Tensor) -> Tensor:
+    """The colour of rows that have several."""
+    if not keeping():
+        return wl.together(first, *others)
+    for other in others:
+        first = _mix(first * 5 + other)
+    return first
 
 
 def of_sum(colour: Tensor, segments: Segments) -> Tensor:
     """The colour of a sum over each segment: that of the multiset of its rows' colours."""
-    return wl.multisets(colour, segments)
+    if not keeping():
+        return wl.multisets(colour, segments)
+    running = torch.cat([colour.new_zeros(1), _mix(colour + 1).cumsum(0)])  # sums of hashes wrap around, and differences of sums with them
+    return _mix(running[segments.pointer[1:]] - running[segments.pointer[:-1]] + 1)
 
 
 def distinct(colours: list[Tensor]) -> Distinct | None:
-    """One row of each combination of colours; None where that saves less than a quarter of the rows."""
-    colour = torch.unique(wl.together(*colours) if len(colours) > 1 else colours[0], return_inverse=True)[1]
-    E, C = len(colour), int(colour.max()) + 1
-    if 4 * C > 3 * E:
+    """One row of each combination of colours; None where that saves less than a quarter of the rows and nothing is kept."""
+    whole = together(*colours)
+    hashes, colour = torch.unique(whole, return_inverse=True)
+    E, C = len(colour), len(hashes)
+    if 4 * C > 3 * E and not keeping():
         return None
     first = torch.full((C,), E, dtype=torch.long, device=colour.device)
     rows = first.scatter_reduce(0, colour, torch.arange(E, device=colour.device), "amin")  # the first of each: the same in every run
-    _colours[colour] = None
-    return Distinct(rows, colour)
+    _colours[colour] = whole if keeping() else None
+    return Distinct(rows, colour, hashes if keeping() else None)
+
+
+def _mix(x: Tensor) -> Tensor:
+    """Whole numbers scattered over 64 bits (the finaliser of SplitMix64: Steele, Lea, Flood 2014), a permutation of them."""
+    x = (x ^ _shifted(x, 30)) * -0x40A7B892E31B1A47
+    x = (x ^ _shifted(x, 27)) * -0x6B2FB644ECCEEE15
+    return x ^ _shifted(x, 31)
+
+
+def _shifted(x: Tensor, bits: int) -> Tensor:
+    return (x >> bits) & (2 ** (64 - bits) - 1)  # PyTorch's shift drags the sign along

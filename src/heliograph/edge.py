@@ -23,7 +23,7 @@ from heliograph.expression import Gather
 from heliograph.graph import Feature, Graph, Indexed, dense
 from heliograph.lazy import EdgeTensor
 
-__all__ = ["Edge", "EdgeTensor", "Ends", "algebra"]
+__all__ = ["Edge", "EdgeTensor", "Ends", "algebra", "enabled"]
 
 _enabled: ContextVar[bool] = ContextVar("algebra", default=os.environ.get("HELIOGRAPH_ALGEBRA", "1") != "0")
 
@@ -36,6 +36,11 @@ def algebra(enabled: bool) -> Iterator[None]:
         yield
     finally:
         _enabled.reset(token)
+
+
+def enabled() -> bool:
+    """Whether the edge algebra is on."""
+    return _enabled.get()
 
 
 @final
@@ -52,10 +57,12 @@ class Ends:
 
     def __getitem__(self, name: str) -> Any:
         feature = self.features[name]
-        if not _enabled.get():
+        if not enabled():
             return dense(feature) if self.index is None else dense(feature).index_select(0, self.index)
         if isinstance(feature, Indexed):
-            return EdgeTensor(Gather(feature.table, colour.begin(feature, self.index)))
+            return EdgeTensor(Gather(feature.table, colour.begin(feature, self.index, name)))
+        if colour.keeping():
+            colour.by_value(feature, name)
         return EdgeTensor(Gather(feature, self.index))
 
 

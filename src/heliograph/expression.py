@@ -142,9 +142,9 @@ class Gather(Expression):
 
     def colours(self) -> list[Tensor]:
         """The index, where that is a colour; else the colours of the table's rows, seen through it."""
-        if colour.is_colour(self.index) or self.index is None:
-            return [colour.of(self.table) if self.index is None else self.index]
-        return [colour.of(self.table)[self.index]]
+        if self.index is not None and colour.is_colour(self.index):
+            return [colour.of(self.index)]
+        return [colour.of(self.table) if self.index is None else colour.of(self.table)[self.index]]
 
 
 @final
@@ -169,8 +169,8 @@ class Sum(Expression):
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
         """linear(a + b) = W a + W b + bias, on the tables, where they have fewer rows than the edges together; or once a colour."""
-        if self.distinct is not None and len(self.distinct.rows) < self.rows:
-            return Gather(F.linear(self.at(self.distinct.rows), weight, bias), self.distinct.colour)
+        if self.distinct is not None and (colour.keeping() or len(self.distinct.rows) < self.rows):
+            return _once(self.distinct, weight, bias, lambda rows: F.linear(self.at(rows), weight, bias))
         if self.rows >= self.E:
             return Linear(self, weight, bias)
         return add([Gather(F.linear(t.table, weight, bias if k == 0 else None), t.index) for k, t in enumerate(self.terms)])
@@ -330,7 +330,7 @@ class Linear(Expression):
     def compute(self) -> Tensor:
         """Once for each colour, where that is known."""
         if self.distinct is not None:
-            return kernels.gather(self.at(self.distinct.rows), self.distinct.colour)
+            return as_gather(self).compute()
         return F.linear(self.inner.value, self.weight, self.bias).view(self.E, *self.shape)
 
     def parts(self) -> Sequence[Expression]:
@@ -353,7 +353,16 @@ def as_gather(x: Expression) -> Gather:
     """An expression as rows of one table: one row for each colour, where colours are known, else one for each edge."""
     if isinstance(x, Gather):
         return x
-    return Gather(x.value, None) if x.distinct is None else Gather(x.at(x.distinct.rows), x.distinct.colour)
+    if x.distinct is None:
+        return Gather(x.value, None)
+    if isinstance(x, Linear):
+        return _once(x.distinct, x.weight, x.bias, x.at)
+    return Gather(x.at(x.distinct.rows), x.distinct.colour)
+
+
+def _once(distinct: Distinct, weight: Tensor, bias: Tensor | None, at: TensorFunction) -> Gather:
+    """A linear map for one row of each colour."""
+    return Gather(colour.once([weight] if bias is None else [weight, bias], distinct, at), distinct.colour)
 
 
 def terms(x: Expression) -> list[Gather]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from heliograph import colour, segment, wl
+from heliograph import colour, segment
 from heliograph.activation import shifted_softplus
 from heliograph.errors import HeliographError
 from heliograph.expression import Cat, Expression, Gather, Product, add, as_gather, concatenate, multiply, reshape, terms
@@ -228,22 +228,27 @@ def _chunk(func: Callable[..., Any], x: EdgeTensor, chunks: Any, dim: int = 0) -
 
 
 def _total(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
-    if len(x) != len(segments.index):
-        return NotImplemented
-    total, e = x.expression.total(segments), x.expression
-    if e.coloured and prod(e.shape) >= colour.LEAST_WIDTH:  # equal multisets of colours, equal sums
-        colour.put(total, lambda: colour.of_sum(wl.together(*e.colours()), segments))
-    return total
+    return _coloured(x.expression.total(segments), x, segments) if len(x) == len(segments.index) else NotImplemented
 
 
 def _max(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
-    return x.expression.largest(segments) if len(x) == len(segments.index) else NotImplemented
+    return _coloured(x.expression.largest(segments), x, segments) if len(x) == len(segments.index) else NotImplemented
 
 
 def _mean(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
     """mean_j = sum_j / degree, so every identity of the sum serves it."""
-    total = _total(func, x, segments)
-    return total if total is NotImplemented else total / segments.count.clamp(min=1).to(total.dtype).view(-1, *[1] * (total.dim() - 1))
+    if len(x) != len(segments.index):
+        return NotImplemented
+    total = x.expression.total(segments)
+    return _coloured(total / segments.count.clamp(min=1).to(total.dtype).view(-1, *[1] * (total.dim() - 1)), x, segments)
+
+
+def _coloured(aggregate: Tensor, x: EdgeTensor, segments: Segments) -> Tensor:
+    """Equal multisets of colours, equal sums."""
+    e = x.expression
+    if e.coloured and prod(e.shape) >= colour.LEAST_WIDTH:
+        colour.put(aggregate, lambda: colour.of_sum(colour.together(*e.colours()), segments))
+    return aggregate
 
 
 def _both(*names: str) -> list[Callable[..., Any]]:

@@ -9,6 +9,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from heliograph import environments
 from heliograph.graph import Feature, Graph
 
 
@@ -47,9 +48,9 @@ class MPNN(nn.Module):
         """The graph as the readout sees it: final node states in `nodes["h"]` [N, d]."""
         parameter = next(self.parameters())
         graph = graph.to(parameter.device, parameter.dtype)  # weights in float64 or bf16 take their input along
-        graph = self.embed(graph if self.view is None else self.view(graph))
-        for layer in self.layers:
-            graph = layer(graph)
+        graph = graph if self.view is None else self.view(graph)
+        for k, layer in enumerate((self.embed, *self.layers)):
+            graph = environments.step(k, layer, graph)
         return graph
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from heliograph.colour import Distinct
+from heliograph.environments import Environments
 from heliograph.errors import DataError, UsageError
 from heliograph.predictor import combine
 from heliograph.predictor import open as open_model
@@ -67,6 +69,30 @@ def test_numbers_are_those_of_the_predictor(model_run: Path, table: Path, tmp_pa
     spread = np.array([[float(r["a_std"]), float(r["b_std"])] for r in rows if not r["reason"]])
     np.testing.assert_allclose(found, expected.y, rtol=1e-5)
     np.testing.assert_allclose(spread, expected.std, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("arch", ["gcn", "dmpnn"])
+def test_environments_of_chunks_before_are_looked_up(arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Atoms and bonds are numbered alike in all chunks: whatever order new ones come in, the numbers are those of single batches."""
+    monkeypatch.setattr("heliograph.colour.LEAST_WIDTH", 1)
+    monkeypatch.setattr("heliograph.colour.LEAST_ROWS", 1)
+    monkeypatch.setattr("heliograph.predictor.stream.CHUNK", 8)
+    run = make_run(tmp_path / "run", arch=arch)
+    ends = ["C", "N", "O", "F", "S", "Cl", "c1ccccc1", "C#N", "[N+](C)(C)C", "B(O)O"]
+    texts = [f"{a}C{'C' * (k % 3)}{b}" for k, a in enumerate(ends) for b in ends if a not in ("C#N", "[N+](C)(C)C")]
+    data, kept = tmp_path / "in.csv", []
+    data.write_text("smiles\n" + "\n".join(texts) + "\n")
+    recall = Environments.recall
+
+    def watched(self: Environments, what: object, distinct: Distinct, compute: object) -> object:
+        kept.append(int((self._table(what).find(distinct.hashes) >= 0).sum()))  # type: ignore[arg-type]
+        return recall(self, what, distinct, compute)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Environments, "recall", watched)
+    predict_file(config(run, data, tmp_path / "out.csv"))
+    assert sum(kept) > 100
+    found = np.array([[float(r["a_pred"]), float(r["b_pred"])] for r in read_rows(tmp_path / "out.csv")])
+    np.testing.assert_allclose(found, open_model(run)[0].predict(texts), rtol=1e-4)
 
 
 def test_chunks_do_not_matter(model_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

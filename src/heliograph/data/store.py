@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _CHUNK = 4096
 _KEEP = 512  # molecules at a time
 _VERSION = 1
+Known = tuple[dict[bytes, int], dict[bytes, int]]
 
 
 @final
@@ -48,9 +49,12 @@ class Store:
         return len(self.node_offsets) - 1
 
     @classmethod
-    def build(cls, molecules: Iterable[Molecule], featurizer: Featurizer) -> Store:
-        """Collect featurized molecules; the iterable is consumed once and need not fit in memory as objects."""
-        builder = _Builder()
+    def build(cls, molecules: Iterable[Molecule], featurizer: Featurizer, known: Known | None = None) -> Store:
+        """Collect featurized molecules; the iterable is consumed once and need not fit in memory as objects.
+
+        `known`: distinct rows of atoms and of bonds with their numbers, which are kept; new ones are added.
+        """
+        builder = _Builder(known or ({}, {}))
         for molecule in molecules:
             builder.add(molecule)
         return cls(builder.columns(featurizer), featurizer)
@@ -181,11 +185,10 @@ def _offsets(counts: Sequence[int] | np.ndarray) -> np.ndarray:
 class _Builder:
     """Molecules in, columns out; every few thousand molecules the small arrays are joined."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Known) -> None:
         self.pending: list[Molecule] = []
         self.parts: dict[str, list[np.ndarray]] = {}
-        self.atom_rows: dict[bytes, int] = {}
-        self.bond_rows: dict[bytes, int] = {}
+        self.atom_rows, self.bond_rows = known
         self.widths = (0, 0)
 
     def add(self, molecule: Molecule) -> None:

@@ -16,6 +16,7 @@ import torch
 from heliograph import zoo
 from heliograph.chem.featurizer import Featurizer
 from heliograph.data.store import Store
+from heliograph.environments import CHECKED, Environments
 from heliograph.errors import HeliographError, ModelFileError, StructureError, UsageError
 from heliograph.model import MPNN, Inputs
 from heliograph.predictor import modelfile
@@ -87,12 +88,17 @@ class Predictor:
         """Like `predict`, with reasons and, for multiclass, probabilities."""
         return ensemble([self], structures, batch_size)
 
-    def predict_store(self, store: Store, batch_size: int = 256, rows: np.ndarray | None = None) -> Answers:
-        """Answers for molecules of a store that was built with this predictor's featurizer."""
+    def predict_store(
+        self, store: Store, batch_size: int = 256, rows: np.ndarray | None = None, environments: Environments | None = None
+    ) -> Answers:
+        """Answers for molecules of a store that was built with this predictor's featurizer.
+
+        `environments`: what this network computed for earlier stores, built with its `codes`.
+        """
         if store.featurizer != self.featurizer:
             raise UsageError("this store was built with another featurizer than the model's; build it with predictor.featurizer")
         rows = np.arange(len(store)) if rows is None else np.asarray(rows)
-        parts = [self.task.answers(y) for y in raw_outputs(self.model, store, rows, batch_size)]
+        parts = [self.task.answers(y) for y in raw_outputs(self.model, store, rows, batch_size, environments)]
         y = np.concatenate([part[0] for part in parts]) if parts else np.zeros((0, len(self.targets)))
         if self.task.kind == "regression":
             y = self.scaling.unscale(y, composition(store)[rows] if self.scaling.references else None)
@@ -102,11 +108,18 @@ class Predictor:
         return Answers(y, probabilities, reasons=("",) * len(rows))
 
 
-def raw_outputs(model: MPNN, store: Store, rows: np.ndarray, batch_size: int) -> Iterator[torch.Tensor]:
+def raw_outputs(
+    model: MPNN, store: Store, rows: np.ndarray, batch_size: int, environments: Environments | None = None
+) -> Iterator[torch.Tensor]:
     """The network's outputs [G, out] in evaluation mode, batch after batch."""
     model.eval()
     for start in range(0, len(rows), batch_size):
         graph = store.batch(rows[start : start + batch_size])
+        if environments is not None:
+            if not environments.checked:
+                environments.check(model, store.batch(rows[:: -(-len(rows) // CHECKED)]))
+            yield environments.run(model, graph)["y"]
+            continue
         with torch.inference_mode():
             y = model(graph)["y"]
         yield y

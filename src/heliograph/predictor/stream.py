@@ -28,11 +28,13 @@ from heliograph.files import atomic
 if TYPE_CHECKING:
     from heliograph.data.formats import Table
     from heliograph.data.record import Record
+    from heliograph.environments import Environments
     from heliograph.predictor.predictor import Answers, Predictor
     from heliograph.predictor.task import Task
 
 Row = tuple["Record", Any, str]  # record, molecule or None, reason
 CHUNK = 4096  # rows predicted and written at a time
+KEPT_BYTES = 2**29  # for states of atoms and bonds whose environments were met before, all models together
 USUAL_NODES = 24  # of a drug-like molecule without hydrogens
 COUNT_LIMIT = 2**30  # bytes up to which a file's lines are counted for the time left
 
@@ -81,6 +83,7 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
     Raises DataError (no such file; with `strict`, the first bad row), UsageError (the output exists), ModelFileError.
     """
     from heliograph.data.formats import read
+    from heliograph.environments import Environments
     from heliograph.predictor.predictor import open as open_model
 
     _check_output(config, overwrite)
@@ -95,11 +98,12 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
     numeric = {name for name in names[:-1] if predictors[0].task.kind != "multiclass" or not name.endswith("_pred")}
     reasons: Counter[str] = Counter()
     rows = 0
+    environments = [Environments(KEPT_BYTES // len(predictors)) for _ in predictors]
     with atomic(config.output_path) as temporary, open_writer(temporary, config.output_path.name, columns, numeric) as writer:
         for chunk in chunks(_featurized(table, predictors, config, progress), CHUNK):
             if config.strict:
                 _refuse(chunk, rows, table.name)
-            _write(chunk, answer(chunk, predictors, config.batch_size), predictors[0].task, table, writer)
+            _write(chunk, answer(chunk, predictors, config.batch_size, environments), predictors[0].task, table, writer)
             rows += len(chunk)
             reasons.update(kind(reason) for _, _, reason in chunk if reason)
             if progress is not None:
@@ -107,10 +111,13 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
     return Summary(rows, dict(reasons.most_common()), time.monotonic() - started, renamed)
 
 
-def answer(chunk: Sequence[Row], predictors: Sequence[Predictor], batch_size: int | None) -> Answers:
+def answer(
+    chunk: Sequence[Row], predictors: Sequence[Predictor], batch_size: int | None, environments: Sequence[Environments] | None = None
+) -> Answers:
     """Answers for a chunk's rows, NaN where there is no molecule; batches hold molecules of like size, so that they are full.
 
-    Without positions batches are large: the more molecules, the more atoms and bonds are in environments that others share.
+    Without positions batches are large: the more molecules, the more atoms and bonds are in environments that others share. Where
+    `environments` are given, one a predictor, those are shared with the chunks before.
     """
     from heliograph.data.store import Store
     from heliograph.predictor.predictor import Answers, combine
@@ -121,9 +128,10 @@ def answer(chunk: Sequence[Row], predictors: Sequence[Predictor], batch_size: in
     std = np.full_like(y, np.nan) if len(predictors) > 1 else None
     probabilities = np.full((*y.shape, task.n_classes), np.nan) if task.kind == "multiclass" else None
     if len(good):
-        store = Store.build([chunk[k][1] for k in good], predictors[0].featurizer)
+        store = Store.build([chunk[k][1] for k in good], predictors[0].featurizer, environments[0].codes if environments else None)
+        kept = [None] * len(predictors) if store.has_geometry or not environments else environments
         for rows in batches(np.asarray(store.n_node), batch_size or (256 if store.has_geometry else 1024)):
-            found = combine([p.predict_store(store, len(rows), rows) for p in predictors])
+            found = combine([p.predict_store(store, len(rows), rows, known) for p, known in zip(predictors, kept, strict=True)])
             places = good[rows]
             y[places] = found.y
             if std is not None and found.std is not None:

@@ -1,0 +1,249 @@
+"""Environments already met: what a network computes for an atom or a bond is kept from batch to batch, while a library streams through.
+
+Rows of equal 1-WL colour have equal states (`heliograph.colour`), in one batch or in two. Here colours are hashes that mean the same in
+every batch, and two kinds of work are done once a colour and looked up ever after: linear maps of edges inside a message, and the
+updates of nodes, which run on one node of each colour. That an update is a function of single nodes is not believed but seen, on some
+molecules for which every step is computed in the plain way too.
+
+Two different environments have the same hash with a probability of n^2 / 2^65: 3e-8 for a million environments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from heliograph import colour
+from heliograph.colour import Distinct
+from heliograph.edge import Edge, algebra, enabled
+from heliograph.errors import HeliographError
+from heliograph.graph import Feature, Features, Graph, Indexed, Topology, dense, take
+from heliograph.layer import Layer, plain
+
+CHECKED = 64  # molecules for which every step is computed in the plain way too
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}  # of the largest value; sums in another order differ by rounding
+REFUSALS = (HeliographError, RuntimeError, IndexError, KeyError, TypeError, ValueError, AttributeError)
+Update = Callable[[Features, Mapping[str, Tensor]], Mapping[str, Tensor]]
+
+
+@final
+class Environments:
+    """What one network computed, in at most `most_bytes`; what is met when that is full is computed each time.
+
+    `codes` numbers the rows of features for `Store.build(..., known=codes)`: colours begin at these numbers, which must be those of the
+    batches before. Use it for inference alone, and for one network whose weights stay as they are.
+    """
+
+    def __init__(self, most_bytes: int = 2**28):
+        self.codes: tuple[dict[bytes, int], dict[bytes, int]] = ({}, {})
+        self.left, self.at = most_bytes, -1
+        self.tables: dict[Hashable, _Table] = {}
+        self.checked, self.checking, self.off = False, False, False
+        self.parameters: set[int] = set()  # where they lie
+        self.single: dict[int, set[str]] = {}  # step -> the node features that it makes of single nodes
+        self.keep: set[int] = set()  # steps whose results are kept
+
+    def check(self, model: nn.Module, graph: Graph) -> None:
+        """Find out, on a small batch, which steps of the network are functions of single nodes. Before the first `run`."""
+        self.checking, self.off = True, not enabled()
+        self.parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
+        try:
+            if not self.off:
+                with torch.inference_mode(), colour.kept_in(self):
+                    model(graph)
+        except REFUSALS:
+            self.off = True  # some step wants its features as plain tensors
+        self.checking, self.checked = False, True
+
+    def run(self, model: nn.Module, graph: Graph) -> dict[str, Tensor]:
+        """`model(graph)`."""
+        with torch.inference_mode(), colour.kept_in(None if self.off else self):
+            result: dict[str, Tensor] = model(graph)
+        return result
+
+    def rows(self, weights: Sequence[Tensor], distinct: Distinct, compute: Callable[[Tensor], Tensor]) -> Tensor:
+        """A linear map of edges, by parameters of the network; a matrix that is made on the way may be another the next time."""
+        if distinct.hashes is None or not all(w.untyped_storage().data_ptr() in self.parameters for w in weights):
+            return compute(distinct.rows)
+        what = tuple((w.data_ptr(), w.stride(), w.shape) for w in weights)
+        return self.recall(what, distinct, lambda rows: {"": compute(rows)})[""]
+
+    def recall(self, what: Hashable, distinct: Distinct, compute: Callable[[Tensor], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Rows for each colour, [C, ...]; `compute` is asked for those that are not here, by one row of each [new]."""
+        assert distinct.hashes is not None
+        table = self._table(what)
+        place = table.find(distinct.hashes)
+        new = (place < 0).nonzero().squeeze(1)
+        if not len(new):
+            return {name: rows[place] for name, rows in table.rows.items()}
+        fresh = compute(distinct.rows[new])
+        if len(new) == len(place):
+            found = fresh
+        else:
+            found = {name: rows[place.clamp(min=0)].index_copy_(0, new, fresh[name]) for name, rows in table.rows.items()}
+        size = sum(rows.numel() * rows.element_size() for rows in fresh.values())
+        if size <= self.left:
+            self.left -= size
+            table.add(distinct.hashes[new], fresh)
+        return found
+
+    def step(self, k: int, module: nn.Module, graph: Graph) -> Graph:
+        """`module(graph)`, the k-th step of the network."""
+        self.at = k
+        if self.checking:
+            self._learn(k, module, graph)
+        graph, messages, update, rest = _parts(module, graph)
+        inputs = _inputs(graph, messages) if self.single[k] else None
+        if inputs is None:
+            return rest()
+        found = self._once(graph, messages, update, inputs) if k in self.keep else None
+        if found is not None:
+            return graph.with_nodes(**found)
+        result = rest()
+        for name in self.single[k]:
+            feature = result.nodes[name]
+            if isinstance(feature, Tensor) and not colour.known(feature):
+                colour.put(feature, lambda: colour.together(*inputs.values()))
+        return result
+
+    def _learn(self, k: int, module: nn.Module, graph: Graph) -> None:
+        """Which node features the step makes of single nodes: those that come out the same when it sees one node of each colour."""
+        with algebra(False), colour.kept_in(None):
+            whole: Graph = module(graph)
+        graph, messages, update, rest = _parts(module, graph)
+        result = rest()
+        for theirs, ours in ((whole.nodes, result.nodes), (whole.edges, result.edges)):
+            if not all(_close(f, ours[name]) for name, f in theirs.items()):
+                raise HeliographError("one map of two things of one colour in one step")  # nothing can be kept of this network
+        self.single[k] = set()
+        inputs = _inputs(graph, messages)
+        if inputs is None or whole.topology is not graph.topology:
+            return
+        try:
+            found = self._once(graph, messages, _in_halves(update), inputs, least=0.0) or {}
+        except REFUSALS:  # it wants more than single nodes
+            return
+        self.single[k] = {name for name, f in found.items() if name in whole.nodes and _close(whole.nodes[name], f)}
+        weights = (module.update if isinstance(module, Layer) else module).parameters()
+        wide = any(p.dim() > 1 and p.numel() >= colour.LEAST_WIDTH**2 for p in weights)
+        if wide and self.single[k] == set(found) == _changes(whole, graph):
+            self.keep.add(k)
+
+    def _once(
+        self, graph: Graph, messages: Mapping[str, Tensor], update: Update, inputs: Mapping[str, Tensor], least: float = 0.25
+    ) -> dict[str, Feature] | None:
+        """What `update` makes of nodes and messages, run on one node of each new colour. None where it would save less than `least`."""
+        distinct = colour.distinct(list(inputs.values()))
+        assert distinct is not None and distinct.hashes is not None
+        new = self._table("nodes").find(distinct.hashes) < 0
+        if int(new.sum()) > (1 - least) * graph.N:
+            return None
+
+        def compute(rows: Tensor) -> dict[str, Tensor]:
+            nodes = Features({name: take(graph.nodes[name], rows) for name in inputs if name in graph.nodes}, "node")
+            return dict(update(nodes, {name: m[rows] for name, m in messages.items()}))
+
+        return {name: Indexed(rows, distinct.colour) for name, rows in self.recall("nodes", distinct, compute).items()}
+
+    def _table(self, what: Hashable) -> _Table:
+        return self.tables.setdefault((self.at, what), _Table())
+
+
+def step(k: int, module: nn.Module, graph: Graph) -> Graph:
+    """`module(graph)`, the k-th step of a network; with what is kept, where something is."""
+    kept = colour.kept()
+    return kept.step(k, module, graph) if isinstance(kept, Environments) else module(graph)
+
+
+def _parts(module: nn.Module, graph: Graph) -> tuple[Graph, dict[str, Tensor], Update, Callable[[], Graph]]:
+    """The graph after the edges' update, the messages, what is left to do as a function of nodes and messages, and as one of nothing."""
+    if not isinstance(module, Layer):
+        return graph, {}, lambda nodes, _: _alone(module, nodes), lambda: module(graph)
+    if module.edge is not None:
+        graph = graph.with_edges(**plain(module.edge(Edge(graph))))
+    messages = {name: module.aggregate(m, graph.topology.incoming) for name, m in module.message(Edge(graph)).items()}
+    return graph, messages, module.update, lambda: graph.with_nodes(**module.update(graph.nodes, messages))
+
+
+def _in_halves(update: Update) -> Update:
+    """The same function of single nodes; one that looks across nodes is another."""
+
+    def both(nodes: Features, messages: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        n = len(next(iter(nodes.values())))
+        halves = []
+        for rows in (torch.arange(0, n, 2), torch.arange(1, n, 2)):
+            half = Features({name: take(f, rows) for name, f in nodes.items()}, "node")
+            halves.append(update(half, {name: m[rows] for name, m in messages.items()}))
+        order = torch.cat([torch.arange(0, n, 2), torch.arange(1, n, 2)]).argsort()
+        return {name: torch.cat([half[name] for half in halves])[order] for name in halves[0]}
+
+    return both
+
+
+def _inputs(graph: Graph, messages: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """The colours of node features, where they have some, and of messages, which must."""
+    if not all(colour.known(m) for m in messages.values()):
+        return None
+    nodes = {name: c for name, f in graph.nodes.items() if (c := colour.of_feature(f, name)) is not None}
+    return nodes | {f"message {name}": colour.of(m) for name, m in messages.items()} if nodes else None
+
+
+def _alone(module: nn.Module, nodes: Features) -> dict[str, Tensor]:
+    """The node features that a module of graphs gives to nodes without edges."""
+    n = len(next(iter(nodes.values())))
+    none = torch.zeros(0, dtype=torch.long)
+    before = Graph(Topology(none, none, torch.tensor([n]), torch.tensor([0]), N=n), nodes)
+    after = module(before)
+    return {name: dense(after.nodes[name]) for name in _changes(after, before)}
+
+
+def _changes(after: Graph, before: Graph) -> set[str]:
+    """Names of node features that are new."""
+    return {name for name, f in after.nodes.items() if name not in before.nodes or f is not before.nodes[name]}
+
+
+def _close(a: Feature, b: Feature) -> bool:
+    x, y = dense(a), dense(b)
+    if x.shape != y.shape or x.dtype != y.dtype or not x.is_floating_point():
+        return torch.equal(x, y)
+    scale = float(x.abs().max()) if x.numel() else 0.0
+    return bool(((x - y).abs() <= TOLERANCE.get(x.dtype, 1e-2) * scale).all())
+
+
+@final
+class _Table:
+    """Hash -> row, for several arrays of rows. Hashes lie in sorted runs, each twice as long as the next or more: adding is cheap."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple[Tensor, Tensor]] = []  # hashes, places
+        self.rows: dict[str, Tensor] = {}  # name -> [room, ...]
+        self.used = 0
+
+    def find(self, hashes: Tensor) -> Tensor:
+        """The place of each hash, -1 where it is not here."""
+        place = torch.full_like(hashes, -1)
+        for known, places in self.runs:
+            at = torch.searchsorted(known, hashes).clamp(max=len(known) - 1)
+            place = torch.where(known[at] == hashes, places[at], place)
+        return place
+
+    def add(self, hashes: Tensor, fresh: Mapping[str, Tensor]) -> None:
+        """Rows for sorted hashes that are not here."""
+        end = self.used + len(hashes)
+        for name, rows in fresh.items():
+            room = self.rows.get(name)
+            if room is None or len(room) < end:
+                larger = rows.new_empty(max(end, 2 * self.used), *rows.shape[1:])
+                if room is not None:
+                    larger[: self.used] = room[: self.used]
+                self.rows[name] = room = larger
+            room[self.used : end] = rows
+        self.runs.append((hashes, torch.arange(self.used, end, device=hashes.device)))
+        self.used = end
+        while len(self.runs) > 1 and 2 * len(self.runs[-1][0]) > len(self.runs[-2][0]):
+            (a, p), (b, q) = self.runs.pop(), self.runs.pop()
+            known, order = torch.cat([a, b]).sort()
+            self.runs.append((known, torch.cat([p, q])[order]))
