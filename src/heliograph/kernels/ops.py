@@ -17,11 +17,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from heliograph.graph import Segments
 from heliograph.kernels import reference
+from heliograph.kernels.operator import Operator
 
 Column = list[Tensor | None]  # index, order, pointer
 EDGES: Column = [None, None, None]  # each edge on its own
@@ -77,7 +77,7 @@ def _nones(*columns: Sequence[Tensor | None]) -> list[Any]:
     return [[None] * len(c) if all(t is not None for t in c) else None for c in columns]
 
 
-@custom_op("heliograph::group", mutates_args=(), device_types="cpu")
+@Operator
 def group(index: Tensor, rows: int) -> tuple[Tensor, Tensor]:
     order, pointer = torch.empty_like(index), index.new_empty(rows + 1)
     run("group", index, order, out=pointer)
@@ -89,7 +89,7 @@ def _(index: Tensor, rows: int) -> tuple[Tensor, Tensor]:
     return torch.empty_like(index), index.new_empty(rows + 1)
 
 
-@custom_op("heliograph::gather_sum", mutates_args=(), device_types="cpu")
+@Operator
 def gather_sum(x: Tensor, own: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int) -> Tensor:
     """out[i] = sum of x[own] over the edges of row i, [n, d]."""
     out = x.new_empty(n, x.shape[1])
@@ -122,7 +122,7 @@ def grouped(x: Tensor, own: Column, by: Column, n: int) -> Tensor:
 gather_sum.register_autograd(_gather_sum_backward, setup_context=_gather_sum_inputs)
 
 
-@custom_op("heliograph::product_sum", mutates_args=(), device_types="cpu")
+@Operator
 def product_sum(
     a: Tensor, b: Tensor, of_a: Sequence[Tensor | None], of_b: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int
 ) -> Tensor:
@@ -159,7 +159,7 @@ def _product_sum_backward(ctx: Any, g: Tensor) -> Any:
 product_sum.register_autograd(_product_sum_backward, setup_context=_pair_inputs)
 
 
-@custom_op("heliograph::dot_sum", mutates_args=(), device_types="cpu")
+@Operator
 def dot_sum(
     a: Tensor, b: Tensor, of_a: Sequence[Tensor | None], of_b: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int, heads: int
 ) -> Tensor:
@@ -187,7 +187,7 @@ def _dot_sum_backward(ctx: Any, g: Tensor) -> Any:
 dot_sum.register_autograd(_dot_sum_backward, setup_context=_pair_inputs)
 
 
-@custom_op("heliograph::act_sum", mutates_args=(), device_types="cpu")
+@Operator
 def act_sum(kind: int, tables: Sequence[Tensor], columns: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int) -> Tensor:
     """out[i] = sum of f(T1[c1] + T2[c2] + T3[c3]) over the edges of row i, [n, d]; `columns` holds three tensors a table."""
     out = tables[0].new_empty(n, tables[0].shape[1])
@@ -232,7 +232,7 @@ def _act_sum_backward(ctx: Any, g: Tensor) -> Any:
 act_sum.register_autograd(_act_sum_backward, setup_context=_act_sum_inputs)
 
 
-@custom_op("heliograph::act_slope_sum", mutates_args=(), device_types="cpu")
+@Operator
 def act_slope_sum(
     kind: int,
     tables: Sequence[Tensor],
@@ -293,7 +293,7 @@ _SLOPES: list[Callable[[Tensor], tuple[Tensor, Tensor]]] = [  # f' and f'', in t
 act_slope_sum.register_autograd(_act_slope_backward, setup_context=_act_slope_inputs)
 
 
-@custom_op("heliograph::shifted_softplus", mutates_args=(), device_types="cpu")
+@Operator
 def shifted_softplus(x: Tensor) -> Tensor:
     """ln(1 + exp(x)) - ln 2; x is contiguous."""
     out = torch.empty_like(x)
@@ -306,7 +306,7 @@ def _(x: Tensor) -> Tensor:
     return torch.empty_like(x)
 
 
-@custom_op("heliograph::sigmoid_times", mutates_args=(), device_types="cpu")
+@Operator
 def sigmoid_times(x: Tensor, g: Tensor) -> Tensor:
     """g / (1 + exp(-x)); both are contiguous."""
     out = torch.empty_like(x)
@@ -338,7 +338,7 @@ shifted_softplus.register_autograd(_shifted_softplus_backward, setup_context=_so
 sigmoid_times.register_autograd(_sigmoid_times_backward, setup_context=_softplus_inputs)
 
 
-@custom_op("heliograph::outer_sum", mutates_args=(), device_types="cpu")
+@Operator
 def outer_sum(
     phi: Tensor, x: Tensor, of_phi: Sequence[Tensor | None], of_x: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int
 ) -> Tensor:
@@ -355,7 +355,7 @@ def _(
     return x.new_empty(n, phi.shape[1], x.shape[1])
 
 
-@custom_op("heliograph::outer_left", mutates_args=(), device_types="cpu")
+@Operator
 def outer_left(g: Tensor, x: Tensor, of_x: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
     """out[e] = g[i] x[of_x[e]], [E, K], for g [n, K, d]."""
     assert by[0] is not None
@@ -370,7 +370,7 @@ def _(g: Tensor, x: Tensor, of_x: Sequence[Tensor | None], by: Sequence[Tensor |
     return g.new_empty(len(by[0]), g.shape[1])
 
 
-@custom_op("heliograph::outer_right", mutates_args=(), device_types="cpu")
+@Operator
 def outer_right(g: Tensor, phi: Tensor, of_phi: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
     """out[e] = phi[of_phi[e]] g[i], [E, d], for g [n, K, d]."""
     assert by[0] is not None
@@ -419,7 +419,7 @@ outer_left.register_autograd(_outer_left_backward, setup_context=_outer_part_inp
 outer_right.register_autograd(_outer_right_backward, setup_context=_outer_part_inputs)
 
 
-@custom_op("heliograph::argmax", mutates_args=(), device_types="cpu")
+@Operator
 def argmax(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
     """The row of x [R, d] with the largest value in each segment, [n, d]; the first edge's of equals; -1 where there is no edge."""
     out = pointer.new_empty(len(pointer) - 1, x.shape[1])
