@@ -12,7 +12,7 @@ from torch import nn
 
 from heliograph.chem.featurizer import preset
 from heliograph.chem.molecule import Molecule, featurize
-from heliograph.data.store import Store
+from heliograph.data.store import Store, _codes
 from heliograph.errors import DataError
 from heliograph.graph import Graph, Topology, dense
 from heliograph.views import CompleteGraph, Concatenate, LaplacianEigenvectors, RandomWalks, keep_encodings
@@ -84,6 +84,16 @@ def test_discrete_features_stay_small_integers(molecules: list[Molecule]) -> Non
     assert len(store.columns["x_table"]) < 30
     drug = Store.build([molecules[0]] * 100, FEATURIZER)
     assert sum(c.nbytes for c in drug.columns.values()) / 100 < 500  # bytes a drug-like molecule
+
+
+@pytest.mark.parametrize("width", [0, 1, 7, 8, 9])
+def test_distinct_rows_are_numbered_as_they_come(width: int) -> None:
+    rng = np.random.default_rng(width)
+    known: dict[bytes, int] = {}
+    for part in rng.integers(0, 256, (6, 1, width), np.uint8) * rng.integers(0, 2, (6, 40, width), np.uint8):
+        expected = dict(known)
+        numbers = [expected.setdefault(row.tobytes(), len(expected)) for row in part]
+        assert _codes(part, known).tolist() == numbers and list(known.items()) == list(expected.items())
 
 
 def test_positions_come_along() -> None:

@@ -247,11 +247,20 @@ class _Builder:
 
 
 def _codes(rows: np.ndarray, known: dict[bytes, int]) -> np.ndarray:
-    """The number of each row of `rows` [n, K] uint8 among the distinct rows; new ones are added to `known`."""
-    data, width = np.ascontiguousarray(rows, np.uint8).tobytes(), rows.shape[1]
+    """The number of each row of `rows` [n, K] uint8 among the distinct rows; new ones are added to `known`, in order."""
+    n, width = rows.shape
     if not width:  # no features: all alike
-        return np.full(len(rows), known.setdefault(b"", 0))
-    return np.fromiter((known.setdefault(data[k : k + width], len(known)) for k in range(0, len(data), width)), np.int64, len(rows))
+        return np.full(n, known.setdefault(b"", 0))
+    if width > 8:
+        data = np.ascontiguousarray(rows, np.uint8).tobytes()
+        return np.fromiter((known.setdefault(data[k : k + width], len(known)) for k in range(0, len(data), width)), np.int64, n)
+    packed = np.zeros((n, 8), np.uint8)  # a row is one number
+    packed[:, :width] = rows
+    _, first, which = np.unique(packed.view(np.uint64).ravel(), return_index=True, return_inverse=True)
+    number = np.empty(len(first), np.int64)
+    for k in np.argsort(first):
+        number[k] = known.setdefault(rows[first[k]].tobytes(), len(known))
+    return number[which]
 
 
 def _compact(x: np.ndarray) -> np.ndarray:
