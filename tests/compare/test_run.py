@@ -405,3 +405,17 @@ def test_options_are_checked() -> None:
         with pytest.raises(ValueError, match="repeats x folds"):
             CompareOptions(cv=cv)
     assert CompareOptions(archs=("gcn,gin", "gcn")).archs == ("gcn", "gin") and CompareOptions(cv=" 2X10 ").folds == 10
+
+
+def test_a_cheap_network_that_is_in_all_likelihood_worse_is_not_the_one_to_train() -> None:
+    """With many learners the intervals for all pairs together hold what a pair on its own would not."""
+    rng = np.random.default_rng(1)
+    base, noise = 1 + 0.05 * rng.standard_normal(25), lambda: 0.06 * rng.standard_normal(25)
+    values = {name: base + more + noise() for name, more in (("a", 0.0), ("b", 0.13), ("mean", 1.0))}
+    values |= {f"other {k}": base + 0.5 + 0.3 * rng.standard_normal(25) for k in range(8)}
+    found = result(values, {"a": 100.0, "b": 1.0} | {f"other {k}": 200.0 for k in range(8)})
+    assert list(found.ranking[:2]) == ["a", "b"]
+    assert "b" in equals_of_best(found) and found.practical("a", "b").better > 0.95
+    assert chosen(found) == "a"
+    said = f"Train a. b would be cheaper, but worse by more than {found.rope:.3g} eV with probability {found.practical('a', 'b').better:.2f}."
+    assert said in verdict(found)

@@ -12,6 +12,7 @@ from heliograph.compare.result import CompareResult, Learner
 from heliograph.train.result import METRICS
 
 FAST = 1.5  # times cheaper is worth a sentence
+LIKELY = 0.95  # that a network is worse by more than matters: then it is not the one to train, however cheap
 
 
 def verdict(result: CompareResult) -> list[str]:
@@ -30,11 +31,23 @@ def equals_of_best(result: CompareResult) -> list[str]:
 
 
 def chosen(result: CompareResult) -> str:
-    """What to train: the cheapest network that can't be told apart from the best network."""
+    """What to train: the cheapest network that can't be told apart from the best one, and is not in all likelihood worse all the same.
+
+    Intervals for all pairs together are wide: within them a network may be worse by more than matters with a probability of 95 %.
+    """
+    best, equal = _candidates(result)
+    return min((name for name in equal if _worse(result, best, name) < LIKELY), key=lambda name: result.learner(name).seconds)
+
+
+def _candidates(result: CompareResult) -> tuple[str, list[str]]:
+    """The best network, and all that can't be told apart from it."""
     networks = [name for name in result.ranking if result.learner(name).network]
-    best = networks[0]
-    equal = [name for name in networks if name == best or not result.pair(best, name).differ]
-    return min(equal, key=lambda name: result.learner(name).seconds)
+    return networks[0], [name for name in networks if name == networks[0] or not result.pair(networks[0], name).differ]
+
+
+def _worse(result: CompareResult, best: str, name: str) -> float:
+    """The probability that it is worse than the best by more than what does not matter."""
+    return 0.0 if name == best else result.practical(best, name).better
 
 
 def score(result: CompareResult, value: float) -> str:
@@ -54,12 +67,20 @@ def _best(result: CompareResult) -> str:
 
 
 def _cheapest(result: CompareResult) -> str:
-    networks = [name for name in result.ranking if result.learner(name).network]
-    best, pick = networks[0], chosen(result)
+    (best, equal), pick = _candidates(result), chosen(result)
+    if sum(learner.network for learner in result.learners) < 2:
+        return ""
+    cheaper = [name for name in equal if result.learner(name).seconds < result.learner(pick).seconds]  # and passed over
+    but = ""
+    if cheaper:
+        least = min(_worse(result, best, name) for name in cheaper)
+        said = f"{least:.2f}" if least < 0.995 else "above 0.99"
+        but = f" {_listed(cheaper)} would be cheaper, but worse by more than {score(result, result.rope)} with probability {said}"
+        but += " or more." if len(cheaper) > 1 else "."
     if pick == best:
-        return f"Train {pick}." if len(networks) > 1 else ""
+        return f"Train {pick}.{but}"
     a, b = result.learner(pick), result.learner(best)
-    return f"Train {pick}: of the networks that can't be told apart it is the cheapest, {_cheaper(a, b)}."
+    return f"Train {pick}: of the networks that can't be told apart it is the cheapest, {_cheaper(a, b)}.{but}"
 
 
 def _cheaper(a: Learner, b: Learner) -> str:
