@@ -417,5 +417,7 @@ def test_a_cheap_network_that_is_in_all_likelihood_worse_is_not_the_one_to_train
     assert list(found.ranking[:2]) == ["a", "b"]
     assert "b" in equals_of_best(found) and found.practical("a", "b").better > 0.95
     assert chosen(found) == "a"
-    said = f"Train a. b would be cheaper, but worse by more than {found.rope:.3g} eV with probability {found.practical('a', 'b').better:.2f}."
+    said = (
+        f"Train a. b would be cheaper, but worse by more than {found.rope:.3g} eV with probability {found.practical('a', 'b').better:.2f}."
+    )
     assert said in verdict(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from heliograph import kernels
+from heliograph.cli.common import Bar
 from heliograph.errors import UsageError
 from heliograph.graph import Segments
 from heliograph.kernels import ops, reference
@@ -190,6 +192,15 @@ def test_operators_keep_the_contract_of_torch_library() -> None:
     ]
     for op, args in checks:
         torch.library.opcheck(op, args, test_utils=("test_schema", "test_autograd_registration", "test_faketensor"))
+
+
+def test_quiet_commands_do_not_announce_that_kernels_are_compiled(capsys: pytest.CaptureFixture[str]) -> None:
+    for quiet in (True, False):
+        ops._announce.cache_clear()
+        with Bar(quiet):
+            ops._announce()
+        assert ("Compiling kernels" in capsys.readouterr().err) == (not quiet)
+    assert "HELIOGRAPH_QUIET" not in os.environ
 
 
 def test_an_index_is_grouped_once() -> None:

@@ -88,7 +88,9 @@ class Bar:
         self._said: dict[str, float] = {}
 
     def __enter__(self) -> Bar:
-        if not self.quiet and sys.stderr.isatty():
+        if self.quiet:
+            os.environ["HELIOGRAPH_QUIET"] = "1"  # for what is said elsewhere, and in processes of a comparison
+        elif sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -100,6 +102,8 @@ class Bar:
     def __exit__(self, *exception: object) -> None:
         if self._rich is not None:
             self._rich.stop()
+        if self.quiet:
+            os.environ.pop("HELIOGRAPH_QUIET", None)
 
     def __call__(self, stage: str, done: int, total: int | None = None, note: str = "") -> None:
         now = time.monotonic()

@@ -10,6 +10,7 @@ edges come sorted) and `pointer` [n + 1]. The columns that derivatives need are 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -69,7 +70,8 @@ def run(loop: str, *args: Any, out: Tensor) -> None:
 
 @lru_cache
 def _announce() -> None:
-    print("Compiling kernels for this processor: once, seconds each, kept for later runs.", file=sys.stderr, flush=True)
+    if "HELIOGRAPH_QUIET" not in os.environ:
+        print("Compiling kernels for this processor: once, seconds each, kept for later runs.", file=sys.stderr, flush=True)
 
 
 def _nones(*columns: Sequence[Tensor | None]) -> list[Any]:
