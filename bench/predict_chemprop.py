@@ -42,7 +42,7 @@ WAYS = {
 SIZE = ["--message-hidden-dim", "300", "--depth", "3", "--ffn-hidden-dim", "300", "--accelerator", "cpu"]
 
 
-def smiles(rows: int) -> list[str]:
+def smiles(rows: int | None) -> list[str]:
     with gzip.open(SCREENING, "rt") as file:
         return [row["smiles"] for row in islice(csv.DictReader(file), rows)]
 
