@@ -1,4 +1,4 @@
-"""The same weights in PyTorch Geometric give the same numbers."""
+"""PyTorch Geometric computes the same from the same parameters: predictions, and the gradient of each parameter."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from math import log
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # torch.jit.script, deprecated, is called while PyG is imported
@@ -20,8 +21,8 @@ from heliograph.graph import Graph, dense
 from heliograph.model import MPNN, Inputs
 from heliograph.views import CompleteGraph, with_distances
 from tests.graphs import ATOMS, BONDS, awkward
+from tests.oracles.agreement import TOLERANCE, Parameters, assert_agree
 
-TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 precision = pytest.mark.parametrize("dtype", TOLERANCE, ids=["float64", "float32"])
 
 
@@ -30,95 +31,110 @@ def network(name: str, dtype: torch.dtype, geometry: bool = False, **args: objec
     return zoo.build(name, Inputs(ATOMS, BONDS, geometry), 2, args).to(dtype).eval()
 
 
-def agree(mine: Tensor, theirs: Tensor, dtype: torch.dtype) -> None:
-    assert mine.dtype == theirs.dtype == dtype
-    assert torch.allclose(mine, theirs, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype]), float((mine - theirs).detach().abs().max())
-
-
 def pyg(graph: Graph) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """x, edge_index, edge_attr, batch."""
     data = graph.to_pyg()
     return data.x, data.edge_index, data.edge_attr, data.batch
 
 
+def part(parameters: Parameters, of: str, to: str = "") -> dict[str, Tensor]:
+    """The parameters whose names begin with `of.`, under names that begin with `to`."""
+    return {to + name.removeprefix(f"{of}."): p for name, p in parameters.items() if name.startswith(f"{of}.")}
+
+
 @precision
 def test_gcn(dtype: torch.dtype) -> None:
-    net, graph = network("gcn", dtype, d=16, depth=3), awkward().to(dtype=dtype)
-    x, edge_index, _, batch = pyg(graph)
-    h = net.embed.W(x).relu()
-    for layer in net.layers:
-        conv = GCNConv(16, 16).to(dtype)
-        conv.lin.weight.data, conv.bias.data = layer.update.W.weight.data, layer.update.W.bias.data
-        h = conv(h, edge_index).relu()
-    agree(net(graph)["y"], net.readout.head(global_mean_pool(h, batch, size=graph.G)), dtype)
+    net = network("gcn", dtype, d=16, depth=3)
+
+    def theirs(parameters: Parameters, graph: Graph) -> Tensor:
+        x, edge_index, _, batch = pyg(graph)
+        h = functional_call(nn.Linear(ATOMS, 16), part(parameters, "embed.W"), x).relu()
+        for k in range(3):
+            W = {"lin.weight": parameters[f"layers.{k}.update.W.weight"], "bias": parameters[f"layers.{k}.update.W.bias"]}
+            h = functional_call(GCNConv(16, 16), W, (h, edge_index)).relu()
+        return net.readout.head(global_mean_pool(h, batch, size=graph.G))
+
+    assert_agree(net, awkward().to(dtype=dtype), theirs)
 
 
 @precision
 def test_gin(dtype: torch.dtype) -> None:
-    net, graph = network("gin", dtype, d=16, depth=3), awkward().to(dtype=dtype)
+    net = network("gin", dtype, d=16, depth=3)
     for layer in net.layers:
         layer.update.eps.data.fill_(0.25)  # exact in every precision
         layer.update.mlp[1].running_mean.normal_()
-    x, edge_index, edge_attr, batch = pyg(graph)
-    h = net.embed.W(x).detach()
-    states = [h]
-    for layer in net.layers:
-        conv = GINEConv(layer.update.mlp.requires_grad_(False), eps=0.25, edge_dim=BONDS).to(dtype)
-        conv.lin.load_state_dict(layer.message.W.state_dict())
-        h = conv(h, edge_index, edge_attr).relu()
-        states.append(h)
-    agree(net(graph)["y"], net.readout.head(global_add_pool(torch.cat(states, -1), batch, size=graph.G)), dtype)
+
+    def theirs(parameters: Parameters, graph: Graph) -> Tensor:
+        x, edge_index, edge_attr, batch = pyg(graph)
+        h = functional_call(nn.Linear(ATOMS, 16), part(parameters, "embed.W"), x)
+        states = [h]
+        for k, layer in enumerate(net.layers):
+            mlp = nn.Sequential(nn.Linear(16, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 16))
+            conv = GINEConv(mlp, train_eps=True, edge_dim=BONDS).to(dtype).eval()
+            weights = part(parameters, f"layers.{k}.update.mlp", "nn.") | part(parameters, f"layers.{k}.message.W", "lin.")
+            weights |= {"eps": parameters[f"layers.{k}.update.eps"].view(1), "nn.1.running_mean": layer.update.mlp[1].running_mean}
+            h = functional_call(conv, weights, (h, edge_index, edge_attr)).relu()
+            states.append(h)
+        return net.readout.head(global_add_pool(torch.cat(states, -1), batch, size=graph.G))
+
+    assert_agree(net, awkward().to(dtype=dtype), theirs)
 
 
 @precision
 @pytest.mark.parametrize("geometry", [False, True])
 def test_gilmer(dtype: torch.dtype, geometry: bool) -> None:
     d, hidden = 8, 12
-    net, graph = network("gilmer", dtype, geometry, d=d, hidden=hidden, steps=3, readout_steps=4), awkward().to(dtype=dtype)
-    seen = with_distances(CompleteGraph()(graph)) if geometry else graph
-    x, edge_index, edge_attr, batch = pyg(seen)
-    if geometry:
-        edge_attr = torch.cat([edge_attr, seen.topology.given(dense(seen.edges["distance"]))], -1)
-    network_of_edge = nn.Sequential(nn.Linear(BONDS + int(geometry), hidden), nn.ReLU(), nn.Linear(hidden, d * d)).to(dtype)
-    conv = NNConv(d, d, network_of_edge, aggr="add", root_weight=False, bias=False)  # this resets the network's weights
-    network_of_edge[0].load_state_dict(net.embed.W1.state_dict())
-    W2 = net.layers[0].message.W2
-    # NNConv multiplies a row from the left: its matrix is the transpose of A
-    network_of_edge[2].weight.data = W2.weight.data.view(d, d, hidden).transpose(0, 1).reshape(d * d, hidden)
-    network_of_edge[2].bias.data = W2.bias.data.view(d, d).T.reshape(-1)
-    h = net.embed.W(x)
-    for _ in range(3):
-        h = net.layers[0].update.cell(conv(h, edge_index, edge_attr), h)
-    set2set = PyGSet2Set(d, processing_steps=4).to(dtype)
-    set2set.lstm.load_state_dict({f"{k}_l0": v for k, v in net.readout.set2set.lstm.state_dict().items()})
-    pooled = set2set(net.readout.W(torch.cat([h, x], -1)), batch, dim_size=graph.G)
-    agree(net(graph)["y"], net.readout.head(pooled), dtype)
+    net = network("gilmer", dtype, geometry, d=d, hidden=hidden, steps=3, readout_steps=4)
+
+    def theirs(parameters: Parameters, graph: Graph) -> Tensor:
+        seen = with_distances(CompleteGraph()(graph)) if geometry else graph
+        x, edge_index, edge_attr, batch = pyg(seen)
+        if geometry:
+            edge_attr = torch.cat([edge_attr, seen.topology.given(dense(seen.edges["distance"]))], -1)
+        A = nn.Sequential(nn.Linear(BONDS + int(geometry), hidden), nn.ReLU(), nn.Linear(hidden, d * d)).to(dtype)
+        conv = NNConv(d, d, A, aggr="add", root_weight=False, bias=False)
+        W2 = part(parameters, "layers.0.message.W2")
+        weights = part(parameters, "embed.W1", "nn.0.") | {
+            # NNConv multiplies a row from the left: its matrix is the transpose of A
+            "nn.2.weight": W2["weight"].view(d, d, hidden).transpose(0, 1).reshape(d * d, hidden),
+            "nn.2.bias": W2["bias"].view(d, d).T.reshape(-1),
+        }
+        h = functional_call(nn.Linear(ATOMS, d), part(parameters, "embed.W"), x)
+        for _ in range(3):
+            messages = functional_call(conv, weights, (h, edge_index, edge_attr))
+            h = functional_call(nn.GRUCell(d, d), part(parameters, "layers.0.update.cell"), (messages, h))
+        lstm = {f"lstm.{name}_l0": p for name, p in part(parameters, "readout.set2set.lstm").items()}
+        states = net.readout.W(torch.cat([h, x], -1))
+        return net.readout.head(functional_call(PyGSet2Set(d, processing_steps=4), lstm, (states, batch), {"dim_size": graph.G}))
+
+    assert_agree(net, awkward().to(dtype=dtype), theirs)
 
 
 @precision
 @pytest.mark.parametrize("cutoff", [10.0, 2.5])
 def test_schnet(dtype: torch.dtype, cutoff: float) -> None:
-    net = network("schnet", dtype, True, d=16, depth=3, gaussians=20, cutoff=cutoff)
-    net.readout.mlp[2].weight.data[1:] = 0  # PyG's has one output
-    graph = awkward().to(dtype=dtype)
+    torch.manual_seed(0)
+    sizes = {"d": 16, "depth": 3, "gaussians": 20, "cutoff": cutoff}
+    net = zoo.build("schnet", Inputs(ATOMS, BONDS, True), 1, sizes).to(dtype).eval()  # PyG's has one output
 
     def pairs(pos: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:  # PyG's own needs a compiled extension
         near = (torch.cdist(pos, pos) < cutoff) & (batch[:, None] == batch[None, :]) & ~torch.eye(len(pos), dtype=torch.bool)
         edge_index = near.nonzero().T
         return edge_index, (pos[edge_index[0]] - pos[edge_index[1]]).norm(dim=-1)
 
-    theirs = SchNet(16, 16, 3, 20, cutoff, interaction_graph=pairs).to(dtype)
-    theirs.embedding.weight.data = net.embed.element.weight.data[:100]
-    for block, layer in zip(theirs.interactions, net.layers, strict=True):
-        block.mlp.load_state_dict(layer.message.W.state_dict())
-        block.conv.lin1.load_state_dict(layer.message.U.state_dict())
-        block.conv.lin2.load_state_dict(layer.update.V[0].state_dict())
-        block.lin.load_state_dict(layer.update.V[2].state_dict())
-    theirs.lin1.load_state_dict(net.readout.mlp[0].state_dict())
-    theirs.lin2.weight.data, theirs.lin2.bias.data = net.readout.mlp[2].weight.data[:1], net.readout.mlp[2].bias.data[:1]
-    for module in theirs.modules():
-        if hasattr(module, "shift"):
-            module.shift = log(2.0)  # PyG rounds it to float32
-    theirs.distance_expansion.coeff = -float(net.layers[0].message.gaussians.gamma)
-    y = theirs(dense(graph.nodes["z"]), dense(graph.nodes["pos"]), graph.topology.members.index)  # [last graph with a node, 1]
-    agree(net(graph)["y"][: len(y), :1], y, dtype)
+    def theirs(parameters: Parameters, graph: Graph) -> Tensor:
+        other = SchNet(16, 16, 3, 20, cutoff, interaction_graph=pairs).to(dtype)
+        weights = {"embedding.weight": parameters["embed.element.weight"][:100]}
+        for k in range(3):
+            for mine, of in (("message.W", "mlp"), ("message.U", "conv.lin1"), ("update.V.0", "conv.lin2"), ("update.V.2", "lin")):
+                weights |= part(parameters, f"layers.{k}.{mine}", f"interactions.{k}.{of}.")
+        weights |= part(parameters, "readout.mlp.0", "lin1.") | part(parameters, "readout.mlp.2", "lin2.")
+        for module in other.modules():
+            if hasattr(module, "shift"):
+                module.shift = log(2.0)  # PyG rounds it to float32
+        other.distance_expansion.coeff = -float(net.layers[0].message.gaussians.gamma)
+        inputs = dense(graph.nodes["z"]), dense(graph.nodes["pos"]), graph.topology.members.index
+        y = functional_call(other, weights, inputs)  # [last graph with a node, 1]
+        return torch.cat([y, y.new_zeros(graph.G - len(y), 1)])
+
+    assert_agree(net, awkward().to(dtype=dtype), theirs)
