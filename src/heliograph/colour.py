@@ -29,7 +29,8 @@ MOST_VALUES = 4  # of a row, that are its colour by themselves
 MOST_TYPES = 1 / 8  # of the rows: a table with more rows than that is not called discrete
 
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-_colours: Any = WeakTensorKeyDictionary()  # rows or an index -> their colour, a function that gives it, or None: the index itself is it
+_numbers: Any = WeakTensorKeyDictionary()  # rows or an index -> their colour, a function that gives it, or None: the index itself is it
+_hashes: Any = WeakTensorKeyDictionary()  # the same in hashes
 
 
 class Distinct(NamedTuple):
@@ -43,7 +44,7 @@ class Distinct(NamedTuple):
 class Kept(Protocol):
     """What was computed once for a hash, and is handed out again."""
 
-    def rows(self, weights: Sequence[Tensor], distinct: Distinct, compute: Callable[[Tensor], Tensor]) -> Tensor: ...
+    def rows(self, weights: Sequence[Tensor], distinct: Distinct, compute: Callable[[Tensor], Tensor], most: int) -> Tensor | None: ...
 
 
 _kept: ContextVar[Kept | None] = ContextVar("kept", default=None)
@@ -59,10 +60,14 @@ def kept_in(kept: Kept | None) -> Iterator[None]:
         _kept.reset(token)
 
 
-def once(weights: Sequence[Tensor], distinct: Distinct, compute: Callable[[Tensor], Tensor]) -> Tensor:
-    """What `compute` makes of one row of each colour, [C, ...]; where values are kept, its `weights` say what it is."""
-    there = kept()
-    return compute(distinct.rows) if there is None else there.rows(weights, distinct, compute)
+def once(weights: Sequence[Tensor], distinct: Distinct, compute: Callable[[Tensor], Tensor], most: int) -> Tensor | None:
+    """What `compute` makes of one row of each colour, [C, ...]; where values are kept, its `weights` say what it is.
+
+    None where that would mean more than `most` rows to compute.
+    """
+    if (there := kept()) is not None:
+        return there.rows(weights, distinct, compute, most)
+    return compute(distinct.rows) if len(distinct.rows) <= most else None
 
 
 def kept() -> Kept | None:
@@ -75,15 +80,19 @@ def keeping() -> bool:
     return kept() is not None
 
 
+def _known() -> Any:
+    return _hashes if keeping() else _numbers
+
+
 def begin(feature: Indexed, index: Tensor | None, name: str = "") -> Tensor:
     """Which row of a feature's table each edge uses, looked up through `index`. It is a colour where the feature is discrete."""
     own = feature.index if index is None else feature.index[index]
     if keeping():
-        if own not in _colours:
+        if own not in _known():
             found = of_feature(feature, name)
-            _colours[own] = found if index is None or found is None else found[index]
+            _known()[own] = found if index is None or found is None else found[index]
     elif is_colour(feature.index) or (len(feature.table) <= MOST_TYPES * len(own) and len(own) >= LEAST_ROWS):
-        _colours[own] = None
+        _known()[own] = None
     return own
 
 
@@ -103,29 +112,29 @@ def of_feature(feature: Feature, name: str) -> Tensor | None:
 def by_value(x: Tensor, name: str) -> None:
     """Let the values of a narrow feature be its colour, where it has none."""
     if not known(x) and (found := of_feature(x, name)) is not None:
-        _colours[x] = found
+        _known()[x] = found
 
 
 def is_colour(index: Tensor | None) -> bool:
     """Whether an index has been declared a colour."""
-    return index is not None and index in _colours
+    return index is not None and index in _known()
 
 
 def put(x: Tensor, colour: Callable[[], Tensor]) -> None:
     """The rows of x have this colour; it is found out only if somebody asks."""
-    _colours[x] = colour
+    _known()[x] = colour
 
 
 def known(x: Tensor) -> bool:
     """Whether the rows of x are coloured."""
-    return x in _colours
+    return x in _known()
 
 
 def of(x: Tensor) -> Tensor:
     """The colour of x's rows."""
-    colour = _colours[x]
+    colour = _known()[x]
     if callable(colour):
-        colour = _colours[x] = colour()
+        colour = _known()[x] = colour()
     result: Tensor = x if colour is None else colour
     return result
 
@@ -156,7 +165,7 @@ def distinct(colours: list[Tensor]) -> Distinct | None:
         return None
     first = torch.full((C,), E, dtype=torch.long, device=colour.device)
     rows = first.scatter_reduce(0, colour, torch.arange(E, device=colour.device), "amin")  # the first of each: the same in every run
-    _colours[colour] = whole if keeping() else None
+    _known()[colour] = whole if keeping() else None
     return Distinct(rows, colour, hashes if keeping() else None)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from heliograph import colour
 from heliograph.expression import Gather
-from heliograph.graph import Feature, Graph, Indexed, dense
+from heliograph.graph import Feature, Features, Graph, Indexed, dense
 from heliograph.lazy import EdgeTensor
 
 __all__ = ["Edge", "EdgeTensor", "Ends", "algebra", "enabled"]
@@ -59,10 +59,11 @@ class Ends:
         feature = self.features[name]
         if not enabled():
             return dense(feature) if self.index is None else dense(feature).index_select(0, self.index)
+        called = f"{self.features.of if isinstance(self.features, Features) else 'edge'} {name}"
         if isinstance(feature, Indexed):
-            return EdgeTensor(Gather(feature.table, colour.begin(feature, self.index, name)))
+            return EdgeTensor(Gather(feature.table, colour.begin(feature, self.index, called)))
         if colour.keeping():
-            colour.by_value(feature, name)
+            colour.by_value(feature, called)
         return EdgeTensor(Gather(feature, self.index))
 
 

@@ -64,11 +64,13 @@ class Environments:
             result: dict[str, Tensor] = model(graph)
         return result
 
-    def rows(self, weights: Sequence[Tensor], distinct: Distinct, compute: Callable[[Tensor], Tensor]) -> Tensor:
+    def rows(self, weights: Sequence[Tensor], distinct: Distinct, compute: Callable[[Tensor], Tensor], most: int) -> Tensor | None:
         """A linear map of edges, by parameters of the network; a matrix that is made on the way may be another the next time."""
         if distinct.hashes is None or not all(w.untyped_storage().data_ptr() in self.parameters for w in weights):
-            return compute(distinct.rows)
+            return compute(distinct.rows) if len(distinct.rows) <= most else None
         what = tuple((w.data_ptr(), w.stride(), w.shape) for w in weights)
+        if int((self._table(what).find(distinct.hashes) < 0).sum()) > most:
+            return None
         return self.recall(what, distinct, lambda rows: {"": compute(rows)})[""]
 
     def recall(self, what: Hashable, distinct: Distinct, compute: Callable[[Tensor], dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -187,7 +189,7 @@ def _inputs(graph: Graph, messages: Mapping[str, Tensor]) -> dict[str, Tensor] |
     """The colours of node features, where they have some, and of messages, which must."""
     if not all(colour.known(m) for m in messages.values()):
         return None
-    nodes = {name: c for name, f in graph.nodes.items() if (c := colour.of_feature(f, name)) is not None}
+    nodes = {name: c for name, f in graph.nodes.items() if (c := colour.of_feature(f, f"node {name}")) is not None}
     return nodes | {f"message {name}": colour.of(m) for name, m in messages.items()} if nodes else None
 
 

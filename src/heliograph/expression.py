@@ -113,7 +113,7 @@ class Gather(Expression):
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
         """linear(T[idx]) = linear(T)[idx]."""
-        return Gather(F.linear(self.table, weight, bias), self.index) if self.small else Linear(self, weight, bias)
+        return Gather(_of(F.linear(self.table, weight, bias), self.table), self.index) if self.small else Linear(self, weight, bias)
 
     def map(self, f: TensorFunction, name: str = "") -> Expression:
         """f(T[idx]) = f(T)[idx] for an f that acts on each row alone."""
@@ -121,7 +121,7 @@ class Gather(Expression):
 
     def rowwise(self, f: TensorFunction) -> Expression:
         """The same identity; what is not on a small table runs on the edges."""
-        return Gather(f(self.table), self.index) if self.small else Gather(f(self.value), None)
+        return Gather(_of(f(self.table), self.table), self.index) if self.small else Gather(f(self.value), None)
 
     def total(self, segments: Segments) -> Tensor:
         """sum_j T[i] = degree_i T[i] where the table is the receivers'; else gather and sum in one pass."""
@@ -169,11 +169,13 @@ class Sum(Expression):
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
         """linear(a + b) = W a + W b + bias, on the tables, where they have fewer rows than the edges together; or once a colour."""
-        if self.distinct is not None and (colour.keeping() or len(self.distinct.rows) < self.rows):
-            return _once(self.distinct, weight, bias, lambda rows: F.linear(self.at(rows), weight, bias))
+        once = _once(self, weight, bias, lambda rows: F.linear(self.at(rows), weight, bias), self.rows - 1)
+        if once is not None:
+            return once
         if self.rows >= self.E:
             return Linear(self, weight, bias)
-        return add([Gather(F.linear(t.table, weight, bias if k == 0 else None), t.index) for k, t in enumerate(self.terms)])
+        tables = [_of(F.linear(t.table, weight, bias if k == 0 else None), t.table) for k, t in enumerate(self.terms)]
+        return add([Gather(table, t.index) for table, t in zip(tables, self.terms, strict=True)])
 
     def total(self, segments: Segments) -> Tensor:
         """sum_j (a + b) = sum_j a + sum_j b: a receiver's own term needs no edges."""
@@ -353,16 +355,17 @@ def as_gather(x: Expression) -> Gather:
     """An expression as rows of one table: one row for each colour, where colours are known, else one for each edge."""
     if isinstance(x, Gather):
         return x
+    if isinstance(x, Linear) and (once := _once(x, x.weight, x.bias, x.at, x.E)) is not None:
+        return once
+    return Gather(x.value, None) if x.distinct is None else Gather(x.at(x.distinct.rows), x.distinct.colour)
+
+
+def _once(x: Expression, weight: Tensor, bias: Tensor | None, at: TensorFunction, most: int) -> Gather | None:
+    """A linear map for one row of each of x's colours; None where they are not known, or more than `most` would have to be computed."""
     if x.distinct is None:
-        return Gather(x.value, None)
-    if isinstance(x, Linear):
-        return _once(x.distinct, x.weight, x.bias, x.at)
-    return Gather(x.at(x.distinct.rows), x.distinct.colour)
-
-
-def _once(distinct: Distinct, weight: Tensor, bias: Tensor | None, at: TensorFunction) -> Gather:
-    """A linear map for one row of each colour."""
-    return Gather(colour.once([weight] if bias is None else [weight, bias], distinct, at), distinct.colour)
+        return None
+    table = colour.once([weight] if bias is None else [weight, bias], x.distinct, at, most)
+    return None if table is None else Gather(table, x.distinct.colour)
 
 
 def terms(x: Expression) -> list[Gather]:
@@ -378,7 +381,7 @@ def add(gathers: Sequence[Gather]) -> Expression:
     for term in gathers:
         for k, other in enumerate(merged):
             if term.index is other.index and len(term.table) == len(other.table):
-                merged[k] = Gather(other.table + term.table, other.index)
+                merged[k] = Gather(_of(other.table + term.table, other.table, term.table), other.index)
                 break
         else:
             merged.append(term)
@@ -416,6 +419,13 @@ def reshape(x: Expression, f: TensorFunction, shape: Shape) -> Expression:
     if isinstance(x, Linear) and prod(shape) == prod(x.shape):
         return Linear(x.inner, x.weight, x.bias, shape) if len(x.inner.shape) == 1 else x.rowwise(f)
     return x.rowwise(f)
+
+
+def _of(table: Tensor, *tables: Tensor) -> Tensor:
+    """`table`, whose rows are functions of those of `tables`: while values are kept, it has their colours."""
+    if colour.keeping() and all(colour.known(t) for t in tables):
+        colour.put(table, lambda: colour.together(*(colour.of(t) for t in tables)))
+    return table
 
 
 def _column(x: Tensor, like: Tensor) -> Tensor:

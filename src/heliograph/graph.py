@@ -89,6 +89,11 @@ class Features(Mapping[str, Feature]):
     def __init__(self, items: Mapping[str, Feature], of: str):
         self._items, self._of = dict(items), of
 
+    @property
+    def of(self) -> str:
+        """What they are features of: "node", "edge" or "global"."""
+        return self._of
+
     def __getitem__(self, name: str) -> Feature:
         try:
             return self._items[name]

@@ -21,7 +21,7 @@ from heliograph.compare.disagreement import disagreements
 from heliograph.compare.folds import folds
 from heliograph.compare.journal import FILE, Journal
 from heliograph.compare.result import TABLE
-from heliograph.compare.training import training
+from heliograph.compare.training import CONFIG, training
 from heliograph.compare.verdict import chosen, equals_of_best, verdict
 from heliograph.errors import DataError, HeliographError, UsageError
 from heliograph.train.progress import Lines, silent
@@ -188,6 +188,15 @@ def test_a_file_of_ones_own_is_added_and_may_not_change(config: Config, tmp_path
     own.write_text("from heliograph.zoo.gcn import FEATURIZER, GEOMETRY, build\n")
     with pytest.raises(DataError, match=r"mine\.py has changed since its folds were trained"):
         runner.run(config(archs=(str(own),), cv="1x2", epochs=1), resume=True, progress=silent())
+
+
+def test_ended_between_its_first_two_files(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = config(archs=("sgc",), cv="1x2", epochs=1)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(runner, "Journal", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        runner.run(asked, progress=silent())
+    assert [path.name for path in asked.output_dir.iterdir()] == [CONFIG]
+    assert len(runner.run(asked, progress=silent()).folds) == 2
 
 
 def test_no_file_is_run_because_a_folder_names_it(config: Config, tmp_path: Path) -> None:

@@ -54,6 +54,9 @@ def _compare(config: CompareConfig, width: int, progress: Progress, began: float
     m = units.prepare(config, progress)
     for note in m.notes:
         progress.say(note)
+    if not (config.output_dir / FILE).is_file():
+        config.output_dir.mkdir(parents=True, exist_ok=True)
+        _save(config)  # first: what has a journal can be gone on with
     journal = Journal(config.output_dir, about(m))
     _save(config)
     learners = (*m.data, *m.baselines)
