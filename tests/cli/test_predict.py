@@ -77,6 +77,7 @@ def test_environments_of_chunks_before_are_looked_up(arch: str, tmp_path: Path, 
     monkeypatch.setattr("heliograph.colour.LEAST_WIDTH", 1)
     monkeypatch.setattr("heliograph.colour.LEAST_ROWS", 1)
     monkeypatch.setattr("heliograph.predictor.stream.CHUNK", 8)
+    monkeypatch.setattr("heliograph.predictor.stream.LEAST_KEPT", 1)
     run = make_run(tmp_path / "run", arch=arch)
     ends = ["C", "N", "O", "F", "S", "Cl", "c1ccccc1", "C#N", "[N+](C)(C)C", "B(O)O"]
     texts = [f"{a}C{'C' * (k % 3)}{b}" for k, a in enumerate(ends) for b in ends if a not in ("C#N", "[N+](C)(C)C")]

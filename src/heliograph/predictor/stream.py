@@ -28,12 +28,14 @@ from heliograph.files import atomic
 if TYPE_CHECKING:
     from heliograph.data.formats import Table
     from heliograph.data.record import Record
+    from heliograph.data.store import Store
     from heliograph.environments import Environments
     from heliograph.predictor.predictor import Answers, Predictor
     from heliograph.predictor.task import Task
 
 Row = tuple["Record", Any, str]  # record, molecule or None, reason
 CHUNK = 4096  # rows predicted and written at a time
+LEAST_KEPT = 512  # molecules in a chunk from which on environments are kept
 KEPT_BYTES = 2**29  # for states of atoms and bonds whose environments were met before, all models together
 USUAL_NODES = 24  # of a drug-like molecule without hydrogens
 COUNT_LIMIT = 2**30  # bytes up to which a file's lines are counted for the time left
@@ -129,7 +131,7 @@ def answer(
     probabilities = np.full((*y.shape, task.n_classes), np.nan) if task.kind == "multiclass" else None
     if len(good):
         store = Store.build([chunk[k][1] for k in good], predictors[0].featurizer, environments[0].codes if environments else None)
-        kept = [None] * len(predictors) if store.has_geometry or not environments else environments
+        kept = _ready(environments, predictors, store)
         for rows in batches(np.asarray(store.n_node), batch_size or (256 if store.has_geometry else 1024)):
             found = combine([p.predict_store(store, len(rows), rows, known) for p, known in zip(predictors, kept, strict=True)])
             places = good[rows]
@@ -139,6 +141,18 @@ def answer(
             if probabilities is not None and found.probabilities is not None:
                 probabilities[places] = found.probabilities
     return Answers(y, probabilities, std, tuple(reason for _, _, reason in chunk))
+
+
+def _ready(environments: Sequence[Environments] | None, predictors: Sequence[Predictor], store: Store) -> Sequence[Environments | None]:
+    """What is kept for each predictor; nothing with positions, nor for a few molecules, which would not repay the check."""
+    from heliograph.environments import CHECKED
+
+    if not environments or store.has_geometry or (len(store) < LEAST_KEPT and not environments[0].checked):
+        return [None] * len(predictors)
+    for predictor, one in zip(predictors, environments, strict=True):
+        if not one.checked:
+            one.check(predictor.model.eval(), store.batch(np.linspace(0, len(store) - 1, min(len(store), CHECKED)).astype(np.int64)))
+    return environments
 
 
 def batches(n_node: np.ndarray, size: int) -> Iterator[np.ndarray]:
