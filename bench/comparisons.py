@@ -2,12 +2,11 @@
 
     python bench/comparisons.py [--sets freesolv delaney bbbp lipophilicity] [--jobs 2] [--runs FOLDER] [-o bench/results/comparisons]
 
-About 100,000 parameters for each architecture, by its width, and as many epochs of batches of 64 as `EPOCHS` says: 400 to 2,100 steps
-(20 epochs were too few on BBBP: after two folds D-MPNN stood at an AUC of .83 and .88, GCN at .80). 5 x 5 folds, lipophilicity 2 x 5;
-random folds; nothing tuned. `gps` is left out: on molecules of this size its training takes as long as that of the eight together.
-Needs the tables in $HELIOGRAPH_DATA or ../shared/data; says so where they are absent. A comparison is worked on in FOLDER and can be
-killed at any time: the same command goes on with it. What is kept of a finished one (results.json, scores.csv, report.html) names no
-folder of this machine.
+About 100,000 parameters for each architecture, by its width, and as many epochs of batches of 64 as `EPOCHS` says: 400 to 2,100 steps.
+5 x 5 folds, lipophilicity 2 x 5; random folds; nothing tuned. `gps` is left out: it computes on all pairs of atoms, and slowly. Needs the
+tables in $HELIOGRAPH_DATA or ../shared/data; says so where they are absent. A comparison is worked on in FOLDER and can be killed at any
+time: the same command goes on with it. What is kept of a finished one (results.json, scores.csv, report.html) names no folder of this
+machine.
 """
 
 from __future__ import annotations

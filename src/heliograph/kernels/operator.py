@@ -1,6 +1,6 @@
 """A PyTorch operator made of a Python function, its shapes without data, derivatives and autocast.
 
-`torch.library.custom_op` does the same, but its first call imports the whole compiler: two seconds for a prediction that never compiles.
+`torch.library.custom_op` does the same, but its first call imports the whole compiler, for a prediction that never compiles.
 """
 
 from __future__ import annotations
