@@ -23,7 +23,7 @@ from heliograph.data.record import Record
 from heliograph.data.store import Store
 from heliograph.environments import Environments
 from heliograph.predictor.predictor import Predictor
-from heliograph.predictor.stream import CHUNK, KEPT_BYTES, batches
+from heliograph.predictor.stream import CHUNK, KEPT_BYTES, batches, check
 
 
 def answers(predictor: Predictor, store: Store, kept: Environments | None) -> tuple[np.ndarray, float]:
@@ -52,6 +52,8 @@ def main() -> None:
         for start in range(0, len(molecules), CHUNK):
             store = Store.build(molecules[start : start + CHUNK], predictor.featurizer, kept.codes)
             plain, took = answers(predictor, store, None)
+            if not kept.checked:
+                check(kept, predictor, store)
             again, less = answers(predictor, store, kept)
             apart = float(np.abs(plain - again).max() / np.abs(plain).max())
             lines({"benchmark": f"environments, {arch}", "molecules_before": start, "plain_us": round(took), "kept_us": round(less),

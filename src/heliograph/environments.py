@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from heliograph import colour
 from heliograph.colour import Distinct
-from heliograph.edge import Edge, algebra, enabled
+from heliograph.edge import algebra, enabled
 from heliograph.errors import HeliographError
 from heliograph.graph import Feature, Features, Graph, Indexed, Topology, dense, take
-from heliograph.layer import Layer, plain
+from heliograph.layer import Layer
 
 CHECKED = 64  # molecules for which every step is computed in the plain way too
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}  # of the largest value; sums in another order differ by rounding
@@ -69,16 +69,19 @@ class Environments:
         if distinct.hashes is None or not all(w.untyped_storage().data_ptr() in self.parameters for w in weights):
             return compute(distinct.rows) if len(distinct.rows) <= most else None
         what = tuple((w.data_ptr(), w.stride(), w.shape) for w in weights)
-        if int((self._table(what).find(distinct.hashes) < 0).sum()) > most:
-            return None
-        return self.recall(what, distinct, lambda rows: {"": compute(rows)})[""]
+        found = self.recall(what, distinct, lambda rows: {"": compute(rows)}, most)
+        return None if found is None else found[""]
 
-    def recall(self, what: Hashable, distinct: Distinct, compute: Callable[[Tensor], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Rows for each colour, [C, ...]; `compute` is asked for those that are not here, by one row of each [new]."""
+    def recall(
+        self, what: Hashable, distinct: Distinct, compute: Callable[[Tensor], dict[str, Tensor]], most: int
+    ) -> dict[str, Tensor] | None:
+        """Rows for each colour, [C, ...]; `compute` is asked for those that are not here, by one row of each [new]. None: over `most`."""
         assert distinct.hashes is not None
-        table = self._table(what)
+        table = self.tables.setdefault((self.at, what), _Table())
         place = table.find(distinct.hashes)
         new = (place < 0).nonzero().squeeze(1)
+        if len(new) > most:
+            return None
         if not len(new):
             return {name: rows[place] for name, rows in table.rows.items()}
         fresh = compute(distinct.rows[new])
@@ -139,19 +142,14 @@ class Environments:
     ) -> dict[str, Feature] | None:
         """What `update` makes of nodes and messages, run on one node of each new colour. None where it would save less than `least`."""
         distinct = colour.distinct(list(inputs.values()))
-        assert distinct is not None and distinct.hashes is not None
-        new = self._table("nodes").find(distinct.hashes) < 0
-        if int(new.sum()) > (1 - least) * graph.N:
-            return None
+        assert distinct is not None
 
         def compute(rows: Tensor) -> dict[str, Tensor]:
             nodes = Features({name: take(graph.nodes[name], rows) for name in inputs if name in graph.nodes}, "node")
             return dict(update(nodes, {name: m[rows] for name, m in messages.items()}))
 
-        return {name: Indexed(rows, distinct.colour) for name, rows in self.recall("nodes", distinct, compute).items()}
-
-    def _table(self, what: Hashable) -> _Table:
-        return self.tables.setdefault((self.at, what), _Table())
+        found = self.recall("nodes", distinct, compute, int((1 - least) * graph.N))
+        return None if found is None else {name: Indexed(rows, distinct.colour) for name, rows in found.items()}
 
 
 def step(k: int, module: nn.Module, graph: Graph) -> Graph:
@@ -164,9 +162,7 @@ def _parts(module: nn.Module, graph: Graph) -> tuple[Graph, dict[str, Tensor], U
     """The graph after the edges' update, the messages, what is left to do as a function of nodes and messages, and as one of nothing."""
     if not isinstance(module, Layer):
         return graph, {}, lambda nodes, _: _alone(module, nodes), lambda: module(graph)
-    if module.edge is not None:
-        graph = graph.with_edges(**plain(module.edge(Edge(graph))))
-    messages = {name: module.aggregate(m, graph.topology.incoming) for name, m in module.message(Edge(graph)).items()}
+    graph, messages = module.messages(graph)
     return graph, messages, module.update, lambda: graph.with_nodes(**module.update(graph.nodes, messages))
 
 

@@ -32,10 +32,14 @@ class Layer(nn.Module):
         super().__init__()
         self.message, self.update, self.aggregate, self.edge = message, update, aggregate, edge
 
-    def forward(self, graph: Graph) -> Graph:
+    def messages(self, graph: Graph) -> tuple[Graph, dict[str, Tensor]]:
+        """The graph after the edges' update, and the messages {name: [N, ...]}: all of the step but the update of its nodes."""
         if self.edge is not None:
             graph = graph.with_edges(**plain(self.edge(Edge(graph))))
-        messages = {name: self.aggregate(m, graph.topology.incoming) for name, m in self.message(Edge(graph)).items()}  # [N, ...]
+        return graph, {name: self.aggregate(m, graph.topology.incoming) for name, m in self.message(Edge(graph)).items()}
+
+    def forward(self, graph: Graph) -> Graph:
+        graph, messages = self.messages(graph)
         return graph.with_nodes(**self.update(graph.nodes, messages))
 
 

@@ -85,9 +85,10 @@ def test_environments_of_chunks_before_are_looked_up(arch: str, tmp_path: Path, 
     data.write_text("smiles\n" + "\n".join(texts) + "\n")
     recall = Environments.recall
 
-    def watched(self: Environments, what: object, distinct: Distinct, compute: object) -> object:
-        kept.append(int((self._table(what).find(distinct.hashes) >= 0).sum()))  # type: ignore[arg-type]
-        return recall(self, what, distinct, compute)  # type: ignore[arg-type]
+    def watched(self: Environments, what: object, distinct: Distinct, compute: object, most: int) -> object:
+        if (self.at, what) in self.tables:
+            kept.append(int((self.tables[self.at, what].find(distinct.hashes) >= 0).sum()))  # type: ignore[index, arg-type]
+        return recall(self, what, distinct, compute, most)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Environments, "recall", watched)
     predict_file(config(run, data, tmp_path / "out.csv"))

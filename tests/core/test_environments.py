@@ -74,8 +74,8 @@ def test_nothing_is_computed_twice(name: str, steps: set[int], monkeypatch: pyte
     used, seen = {what: table.used for what, table in kept.tables.items()}, []
     recall = Environments.recall
 
-    def watched(self: Environments, what: object, distinct: colour.Distinct, compute: object) -> dict[str, Tensor]:
-        return recall(self, what, distinct, lambda rows: seen.append(len(rows)) or compute(rows))  # type: ignore[arg-type, operator]
+    def watched(self: Environments, what: object, distinct: colour.Distinct, compute: object, most: int) -> dict[str, Tensor] | None:
+        return recall(self, what, distinct, lambda rows: seen.append(len(rows)) or compute(rows), most)  # type: ignore[arg-type, operator]
 
     monkeypatch.setattr(Environments, "recall", watched)
     for graph in graphs:

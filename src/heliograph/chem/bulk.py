@@ -129,8 +129,8 @@ class _Bulk:
         last_atom, last_bond = np.cumsum(n).tolist(), np.cumsum(m).tolist()
         pairs = (ends - np.repeat(np.cumsum(n) - n, m)).astype(np.uint16).T
         return [
-            None if odd else Molecule(z[a - n : a], x[a - n : a], pairs[b - m : b], e[b - m : b], None, text, "")
-            for text, odd, a, n, b, m in zip(texts, unusual.tolist(), last_atom, n.tolist(), last_bond, m.tolist(), strict=True)
+            None if other else Molecule(z[a - n : a], x[a - n : a], pairs[b - m : b], e[b - m : b], None, text, "")
+            for text, other, a, n, b, m in zip(texts, unusual.tolist(), last_atom, n.tolist(), last_bond, m.tolist(), strict=True)
         ]
 
 

@@ -16,7 +16,7 @@ import torch
 from heliograph import zoo
 from heliograph.chem.featurizer import Featurizer
 from heliograph.data.store import Store
-from heliograph.environments import CHECKED, Environments
+from heliograph.environments import Environments
 from heliograph.errors import HeliographError, ModelFileError, StructureError, UsageError
 from heliograph.model import MPNN, Inputs
 from heliograph.predictor import modelfile
@@ -93,7 +93,7 @@ class Predictor:
     ) -> Answers:
         """Answers for molecules of a store that was built with this predictor's featurizer.
 
-        `environments`: what this network computed for earlier stores, built with its `codes`.
+        `environments`: what this network, which they have checked, computed for earlier stores, built with its `codes`.
         """
         if store.featurizer != self.featurizer:
             raise UsageError("this store was built with another featurizer than the model's; build it with predictor.featurizer")
@@ -116,8 +116,6 @@ def raw_outputs(
     for start in range(0, len(rows), batch_size):
         graph = store.batch(rows[start : start + batch_size])
         if environments is not None:
-            if not environments.checked:
-                environments.check(model, store.batch(rows[:: -(-len(rows) // CHECKED)]))
             yield environments.run(model, graph)["y"]
             continue
         with torch.inference_mode():

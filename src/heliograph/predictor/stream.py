@@ -145,14 +145,20 @@ def answer(
 
 def _ready(environments: Sequence[Environments] | None, predictors: Sequence[Predictor], store: Store) -> Sequence[Environments | None]:
     """What is kept for each predictor; nothing with positions, nor for a few molecules, which would not repay the check."""
-    from heliograph.environments import CHECKED
-
     if not environments or store.has_geometry or (len(store) < LEAST_KEPT and not environments[0].checked):
         return [None] * len(predictors)
     for predictor, one in zip(predictors, environments, strict=True):
         if not one.checked:
-            one.check(predictor.model.eval(), store.batch(np.linspace(0, len(store) - 1, min(len(store), CHECKED)).astype(np.int64)))
+            check(one, predictor, store)
     return environments
+
+
+def check(environments: Environments, predictor: Predictor, store: Store) -> None:
+    """Before anything is kept of a network, on molecules of all parts of a store."""
+    from heliograph.environments import CHECKED
+
+    some = np.linspace(0, len(store) - 1, min(len(store), CHECKED)).astype(np.int64)
+    environments.check(predictor.model.eval(), store.batch(some))
 
 
 def batches(n_node: np.ndarray, size: int) -> Iterator[np.ndarray]:
