@@ -272,12 +272,27 @@ class Product(Expression):
         """On the table, where all factors share one."""
         return super().rowwise(f) if isinstance(self.merged, Product) else self.merged.rowwise(f)
 
+    def dot(self) -> Expression:
+        """sum_c a_ijc b_ijc over the last axis in one pass, without the products."""
+        *others, last = self.factors
+        if isinstance(self.merged, Gather) or any(f.shape != last.shape for f in others):
+            return self.rowwise(lambda t: t.sum(-1))
+        a, b = as_gather(others[0] if len(others) == 1 else Product(others)), as_gather(last)
+        return Gather(kernels.dot(a.table, a.index, b.table, b.index), None)
+
     def total(self, segments: Segments) -> Tensor:
-        """sum_j w_ij T[j] in one pass, the columns w multiplied first; sum_j w[i] a_ij = w[i] sum_j a_ij: a receiver's factor leaves it."""
+        """sum_j w_ij T[j] in one pass, the columns w multiplied first; sum_j w[i] a_ij = w[i] sum_j a_ij: a receiver's factor leaves it.
+
+        sum_j w_ij a_ij = sum over those j whose w_ij is not zero, where w is data: the other a_ij are not computed.
+        """
         columns = [f for f in self.factors if prod(f.shape) == 1 < prod(self.shape)]
         wide = [f for f in self.factors if f not in columns]
         if len(wide) == 1 and columns:
-            w, T = as_gather(_merge(columns, lambda f, g: True)), as_gather(wide[0])
+            w = as_gather(_merge(columns, lambda f, g: True))
+            if not isinstance(wide[0], Gather) and (rows := _not_zero(w)) is not None:
+                some = Segments(segments.index[rows], segments.n)
+                return kernels.product_sum(w.at(rows), None, wide[0].at(rows), None, some)
+            T = as_gather(wide[0])
             return kernels.product_sum(w.table, w.index, T.table, T.index, segments)
         factors = self.merged.factors if isinstance(self.merged, Product) else (self.merged,)
         mine = [f for f in factors if isinstance(f, Gather) and f.index is segments.index and len(f.table) == segments.n]
@@ -366,6 +381,15 @@ def _once(x: Expression, weight: Tensor, bias: Tensor | None, at: TensorFunction
         return None
     table = colour.once([weight] if bias is None else [weight, bias], x.distinct, at, most)
     return None if table is None else Gather(table, x.distinct.colour)
+
+
+def _not_zero(w: Gather) -> Tensor | None:
+    """The rows of a column that are not zero; None where that is not known from data alone, or they are more than half."""
+    if w.table.requires_grad or torch.compiler.is_compiling():
+        return None
+    there = w.table.view(len(w.table)) != 0
+    rows = (there if w.index is None else there[w.index]).nonzero().squeeze(1)
+    return rows if 2 * len(rows) <= w.E else None
 
 
 def terms(x: Expression) -> list[Gather]:

@@ -173,6 +173,18 @@ def _rowwise(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any
     return EdgeTensor(x.expression.rowwise(lambda t: func(t, *args, **kwargs)))
 
 
+def _sum(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
+    """A sum over the last axis of a product is a dot product, as in attention; other sums are functions of rows."""
+    if (
+        isinstance(x, EdgeTensor)
+        and isinstance(x.expression, Product)
+        and x.dim() > 1
+        and (args, kwargs) in (((-1,), {}), ((), {"dim": -1}))
+    ):
+        return EdgeTensor(x.expression.dot())
+    return _rowwise(func, x, *args, **kwargs)
+
+
 def _norm(func: Callable[..., Any], x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
     if not isinstance(x, EdgeTensor) or not isinstance(dim, int) or dim in (0, -x.dim()):
         return NotImplemented
@@ -317,7 +329,8 @@ _BINARY = [
 _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     **dict.fromkeys(_both(*_ELEMENTWISE), _elementwise),
     **dict.fromkeys(_both(*_BINARY), _binary),
-    **dict.fromkeys(_both("sum", "mean", "softmax", "unsqueeze", "cumsum", "prod", "amax"), _rowwise),
+    **dict.fromkeys(_both("sum"), _sum),
+    **dict.fromkeys(_both("mean", "softmax", "unsqueeze", "cumsum", "prod", "amax"), _rowwise),
     **dict.fromkeys(_both("norm"), _norm),
     **dict.fromkeys(_both("layer_norm"), _layer_norm),
     **dict.fromkeys(_both("dropout"), _dropout),

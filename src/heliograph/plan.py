@@ -28,6 +28,7 @@ _FREE = ("view", "reshape", "expand", "t", "transpose", "permute", "unsqueeze", 
 _SUMS = {
     "gather_sum": "rows gathered and summed",
     "product_sum": "products of gathered rows, summed",
+    "dot_sum": "dot products of gathered rows",
     "act_sum": "sums of gathered rows, summed",
     "argmax": "the largest of gathered rows",
     "index_add": "rows summed",

@@ -63,6 +63,13 @@ MESSAGES: dict[str, Callable[[Edge], Any]] = {
     "constant row": lambda e: e.j["h"] * row + row,
     "outer with a constant": lambda e: e.e["w"][..., :1] - row,
     "power and division": lambda e: (e.e["w"] ** 2 + 1) / (e.j["h"].square() + 1),
+    "masked": lambda e: torch.relu(e.j["h"] + e.e["w"]) * e.e["near"],
+    "masked by a table": lambda e: lin(F.silu(e.j["h"] + e.e["w"])) * e.e["kind"] * e.e["near"],
+    "dot product": lambda e: (e.j["h"] * e.i["h"]).sum(-1),
+    "scores": lambda e: (heads(e.i["h"]) * heads(e.j["g"])).sum(dim=-1),
+    "scores of three": lambda e: (heads(e.i["h"]) * heads(e.j["g"]) * heads(e.e["t"])).sum(-1),
+    "scores in one table": lambda e: (heads(e.j["h"]) * heads(e.j["g"])).sum(-1),
+    "scores that broadcast": lambda e: (heads(e.i["h"]) * e.e["w"].unsqueeze(-1)[:, :2]).sum(-1),
     "sum over channels": lambda e: (e.j["h"] * e.i["h"]).sum(-1, keepdim=True) * e.j["h"],
     "norm": lambda e: (e.j["h"] - e.i["h"]).norm(dim=-1, keepdim=True),
     "layer norm": lambda e: norm(e.j["h"]) + norm(e.e["w"]),
@@ -79,6 +86,10 @@ MESSAGES: dict[str, Callable[[Edge], Any]] = {
 }
 
 
+def heads(x: Any) -> Any:
+    return x.unflatten(-1, (2, -1))
+
+
 def dense_w(e: Edge) -> Tensor:
     w = e.e["w"]
     return w.dense() if isinstance(w, EdgeTensor) else w
@@ -89,7 +100,9 @@ def inputs(seed: int = 0) -> tuple[Graph, list[Tensor]]:
     make = lambda n: torch.randn(n, D, generator=rng, dtype=DTYPE, requires_grad=True)  # noqa: E731
     h, g, w, table = make(base.N), make(base.N), make(base.E), make(3)
     index = torch.randint(3, (base.E,), generator=rng)
-    return base.with_nodes(h=h, g=g).with_edges(w=w, t=Indexed(table, index)), [h, g, w, table]
+    near, kind = torch.rand(base.E, 1, generator=rng, dtype=DTYPE), Indexed(torch.tensor([[0.0], [0.5], [1.0]], dtype=DTYPE), index)
+    edges = {"w": w, "t": Indexed(table, index), "near": near * (near > 0.7), "kind": kind}
+    return base.with_nodes(h=h, g=g).with_edges(**edges), [h, g, w, table]
 
 
 def evaluate(message: Callable[[Edge], Any], aggregate: Any, on: bool, seed: int = 0) -> tuple[Tensor, list[Tensor], list[Tensor]]:
@@ -189,6 +202,32 @@ def test_no_matrix_per_edge_is_formed(monkeypatch: pytest.MonkeyPatch) -> None:
         e = Edge(graph)
         segment.sum((big(e.e["w"]).unflatten(-1, (d, d)) @ e.j["h"].unsqueeze(-1)).squeeze(-1), graph.topology.incoming)
     assert max(sizes) < graph.E * d * d / 2
+
+
+def test_what_a_mask_of_data_leaves_out_is_not_computed() -> None:
+    graph, (h, *_) = inputs()
+    seen: list[int] = []
+
+    class Watched(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(len(x))
+            return x.exp()
+
+    e, watched = Edge(graph), Watched()
+    pairs = (e.j["h"] + e.e["w"]).expression
+    few = EdgeTensor(Map(watched, pairs)) * e.e["near"]
+    few.expression.total(graph.topology.incoming)
+    assert seen == [int((dense(graph.edges["near"]) != 0).sum())] and seen[0] < graph.E / 2
+    learned = EdgeTensor(Map(watched, pairs)) * (e.e["near"] * h.mean())
+    learned.expression.total(graph.topology.incoming)
+    assert seen[1:] == [graph.E]  # its derivative is wanted where it is zero, too
+
+
+def test_scores_need_no_products_on_edges(monkeypatch: pytest.MonkeyPatch) -> None:
+    e = Edge(inputs()[0])
+    product = (heads(e.i["h"]) * heads(e.j["g"])).expression
+    monkeypatch.setattr(Product, "compute", lambda _: pytest.fail("products were formed"))
+    assert tuple(EdgeTensor(product).sum(-1).shape) == (e.graph.E, 2)
 
 
 def test_dropout_that_drops_gives_each_edge_its_own_noise() -> None:

@@ -34,6 +34,7 @@ LEAVES: dict[str, Message] = {
     "type": lambda e: e.e["t"],
     "reverse w": lambda e: e.reverse["w"],
     "pair": lambda e: e.e["p"],
+    "near": lambda e: torch.tanh(e.j["h"] + e.e["w"]) * e.e["near"],
 }
 DISCRETE: dict[str, Message] = {
     "x[j]": lambda e: e.j["x"],
@@ -64,6 +65,7 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "multiply": lambda a, b: a * b,
     "cat": lambda a, b: wide(torch.cat([a, b], -1)),
     "matrix": lambda a, b: (matrix(a).unflatten(-1, (D, D)) @ b.unsqueeze(-1)).squeeze(-1),
+    "scores": lambda a, b: torch.cat([(a.unflatten(-1, (2, -1)) * b.unflatten(-1, (2, -1))).sum(-1)] * 2, -1),
     "heads": lambda a, b: (UNARY["share"](a) * b.unflatten(-1, (2, -1))).flatten(1),
 }
 AGGREGATES = {"sum": segment.sum, "mean": segment.mean, "max": segment.max, "std": segment.std}
@@ -98,6 +100,7 @@ def graph_of(N: int, E: int, seed: int) -> tuple[Graph, list[Tensor]]:
     h, x, w, t, p = rows(N), rows(2), rows(E), rows(3), rows(base.topology.pairs.P)
     graph = base.with_nodes(h=h, x=Indexed(x, torch.randint(2, (N,), generator=rng)))
     graph = graph.with_edges(w=w, t=Indexed(t, torch.randint(3, (E,), generator=rng)), p=Indexed(p, base.topology.pairs.index))
+    graph = graph.with_edges(near=(torch.rand(E, 1, generator=rng) < 0.4).to(DTYPE))
     return graph, [h, x, w, t, p]
 
 

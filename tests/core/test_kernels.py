@@ -70,6 +70,17 @@ def test_product_sum(size: tuple[int, int, int], a: tuple[int, ...], b: tuple[in
 
 
 @sizes
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 2, 1)])
+def test_dot(size: tuple[int, int, int], shape: tuple[int, ...]) -> None:
+    _, first, second, rng = case(size)
+    E, _, R = size
+    same(lambda x, y: kernels.dot(x, first, y, second), table(rng, R, *shape), table(rng, R, *shape))
+    same(lambda x, y: kernels.dot(x, None, y, second), table(rng, E, *shape), table(rng, R, *shape))
+    same(lambda x, y: kernels.dot(y, first, x, None), table(rng, E, *shape), table(rng, R, *shape))
+    same(lambda x, y: kernels.dot(x, None, y, None), table(rng, E, *shape), table(rng, E, *shape))
+
+
+@sizes
 @pytest.mark.parametrize("name", kernels.ACTIVATIONS)
 @pytest.mark.parametrize("summed", [True, False])
 def test_act_sum(size: tuple[int, int, int], name: str, summed: bool) -> None:

@@ -21,7 +21,7 @@ from heliograph.graph import Segments
 from heliograph.kernels import reference
 from heliograph.kernels.reference import ACTIVATIONS, Index
 
-__all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "gather", "gather_max", "gather_sum", "outer_sum", "product_sum",
+__all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "dot", "gather", "gather_max", "gather_sum", "outer_sum", "product_sum",
            "segment_max", "segment_sum", "shifted_softplus", "use"]  # fmt: skip
 
 SETS = ("cpu", "reference")
@@ -117,6 +117,19 @@ def product_sum(a: Tensor, a_index: Index, b: Tensor, b_index: Index, segments: 
     return _shaped(out, b.shape[1:])
 
 
+def dot(a: Tensor, a_index: Index, b: Tensor, b_index: Index) -> Tensor:
+    """Dot products over the last axis of a[a_index] and b[b_index], edge by edge, [E, ...] for tables [R, ..., d] of one trailing shape."""
+    if not _fused(a, b) or a.shape[1:] != b.shape[1:] or not a.numel() or not b.numel():
+        return reference.dot(a, a_index, b, b_index)
+    from heliograph.kernels import ops
+
+    x, y = _flat(a), _flat(b)
+    E = len(next((i for i in (a_index, b_index) if i is not None), x))
+    of_a, of_b = ops.column(a_index, len(x), x.requires_grad), ops.column(b_index, len(y), y.requires_grad)
+    out: Tensor = torch.ops.heliograph.dot_sum(x, y, of_a, of_b, ops.EDGES, E, prod(a.shape[1:-1]))
+    return out.view(E, *a.shape[1:-1])
+
+
 def act_sum(name: str, terms: Sequence[tuple[Tensor, Index]], segments: Segments | None) -> Tensor:
     """Sum of f(T1[idx1] + T2[idx2] + ...) over each segment; `segments` None: of each edge on its own, [E, ...].
 
@@ -194,6 +207,7 @@ def compile_all() -> None:
     y = (
         product_sum(x, index, w, None, segments)
         + outer_sum(w, None, x, index, segments)[:, 0]
+        + dot(x, index, w.view(1, 2), index).sum()
         + act_sum("relu", [(x, index), (shifted_softplus(w), None)], segments).sum()
     )
     (y + gather_max(gather_sum(x, index, segments), None, Segments(index[:1], 1))).sum().backward()

@@ -172,6 +172,28 @@ def _add_slope(kind: int, a: Any, b: Any, c: Any, g: Any, out: Any) -> None:
             out[k] += g[k]
 
 
+@inner
+def _add_heads(w: Any, x: Any, out: Any) -> None:
+    """out += w x, each of w [H] for its d / H columns; slices, since loops that begin elsewhere than at 0 hardly vectorise."""
+    q = len(x) // len(w)
+    for h in range(len(w)):
+        weight, head, total = w[h], x[h * q : h * q + q], out[h * q : h * q + q]
+        for c in range(q):
+            total[c] += weight * head[c]
+
+
+@inner
+def _add_dots(x: Any, y: Any, out: Any) -> None:
+    """out [H] += the dot product of x and y over each head's d / H columns."""
+    q = len(x) // len(out)
+    for h in range(len(out)):
+        head, other = x[h * q : h * q + q], y[h * q : h * q + q]
+        total = out.dtype.type(0)
+        for c in range(q):
+            total += head[c] * other[c]
+        out[h] += total
+
+
 def threads() -> int:
     """Threads for the next kernel: as many as PyTorch uses."""
     parts = min(torch.get_num_threads(), config.NUMBA_NUM_THREADS)
@@ -233,28 +255,20 @@ def product_sum(a: Any, ia: Any, b: Any, ib: Any, order: Any, pointer: Any, part
                     for c in range(d):
                         out[i, c] += w * b[v, c]
                 else:
-                    for h in range(H):
-                        w = a[u, h]
-                        for c in range(h * q, h * q + q):
-                            out[i, c] += w * b[v, c]
+                    _add_heads(a[u], b[v], out[i])
 
 
 @jit
 def dot_sum(a: Any, ia: Any, b: Any, ib: Any, order: Any, pointer: Any, parts: int, out: Any) -> None:
     """out[i, h] = sum over edges e of row i of the dot product of a[ia[e]] and b[ib[e]] over the d / H columns of head h."""
-    n, H = out.shape
-    q = a.shape[1] // H
+    n = len(out)
     for part in prange(parts):
         for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+            out[i, :] = 0
             low, high = _run(pointer, i)
-            for h in range(H):
-                total = out.dtype.type(0)
-                for k in range(low, high):
-                    e = _at(order, k)
-                    u, v = _at(ia, e), _at(ib, e)
-                    for c in range(h * q, h * q + q):
-                        total += a[u, c] * b[v, c]
-                out[i, h] = total
+            for k in range(low, high):
+                e = _at(order, k)
+                _add_dots(a[_at(ia, e)], b[_at(ib, e)], out[i])
 
 
 @jit

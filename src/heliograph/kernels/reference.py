@@ -41,6 +41,11 @@ def product_sum(a: Tensor, a_index: Index, b: Tensor, b_index: Index, segments: 
     return segment_sum(gather(a, a_index) * gather(b, b_index), segments)
 
 
+def dot(a: Tensor, a_index: Index, b: Tensor, b_index: Index) -> Tensor:
+    """Sum over the last axis of a[a_index] * b[b_index], edge by edge."""
+    return (gather(a, a_index) * gather(b, b_index)).sum(-1)
+
+
 def act_sum(name: str, terms: Sequence[tuple[Tensor, Index]], segments: Segments | None) -> Tensor:
     """Sum of f(T1[idx1] + T2[idx2] + ...) over each segment; `segments` None: of each edge on its own, [E, ...]."""
     total = gather(*terms[0])
