@@ -40,8 +40,8 @@ def chains(molecules: int, size: int = SIZE) -> Fresh:
     return lambda: batch(graphs)
 
 
-def lipophilicity(molecules: int) -> tuple[Fresh, int, int]:
-    """Bond graphs of `molecules` random ones of the set, and the widths of x and edge_attr."""
+def lipophilicity(molecules: int) -> Store:
+    """`molecules` random ones of the set."""
     from heliograph.chem.featurizer import preset
     from heliograph.chem.molecule import featurize
     from heliograph.data.store import Store
@@ -50,8 +50,7 @@ def lipophilicity(molecules: int) -> tuple[Fresh, int, int]:
         smiles = [row["smiles"] for row in csv.DictReader(file)]
     featurizer = preset("table10_1")
     rows = torch.randperm(len(smiles), generator=torch.Generator().manual_seed(0))[:molecules].tolist()
-    store = Store.build((featurize(smiles[k], featurizer) for k in rows), featurizer)
-    return lambda: store.batch(range(len(store))), featurizer.atom_width, featurizer.bond_width
+    return Store.build((featurize(smiles[k], featurizer) for k in rows), featurizer)
 
 
 def random_graph(nodes: int, edges: int) -> Topology:

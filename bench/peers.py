@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from heliograph.graph import Graph, dense
 from heliograph.model import MPNN
-from heliograph.views import CompleteGraph, with_distances
+from heliograph.views import CompleteGraph, RandomWalks, with_distances
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from torch_geometric.nn import GCNConv, GINEConv, MessagePassing, NNConv, global_add_pool, global_mean_pool
+    from torch_geometric.nn import GATConv, GATv2Conv, GCNConv, GINEConv, GPSConv, MessagePassing, NNConv, global_add_pool, global_mean_pool
     from torch_geometric.nn.aggr import Set2Set
     from torch_geometric.nn.conv.gcn_conv import gcn_norm
     from torch_geometric.nn.models import SchNet as PyGSchNet
@@ -203,3 +203,76 @@ class GIN(nn.Module):
 def gin(net: MPNN, graph: Graph) -> tuple[nn.Module, tuple[Any, ...]]:
     data = graph.to_pyg()
     return GIN(net), (data.x, data.edge_index, data.edge_attr, data.batch, graph.G)
+
+
+class GAT(nn.Module):
+    """Layers of GATConv or GATv2Conv with the weights of ours."""
+
+    def __init__(self, net: MPNN, convs: list[nn.Module]):
+        super().__init__()
+        self.start, self.head, self.convs = copy.deepcopy(net.embed.W), copy.deepcopy(net.readout.head), nn.ModuleList(convs)
+
+    def forward(self, x: Tensor, index: Tensor, attr: Tensor | None, members: Tensor, G: int) -> Tensor:
+        h = self.start(x)
+        for conv in self.convs:
+            h = nn.functional.elu(conv(h, index) if attr is None else conv(h, index, attr))
+        return self.head(global_mean_pool(h, members, G))
+
+
+def gat(net: MPNN, graph: Graph) -> tuple[nn.Module, tuple[Any, ...]]:
+    convs: list[nn.Module] = []
+    for transform, layer in zip(net.layers[::2], net.layers[1::2], strict=True):
+        a, d = layer.message.attention, transform.W.in_features
+        conv = GATConv(d, d // transform.heads, transform.heads)
+        conv.lin.weight.data, conv.bias.data = transform.W.weight.data.clone(), layer.update.b.data.clone()
+        conv.att_dst.data, conv.att_src.data = a.a_i.data[None].clone(), a.a_j.data[None].clone()
+        convs.append(conv)
+    data = graph.to_pyg()
+    return GAT(net, convs), (data.x, data.edge_index, None, data.batch, graph.G)
+
+
+def gatv2(net: MPNN, graph: Graph) -> tuple[nn.Module, tuple[Any, ...]]:
+    convs: list[nn.Module] = []
+    for layer in net.layers:
+        of, (heads, width) = layer.message, layer.message.a.shape
+        conv = GATv2Conv(heads * width, width, heads, edge_dim=of.W_e.in_features, fill_value=0.0)
+        conv.lin_r.load_state_dict(of.W_r.state_dict())
+        conv.lin_l = copy.deepcopy(of.W_l)  # theirs has a bias
+        conv.lin_edge.load_state_dict(of.W_e.state_dict())
+        conv.att.data, conv.bias.data = of.a.data[None].clone(), layer.update.b.data.clone()
+        convs.append(conv)
+    data = graph.to_pyg()
+    return GAT(net, convs), (data.x, data.edge_index, data.edge_attr, data.batch, graph.G)
+
+
+class GPS(nn.Module):
+    """Layers of GPSConv around GINEConv with the weights of ours; it pads graphs to the largest and multiplies matrices."""
+
+    def __init__(self, net: MPNN):
+        super().__init__()
+        self.start, self.head = copy.deepcopy(net.embed.W), copy.deepcopy(net.readout.head)
+        self.convs = nn.ModuleList()
+        for layer in net.layers:
+            message, update, d = layer.message, layer.update, layer.message.W.out_features
+            local = GINEConv(nn.Identity(), train_eps=False)
+            local.nn, local.lin = copy.deepcopy(update.mlp1), copy.deepcopy(message.W)
+            conv = GPSConv(d, None, message.attention.heads)  # handed a conv, it would give it new weights
+            conv.conv, of = local, message.attention
+            conv.attn.in_proj_weight.data = torch.cat([of.Q.weight, of.K.weight, of.V.weight]).detach().clone()
+            conv.attn.in_proj_bias.data = torch.cat([of.Q.bias, torch.zeros(d), of.V.bias]).detach().clone()
+            conv.attn.out_proj.load_state_dict(update.O.state_dict())
+            conv.mlp[0].load_state_dict(update.mlp2[0].state_dict())
+            conv.mlp[3].load_state_dict(update.mlp2[2].state_dict())
+            self.convs.append(conv)
+
+    def forward(self, x: Tensor, index: Tensor, attr: Tensor, members: Tensor, G: int) -> Tensor:
+        h = self.start(x)
+        for conv in self.convs:
+            h = conv(h, index, members, edge_attr=attr)
+        return self.head(global_add_pool(h, members, G))
+
+
+def gps(net: MPNN, graph: Graph) -> tuple[nn.Module, tuple[Any, ...]]:
+    data = graph.to_pyg()
+    walks = dense(RandomWalks(net.embed.W.in_features - data.x.shape[1])(graph).nodes["walks"])
+    return GPS(net), (torch.cat([data.x, walks], -1), data.edge_index, data.edge_attr, data.batch, graph.G)

@@ -3,7 +3,8 @@
     python bench/training_step.py [--only schnet gilmer ...] [--precision bf16] [--compile] [-o FILE.jsonl]
 
 schnet, gilmer and interaction (a pair MLP as message, d = 128, 4 layers) on complete graphs of 18 atoms, as QM9's molecules with hydrogens
-are; gcn and gin (d = 300, depth 4) on bond graphs of lipophilicity. 64 molecules a batch. A step is forward, backward and Adam, from a
+are; gcn and gin (d = 300, depth 4), gat, gatv2 and gps (d = 64, depth 2, 2 and 5) on bond graphs of lipophilicity, the random walks of
+gps computed beforehand on both sides. 64 molecules a batch. A step is forward, backward and Adam, from a
 batch that nothing has been derived from yet; building that batch is not in it. Outputs and the gradient's norm are compared before anything
 is timed. Every way of the peer is run with freed memory kept, as ours is, and as it is by default. With --precision bf16 (autocast) ours is
 run in bf16, and the peer in bf16 and in float32. The line "best" is against the fastest of the peer's ways. See `worker.py` for the rest.
@@ -25,6 +26,7 @@ from worker import Contestant, Failed, Worker, difference, duel
 
 from heliograph import zoo
 from heliograph.model import MPNN, Inputs
+from heliograph.views import keep_encodings
 
 COMPLETE = "complete graphs of 18 atoms"
 BONDS = "bond graphs of lipophilicity"
@@ -35,19 +37,23 @@ CASES: dict[str, tuple[str, dict[str, dict[str, str]]]] = {  # name -> graphs, p
     "gcn": (BONDS, {"PyG GCNConv": {"edge_index": "gcn", "edge_index, normalised beforehand": "gcn_weighted",
                                     "sparse CSR, normalised beforehand": "gcn_sparse"}}),
     "gin": (BONDS, {"PyG GINEConv": {"edge_index": "gin"}}),
+    "gat": (BONDS, {"PyG GATConv": {"edge_index": "gat"}}),
+    "gatv2": (BONDS, {"PyG GATv2Conv": {"edge_index": "gatv2"}}),
+    "gps": (BONDS, {"PyG GPSConv, GINEConv": {"padded batches": "gps"}}),
 }  # fmt: skip
 TOLERANCE = {"float32": 1e-4, "bf16": 5e-2}
 
 
 def case(name: str, molecules: int) -> tuple[MPNN, inputs.Fresh]:
     """The seeded network and its batch."""
-    if CASES[name][0] == BONDS:
-        fresh, atoms, bonds = inputs.lipophilicity(molecules)
-    else:
-        fresh, atoms, bonds = inputs.chains(molecules), inputs.ATOMS, inputs.BONDS
     arch = str(Path(__file__).with_name("interaction.py")) if name == "interaction" else name
     torch.manual_seed(0)
-    return zoo.build(arch, Inputs(atoms, bonds, CASES[name][0] == COMPLETE), 1), fresh
+    if CASES[name][0] == COMPLETE:
+        return zoo.build(arch, Inputs(inputs.ATOMS, inputs.BONDS, geometry=True), 1), inputs.chains(molecules)
+    store = inputs.lipophilicity(molecules)
+    net = zoo.build(arch, Inputs(store.featurizer.atom_width, store.featurizer.bond_width), 1)
+    keep_encodings(net.view, store)  # as training does
+    return net, lambda: store.batch(range(len(store)))
 
 
 def ours(name: str, molecules: int, precision: str) -> Contestant:

@@ -63,6 +63,8 @@ class EdgeTensor:
 
     def __getattr__(self, name: str) -> Any:
         """Methods of Tensor stay lazy where the algebra knows them; other attributes are those of the plain tensor."""
+        if name.startswith("__"):  # what Python and PyTorch's compiler look for in any object is not the plain tensor's
+            raise AttributeError(f"a lazy edge tensor has no {name}")
         member = getattr(Tensor, name)  # AttributeError where there is no such thing
         if callable(member):
             return lambda *args, **kwargs: type(self).__torch_function__(member, (type(self),), (self, *args), kwargs)

@@ -161,13 +161,13 @@ class _Watch(TorchDispatchMode):
                 what = f"linear {a.shape[1]} -> {b.shape[1]}: {len(a):,} rows{self._named(len(a))}"
             self.cost.operators[what] += 1
         elif name in _SUMS:
-            table = args[1][0] if name == "act_sum" else args[0]
+            table = args[1] if name == "act_sum" else args[0]
             edges = max([len(x) for x in tree_leaves(args) if isinstance(x, Tensor)])
             self.cost.flops += edges * prod(table.shape[1:]) * (1 if name in ("gather_sum", "index_add", "argmax") else 2)
             what = _SUMS[name]
             if name == "act_sum" and args[0]:
                 what = f"{list(kernels.ACTIVATIONS)[args[0]]} of {what}"
-            if name in ("gather_sum", "act_sum") and args[2 if name == "gather_sum" else 3][2] is None:
+            if name in ("gather_sum", "act_sum") and args[2 if name == "gather_sum" else 5][2] is None:
                 what = what.removesuffix(" and summed").removesuffix(", summed")  # each edge on its own
             self.cost.operators[f"{what}: {len(result):,} rows{self._named(len(result))}"] += 1
 

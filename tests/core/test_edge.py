@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from heliograph import segment
+from heliograph import segment, zoo
 from heliograph.edge import Edge, EdgeTensor, algebra
 from heliograph.errors import HeliographError
 from heliograph.expression import Cat, Gather, Linear, Map, Product, Sum
 from heliograph.graph import Graph, Indexed, dense
-from tests.graphs import DTYPE, awkward
+from heliograph.model import Inputs
+from tests.graphs import ATOMS, BONDS, DTYPE, awkward
 
 torch.manual_seed(0)
 D = 4
@@ -264,6 +265,17 @@ def test_one_edge_and_none() -> None:
             with algebra(False):
                 off = segment.sum(MESSAGES[name](Edge(graph)), graph.topology.incoming)
             assert torch.allclose(on, off)
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's own
+def test_the_compiler_passes_through() -> None:
+    net, graph = zoo.build("gat", Inputs(ATOMS, BONDS), 1, {"d": 8, "depth": 1, "heads": 2}).to(DTYPE), awkward()
+    torch._dynamo.reset()
+    y = torch.compile(net, backend="aot_eager")(graph)["y"]
+    assert torch.allclose(y, net(graph)["y"], atol=1e-12)
+    ours = torch.autograd.grad(net(graph)["y"].sum(), list(net.parameters()))
+    for a, b in zip(torch.autograd.grad(y.sum(), list(net.parameters())), ours, strict=True):
+        assert torch.allclose(a, b, atol=1e-10)
 
 
 def test_the_switches() -> None:

@@ -15,6 +15,7 @@ from heliograph.cli.common import Bar
 from heliograph.errors import UsageError
 from heliograph.graph import Segments
 from heliograph.kernels import ops, reference
+from heliograph.kernels.operator import Operator
 
 # edges, segments, rows of the tables: random (segments of 3 and of 9 edges: kernels take four at a time), none, empty segments at the
 # end, one segment, more segments than edges
@@ -182,27 +183,49 @@ def test_bf16_under_autocast_is_cast_at_the_operator() -> None:
     assert low.dtype == torch.bfloat16
 
 
-def test_operators_keep_the_contract_of_torch_library() -> None:
+def calls() -> list[tuple[Operator, tuple[Any, ...]]]:
+    """A call of each operator."""
     segments, first, second, rng = case((40, 7, 11))
     a, b, w = table(rng, 11, 4), table(rng, 11, 2), table(rng, 40, 4)
     of_a, of_b, by = ops.column(first, 11, True), ops.column(second, 11, True), ops.by_segments(segments)
-    heliograph: Any = torch.ops.heliograph
-    checks = [
-        (heliograph.gather_sum.default, (a, of_a, by, 7)),
-        (heliograph.product_sum.default, (b, a, of_b, of_a, by, 7)),
-        (heliograph.dot_sum.default, (w, a, ops.EDGES, of_a, by, 7, 2)),
-        (heliograph.act_sum.default, (1, [a, w], [*of_a, *ops.EDGES], by, 7)),
-        (heliograph.act_slope_sum.default, (2, [a, w], table(rng, 7, 4), [*of_a, *ops.EDGES], by, of_a, 11)),
-        (heliograph.outer_sum.default, (a, b, of_a, of_b, by, 7)),
-        (heliograph.outer_left.default, (table(rng, 7, 4, 2), b, of_b, by)),
-        (heliograph.outer_right.default, (table(rng, 7, 4, 2), a, of_a, by)),
-        (heliograph.argmax.default, (a.detach(), first, segments.pointer)),
-        (heliograph.group.default, (first, 11)),
-        (heliograph.shifted_softplus.default, (a,)),
-        (heliograph.sigmoid_times.default, (a, table(rng, 11, 4))),
+    return [
+        (ops.gather_sum, (a, of_a, by, 7)),
+        (ops.product_sum, (b, a, of_b, of_a, by, 7)),
+        (ops.dot_sum, (w, a, ops.EDGES, of_a, by, 7, 2)),
+        (ops.act_sum, (1, a, w, None, [*of_a, *ops.EDGES], by, 7)),
+        (ops.act_slope_sum, (2, a, w, None, table(rng, 7, 4), [*of_a, *ops.EDGES], by, of_a, 11)),
+        (ops.outer_sum, (a, b, of_a, of_b, by, 7)),
+        (ops.outer_left, (table(rng, 7, 4, 2), b, of_b, by)),
+        (ops.outer_right, (table(rng, 7, 4, 2), a, of_a, by)),
+        (ops.argmax, (a.detach(), first, segments.pointer)),
+        (ops.group, (first, 11)),
+        (ops.shifted_softplus, (a,)),
+        (ops.sigmoid_times, (a, table(rng, 11, 4))),
     ]
-    for op, args in checks:
-        torch.library.opcheck(op, args, test_utils=("test_schema", "test_autograd_registration", "test_faketensor"))
+
+
+def test_operators_keep_the_contract_of_torch_library() -> None:
+    for op, args in calls():
+        torch.library.opcheck(op.dispatched.default, args, test_utils=("test_schema", "test_autograd_registration", "test_faketensor"))
+
+
+def test_with_the_dispatcher_and_without_it() -> None:
+    for op, args in calls():
+        found = []
+        for way in (op, op.dispatched):
+            y = way(*args)
+            leaves = [x for x in args if isinstance(x, Tensor) and x.requires_grad]
+            first = torch.autograd.grad(y.sin().sum(), leaves, create_graph=True) if leaves else ()
+            second = torch.autograd.grad(sum(g.square().sum() for g in first), leaves) if leaves else ()  # type: ignore[arg-type]
+            found.append([*(y if isinstance(y, tuple) else (y,)), *first, *second])
+        assert all(torch.equal(a, b) for a, b in zip(*found, strict=True)), op.name
+
+
+def test_who_listens_at_the_dispatcher_hears_of_every_call() -> None:
+    segments, first, _, rng = case((40, 7, 11))
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        kernels.gather_sum(table(rng, 11, 4).detach(), first, segments)
+    assert "heliograph::gather_sum" in {event.key for event in profile.key_averages()}
 
 
 def test_quiet_commands_do_not_announce_that_kernels_are_compiled(capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,7 +247,7 @@ def test_an_index_is_grouped_once() -> None:
 def test_the_loops_are_what_runs() -> None:
     segments, first, _, rng = case((40, 7, 11))
     x = table(rng, 11, 4)
-    assert "heliograph_gather_sum" in kernels.gather_sum(x, first, segments).grad_fn.name()  # type: ignore[union-attr]
+    assert "heliograph::gather_sum" in kernels.gather_sum(x, first, segments).grad_fn.name()  # type: ignore[union-attr]
     with kernels.use("reference"):
         assert "IndexAdd" in kernels.gather_sum(x, first, segments).grad_fn.name()  # type: ignore[union-attr]
 

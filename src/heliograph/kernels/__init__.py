@@ -113,7 +113,7 @@ def product_sum(a: Tensor, a_index: Index, b: Tensor, b_index: Index, segments: 
 
     x, y = _flat(a), _flat(b)
     of_a, of_b = ops.column(a_index, len(x), x.requires_grad), ops.column(b_index, len(y), y.requires_grad)
-    out = torch.ops.heliograph.product_sum(x, y, of_a, of_b, ops.by_segments(segments), segments.n)
+    out = ops.product_sum(x, y, of_a, of_b, ops.by_segments(segments), segments.n)
     return _shaped(out, b.shape[1:])
 
 
@@ -126,7 +126,7 @@ def dot(a: Tensor, a_index: Index, b: Tensor, b_index: Index) -> Tensor:
     x, y = _flat(a), _flat(b)
     E = len(next((i for i in (a_index, b_index) if i is not None), x))
     of_a, of_b = ops.column(a_index, len(x), x.requires_grad), ops.column(b_index, len(y), y.requires_grad)
-    out: Tensor = torch.ops.heliograph.dot_sum(x, y, of_a, of_b, ops.EDGES, E, prod(a.shape[1:-1]))
+    out: Tensor = ops.dot_sum(x, y, of_a, of_b, ops.EDGES, E, prod(a.shape[1:-1]))
     return out.view(E, *a.shape[1:-1])
 
 
@@ -147,7 +147,8 @@ def act_sum(name: str, terms: Sequence[tuple[Tensor, Index]], segments: Segments
     E = next((len(i) for _, i in terms if i is not None), len(tables[0]))
     columns = [c for x, (_, i) in zip(flat, terms, strict=True) for c in ops.column(i, len(x), x.requires_grad)]
     n = E if segments is None else segments.n
-    out = torch.ops.heliograph.act_sum(ops.KINDS[name], flat, columns, ops.by_segments(segments), n)
+    second, third = [*flat[1:], None, None][:2]
+    out = ops.act_sum(ops.KINDS[name], flat[0], second, third, columns, ops.by_segments(segments), n)
     return _shaped(out, tables[0].shape[1:])
 
 
@@ -159,7 +160,7 @@ def outer_sum(phi: Tensor, phi_index: Index, x: Tensor, x_index: Index, segments
 
     phi, x = phi.contiguous(), x.contiguous()
     of_phi, of_x = ops.column(phi_index, len(phi), phi.requires_grad), ops.column(x_index, len(x), x.requires_grad)
-    result: Tensor = torch.ops.heliograph.outer_sum(phi, x, of_phi, of_x, ops.by_segments(segments), segments.n)
+    result: Tensor = ops.outer_sum(phi, x, of_phi, of_x, ops.by_segments(segments), segments.n)
     return result
 
 
@@ -173,9 +174,9 @@ def shifted_softplus(x: Tensor) -> Tensor:
     """ln(exp(x) / 2 + 1 / 2), elementwise."""
     if not _fused(x):
         return ACTIVATIONS["shifted_softplus"](x)
-    from heliograph.kernels import ops  # noqa: F401  (registers the operator)
+    from heliograph.kernels import ops
 
-    result: Tensor = torch.ops.heliograph.shifted_softplus(x.contiguous())
+    result: Tensor = ops.shifted_softplus(x.contiguous())
     return result
 
 
@@ -188,10 +189,10 @@ def gather_max(table: Tensor, index: Index, segments: Segments) -> Tensor:
     """Largest value of table[index] in each segment, [n, ...]; zero for an empty one. Of equal values the first takes the gradient."""
     if not _fused(table) or not table.numel():
         return reference.gather_max(table, index, segments)
-    from heliograph.kernels import ops  # noqa: F401  (registers the operator)
+    from heliograph.kernels import ops
 
     x = _flat(table)
-    row = torch.ops.heliograph.argmax(x.detach(), index, segments.pointer)  # [n, d], -1 where the segment is empty
+    row = ops.argmax(x.detach(), index, segments.pointer)  # [n, d], -1 where the segment is empty
     out = x.gather(0, row.clamp(min=0)) * (row >= 0)
     return _shaped(out, table.shape[1:])
 

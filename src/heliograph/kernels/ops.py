@@ -37,7 +37,7 @@ def column(index: Tensor | None, rows: int, grouped: bool) -> Column:
         return [index, None, None]
     known = _grouped.setdefault(index, {})
     if rows not in known:
-        known[rows] = torch.ops.heliograph.group(index, rows)
+        known[rows] = group(index, rows)
     return [index, *known[rows]]
 
 
@@ -118,7 +118,7 @@ def grouped(x: Tensor, own: Column, by: Column, n: int) -> Tensor:
     x = x.contiguous()
     if by[0] is None and own[0] is None:
         return x
-    return torch.ops.heliograph.gather_sum(x, own, by, n)
+    return gather_sum(x, own, by, n)
 
 
 gather_sum.register_autograd(_gather_sum_backward, setup_context=_gather_sum_inputs)
@@ -146,15 +146,15 @@ def _pair_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
 
 def _product_sum_backward(ctx: Any, g: Tensor) -> Any:
     a, b = ctx.saved_tensors
-    g, op = g.contiguous(), torch.ops.heliograph
+    g = g.contiguous()
     to_a = to_b = None
     if ctx.needs_input_grad[0]:
         if a.shape[1] == b.shape[1]:
-            to_a = op.product_sum(b, g, ctx.of_b, ctx.by, ctx.of_a, len(a))
+            to_a = product_sum(b, g, ctx.of_b, ctx.by, ctx.of_a, len(a))
         else:
-            to_a = op.dot_sum(b, g, ctx.of_b, ctx.by, ctx.of_a, len(a), a.shape[1])
+            to_a = dot_sum(b, g, ctx.of_b, ctx.by, ctx.of_a, len(a), a.shape[1])
     if ctx.needs_input_grad[1]:
-        to_b = op.product_sum(a, g, ctx.of_a, ctx.by, ctx.of_b, len(b))
+        to_b = product_sum(a, g, ctx.of_a, ctx.by, ctx.of_b, len(b))
     return to_a, to_b, *_nones(ctx.of_a, ctx.of_b, ctx.by), None
 
 
@@ -180,9 +180,9 @@ def _(
 
 def _dot_sum_backward(ctx: Any, g: Tensor) -> Any:
     a, b = ctx.saved_tensors
-    g, op = g.contiguous(), torch.ops.heliograph
-    to_a = op.product_sum(g, b, ctx.by, ctx.of_b, ctx.of_a, len(a)) if ctx.needs_input_grad[0] else None
-    to_b = op.product_sum(g, a, ctx.by, ctx.of_a, ctx.of_b, len(b)) if ctx.needs_input_grad[1] else None
+    g = g.contiguous()
+    to_a = product_sum(g, b, ctx.by, ctx.of_b, ctx.of_a, len(a)) if ctx.needs_input_grad[0] else None
+    to_b = product_sum(g, a, ctx.by, ctx.of_a, ctx.of_b, len(b)) if ctx.needs_input_grad[1] else None
     return to_a, to_b, *_nones(ctx.of_a, ctx.of_b, ctx.by), None, None
 
 
@@ -190,45 +190,49 @@ dot_sum.register_autograd(_dot_sum_backward, setup_context=_pair_inputs)
 
 
 @Operator
-def act_sum(kind: int, tables: Sequence[Tensor], columns: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int) -> Tensor:
-    """out[i] = sum of f(T1[c1] + T2[c2] + T3[c3]) over the edges of row i, [n, d]; `columns` holds three tensors a table."""
-    out = tables[0].new_empty(n, tables[0].shape[1])
-    run("act_sum", kind, *_terms(tables, columns), by[1], by[2], out=out)
+def act_sum(
+    kind: int, a: Tensor, b: Tensor | None, c: Tensor | None, columns: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int
+) -> Tensor:
+    """out[i] = sum of f(a[c1] + b[c2] + c[c3]) over the edges of row i, [n, d]; `columns` holds three tensors a table."""
+    out = a.new_empty(n, a.shape[1])
+    run("act_sum", kind, *_terms(a, b, c, columns), by[1], by[2], out=out)
     return out
 
 
 @act_sum.register_fake
-def _(kind: int, tables: Sequence[Tensor], columns: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int) -> Tensor:
-    return tables[0].new_empty(n, tables[0].shape[1])
+def _(
+    kind: int, a: Tensor, b: Tensor | None, c: Tensor | None, columns: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int
+) -> Tensor:
+    return a.new_empty(n, a.shape[1])
 
 
-def _terms(tables: Sequence[Tensor], columns: Sequence[Tensor | None]) -> list[Any]:
+def _terms(a: Tensor, b: Tensor | None, c: Tensor | None, columns: Sequence[Tensor | None]) -> list[Any]:
     """Table and index of three terms; zeros for those that are not there."""
-    zero = tables[0].new_zeros(1, tables[0].shape[1])
-    given = [(t, columns[3 * k]) for k, t in enumerate(tables)] + [(zero, None)] * (3 - len(tables))
+    zero = None if c is not None else a.new_zeros(1, a.shape[1])
+    given = [(t, columns[3 * k]) if t is not None else (zero, None) for k, t in enumerate((a, b, c))]
     return [x for term in given for x in term]
 
 
 def _act_sum_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
-    ctx.kind, tables, ctx.columns, ctx.by, _ = inputs
+    ctx.kind, *tables, ctx.columns, ctx.by, _ = inputs
     ctx.save_for_backward(*tables)
 
 
 def _act_sum_backward(ctx: Any, g: Tensor) -> Any:
-    tables, g = list(ctx.saved_tensors), g.contiguous()
-    columns = [ctx.columns[3 * k : 3 * k + 3] for k in range(len(tables))]
-    grads: list[Tensor | None] = [None] * len(tables)
+    tables, g = ctx.saved_tensors, g.contiguous()
+    columns = [ctx.columns[3 * k : 3 * k + 3] for k in range(len(ctx.columns) // 3)]
+    grads: list[Tensor | None] = [None] * 3
     on_edges: Tensor | None = None  # g f'(s) of each edge, where a table of the edges' own needs it anyway
-    for k in sorted(range(len(tables)), key=lambda k: columns[k][0] is not None):
+    for k in sorted(range(len(columns)), key=lambda k: columns[k][0] is not None):
         table, own = tables[k], columns[k]
         if not table.requires_grad:
             continue
         if on_edges is None:
-            grads[k] = torch.ops.heliograph.act_slope_sum(ctx.kind, tables, g, ctx.columns, ctx.by, own, len(table))
+            grads[k] = act_slope_sum(ctx.kind, *tables, g, ctx.columns, ctx.by, own, len(table))
             on_edges = grads[k] if own[0] is None else None
         else:
             grads[k] = grouped(on_edges, EDGES, own, len(table))
-    return None, grads, *_nones(ctx.columns, ctx.by), None
+    return None, *grads, *_nones(ctx.columns, ctx.by), None
 
 
 act_sum.register_autograd(_act_sum_backward, setup_context=_act_sum_inputs)
@@ -237,23 +241,27 @@ act_sum.register_autograd(_act_sum_backward, setup_context=_act_sum_inputs)
 @Operator
 def act_slope_sum(
     kind: int,
-    tables: Sequence[Tensor],
+    a: Tensor,
+    b: Tensor | None,
+    c: Tensor | None,
     g: Tensor,
     columns: Sequence[Tensor | None],
     of_g: Sequence[Tensor | None],
     by: Sequence[Tensor | None],
     n: int,
 ) -> Tensor:
-    """out[r] = sum of g[of_g] f'(T1[c1] + T2[c2] + T3[c3]) over the edges of row r, [n, d]."""
+    """out[r] = sum of g[of_g] f'(a[c1] + b[c2] + c[c3]) over the edges of row r, [n, d]."""
     out = g.new_empty(n, g.shape[1])
-    run("act_slope_sum", kind, *_terms(tables, columns), g, of_g[0], by[1], by[2], out=out)
+    run("act_slope_sum", kind, *_terms(a, b, c, columns), g, of_g[0], by[1], by[2], out=out)
     return out
 
 
 @act_slope_sum.register_fake
 def _(
     kind: int,
-    tables: Sequence[Tensor],
+    a: Tensor,
+    b: Tensor | None,
+    c: Tensor | None,
     g: Tensor,
     columns: Sequence[Tensor | None],
     of_g: Sequence[Tensor | None],
@@ -264,20 +272,28 @@ def _(
 
 
 def _act_slope_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
-    ctx.kind, tables, g, ctx.columns, ctx.of_g, ctx.by, ctx.n = inputs
-    ctx.save_for_backward(*tables, g)
+    ctx.kind, *tables, ctx.columns, ctx.of_g, ctx.by, _ = inputs
+    ctx.save_for_backward(*tables)
 
 
 def _act_slope_backward(ctx: Any, h: Tensor) -> Any:
     """The second derivative, on the edges, in plain PyTorch: sums of h f'(s) to g and of h g f''(s) to each table."""
     *tables, g = ctx.saved_tensors
-    columns = [ctx.columns[3 * k : 3 * k + 3] for k in range(len(tables))]
+    columns = [ctx.columns[3 * k : 3 * k + 3] for k in range(len(ctx.columns) // 3)]
+    tables = tables[: len(columns)]
     E = next((len(c[0]) for c in (*columns, ctx.of_g, ctx.by) if c[0] is not None), len(g))
     s = cast(Tensor, sum(grouped(t, c, EDGES, E) for t, c in zip(tables, columns, strict=True)))  # [E, d]
     first, second = _SLOPES[ctx.kind](s)
     h = grouped(h, ctx.by, EDGES, E)
     to_tables = [grouped(h * grouped(g, ctx.of_g, EDGES, E) * second, EDGES, c, len(t)) for t, c in zip(tables, columns, strict=True)]
-    return None, to_tables, grouped(h * first, EDGES, ctx.of_g, len(g)), *_nones(ctx.columns, ctx.of_g, ctx.by), None
+    return (
+        None,
+        *to_tables,
+        *[None] * (3 - len(tables)),
+        grouped(h * first, EDGES, ctx.of_g, len(g)),
+        *_nones(ctx.columns, ctx.of_g, ctx.by),
+        None,
+    )
 
 
 def _silu_slopes(s: Tensor) -> tuple[Tensor, Tensor]:
@@ -325,9 +341,8 @@ def _softplus_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
     ctx.save_for_backward(*inputs)
 
 
-def _shifted_softplus_backward(ctx: Any, g: Tensor) -> Tensor:
-    result: Tensor = torch.ops.heliograph.sigmoid_times(*ctx.saved_tensors, g.contiguous())
-    return result
+def _shifted_softplus_backward(ctx: Any, g: Tensor) -> tuple[Tensor]:
+    return (sigmoid_times(*ctx.saved_tensors, g.contiguous()),)
 
 
 def _sigmoid_times_backward(ctx: Any, h: Tensor) -> tuple[Tensor, Tensor]:
@@ -389,9 +404,9 @@ def _(g: Tensor, phi: Tensor, of_phi: Sequence[Tensor | None], by: Sequence[Tens
 
 def _outer_sum_backward(ctx: Any, g: Tensor) -> Any:
     phi, x = ctx.saved_tensors
-    g, op = g.contiguous(), torch.ops.heliograph
-    to_phi = grouped(op.outer_left(g, x, ctx.of_b, ctx.by), EDGES, ctx.of_a, len(phi)) if ctx.needs_input_grad[0] else None
-    to_x = grouped(op.outer_right(g, phi, ctx.of_a, ctx.by), EDGES, ctx.of_b, len(x)) if ctx.needs_input_grad[1] else None
+    g = g.contiguous()
+    to_phi = grouped(outer_left(g, x, ctx.of_b, ctx.by), EDGES, ctx.of_a, len(phi)) if ctx.needs_input_grad[0] else None
+    to_x = grouped(outer_right(g, phi, ctx.of_a, ctx.by), EDGES, ctx.of_b, len(x)) if ctx.needs_input_grad[1] else None
     return to_phi, to_x, *_nones(ctx.of_a, ctx.of_b, ctx.by), None
 
 
@@ -402,17 +417,17 @@ def _outer_part_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
 
 def _outer_left_backward(ctx: Any, h: Tensor) -> Any:
     g, x = ctx.saved_tensors
-    h, op = h.contiguous(), torch.ops.heliograph
-    to_g = op.outer_sum(h, x, EDGES, ctx.of, ctx.by, len(g)) if ctx.needs_input_grad[0] else None
-    to_x = grouped(op.outer_right(g, h, EDGES, ctx.by), EDGES, ctx.of, len(x)) if ctx.needs_input_grad[1] else None
+    h = h.contiguous()
+    to_g = outer_sum(h, x, EDGES, ctx.of, ctx.by, len(g)) if ctx.needs_input_grad[0] else None
+    to_x = grouped(outer_right(g, h, EDGES, ctx.by), EDGES, ctx.of, len(x)) if ctx.needs_input_grad[1] else None
     return to_g, to_x, *_nones(ctx.of, ctx.by)
 
 
 def _outer_right_backward(ctx: Any, h: Tensor) -> Any:
     g, phi = ctx.saved_tensors
-    h, op = h.contiguous(), torch.ops.heliograph
-    to_g = op.outer_sum(phi, h, ctx.of, EDGES, ctx.by, len(g)) if ctx.needs_input_grad[0] else None
-    to_phi = grouped(op.outer_left(g, h, EDGES, ctx.by), EDGES, ctx.of, len(phi)) if ctx.needs_input_grad[1] else None
+    h = h.contiguous()
+    to_g = outer_sum(phi, h, ctx.of, EDGES, ctx.by, len(g)) if ctx.needs_input_grad[0] else None
+    to_phi = grouped(outer_left(g, h, EDGES, ctx.by), EDGES, ctx.of, len(phi)) if ctx.needs_input_grad[1] else None
     return to_g, to_phi, *_nones(ctx.of, ctx.by)
 
 
