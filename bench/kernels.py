@@ -18,7 +18,7 @@ from common import Lines, best, copy_rate, parser
 from torch import Tensor
 
 EDGES_PER_NODE = 17  # a complete graph of 18 atoms
-K, TYPES = 16, 12  # width of phi; rows of a table of bond types
+K, TYPES, HEADS = 16, 12, 8  # width of phi; rows of a table of bond types
 FLOAT, LONG = 4, 8
 
 
@@ -51,7 +51,10 @@ def cases(E: int, d: int) -> dict[str, Case]:
     def total(x: Tensor) -> Tensor:
         return x.new_zeros(N, *x.shape[1:]).index_add(0, receivers, x)
 
-    h, a, table, w, w1, phi = leaf(N, d), leaf(N, d), leaf(TYPES, d), leaf(E, d), leaf(E, 1), leaf(E, K)
+    def heads(x: Tensor) -> Tensor:
+        return x.unflatten(-1, (HEADS, -1))
+
+    h, a, table, w, w1, w8, phi = leaf(N, d), leaf(N, d), leaf(TYPES, d), leaf(E, d), leaf(E, 1), leaf(E, HEADS, 1), leaf(E, K)
     return {
         "segment_sum": Case(lambda: kernels.segment_sum(w, by), lambda: total(w), (w,), 1),
         "segment_max": Case(lambda: kernels.segment_max(w, by), lambda: w.new_zeros(N, d).scatter_reduce(
@@ -61,6 +64,11 @@ def cases(E: int, d: int) -> dict[str, Case]:
             lambda: kernels.product_sum(h, near, w, None, by), lambda: total(h[near] * w), (h, w), 2, E),
         "product_sum, a weight per edge": Case(
             lambda: kernels.product_sum(h, near, w1, None, by), lambda: total(h[near] * w1), (h, w1), 2, E),
+        "product_sum, a weight per head": Case(
+            lambda: kernels.product_sum(heads(h), near, w8, None, by), lambda: total(heads(h)[near] * w8), (h, w8), 2, E),
+        "dot, eight heads": Case(
+            lambda: kernels.dot(heads(h), near, heads(a), receivers),
+            lambda: (heads(h)[near] * heads(a)[receivers]).sum(-1), (h, a), 2, 2 * E),
         "act_sum, relu(h_j + h_i + type)": Case(
             lambda: kernels.act_sum("relu", [(h, near), (a, receivers), (table, kind)], by),
             lambda: total((h[near] + a[receivers] + table[kind]).relu()), (h, a, table), 3, E),
