@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -399,14 +400,25 @@ def test_the_verdict_says_what_the_numbers_say() -> None:
     assert equals_of_best(found) == list(found.ranking[:2]) and set(found.ranking[:2]) == {"a", "b"} and chosen(found) == "b"
     text = " ".join(verdict(found))
     assert "can't be told apart from it over 25 folds of 1,000 molecules" in text and "The best baseline, forest, is beaten: by 0." in text
-    assert ("Train b: of the networks that can't be told apart it is the cheapest, 5 times faster to train than a" in text) == (
-        found.ranking[0] == "a"
-    )
+    cheapest = "Train b: of the networks that can't be told apart from the best network it is the cheapest, 5 times faster to train than a"
+    assert (cheapest in text) == (found.ranking[0] == "a")
     assert found.letters[found.ranking[0]] == found.letters[found.ranking[1]] != found.letters["c"]
     clear = result({"a": base, "b": base + 0.3 + noise(), "forest": base - 0.5 + noise()}, {"a": 1.0, "b": 1.0})
     text = " ".join(verdict(clear))
     assert text.startswith("forest has the best RMSE, 0.") and "and it differs from every other learner" in text
     assert "forest, beats every network" in text and "Train a." in text
+
+
+def test_what_does_not_matter_is_a_hundredth_of_scores_that_end_at_one() -> None:
+    """5 % of a ROC-AUC of .9 would be half of what is missing to 1."""
+    rng = np.random.default_rng(0)
+    errors = result({name: 1 + 0.1 * rng.standard_normal(25) for name in "ab"}, {"a": 1.0, "b": 1.0})
+    assert errors.rope == pytest.approx(0.05 * errors.mean(errors.ranking[0]))
+    auc = np.stack([0.9 + 0.01 * rng.standard_normal(25), 0.87 + 0.01 * rng.standard_normal(25), 0.92 + 0.001 * rng.standard_normal(25)], 1)
+    learners = (*errors.learners, replace(errors.learners[0], name="forest", network=False))
+    found = replace(errors, kind="binary", units=("",), learners=learners, scores={"roc_auc": auc[..., None]})
+    assert found.higher_is_better and found.rope == 0.01 and found.practical("a", "b").better > 0.95
+    assert "Train a." in verdict(found)
 
 
 def test_options_are_checked() -> None:

@@ -32,7 +32,9 @@ class CompareOptions(BaseModel):
         default=None, ge=2, description="trials of settings for each learner on each fold, judged on its validation rows (default: none)"
     )
     rope: float | None = Field(
-        default=None, ge=0, description="differences of the main metric up to this one do not matter in practice (default: 5% of the best)"
+        default=None,
+        ge=0,
+        description="differences of the main metric that do not matter (default: 5% of the best error; 0.01 if the best is 1)",
     )
     learning_curve: bool = Field(default=False, description="also train on shares of the training molecules: what would more of them buy")
     jobs: PositiveInt = Field(default=1, description="trainings side by side, each in a process of its own")

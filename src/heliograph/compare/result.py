@@ -41,7 +41,7 @@ from heliograph.train.assemble import command, versions
 from heliograph.train.result import METRICS
 
 RESULTS, TABLE = "results.json", "scores.csv"
-ROPE = 0.05  # of the best score, where --rope is not given
+ROPE, ROPE_OF_ONE = 0.05, 0.01  # where --rope is not given: a share of the best error; of scores whose best is 1 (Benavoli et al. 2017)
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,11 @@ class CompareResult:
 
     @property
     def rope(self) -> float:
+        """The difference that does not matter in practice, in units of the score."""
         asked = self.config["compare"]["rope"]
-        return float(asked) if asked is not None else ROPE * abs(self.mean(self.ranking[0]))
+        if asked is not None:
+            return float(asked)
+        return ROPE_OF_ONE if self.higher_is_better else ROPE * abs(self.mean(self.ranking[0]))
 
     def mean(self, name: str) -> float:
         return float(self.table.of(name).mean())

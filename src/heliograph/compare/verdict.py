@@ -80,7 +80,8 @@ def _cheapest(result: CompareResult) -> str:
     if pick == best:
         return f"Train {pick}.{but}"
     a, b = result.learner(pick), result.learner(best)
-    return f"Train {pick}: of the networks that can't be told apart it is the cheapest, {_cheaper(a, b)}.{but}"
+    among = "the best network" if best == result.ranking[0] else f"{best}, the best network,"
+    return f"Train {pick}: of the networks that can't be told apart from {among} it is the cheapest, {_cheaper(a, b)}.{but}"
 
 
 def _cheaper(a: Learner, b: Learner) -> str:
