@@ -12,7 +12,7 @@ from heliograph.report.comparison.scale import Scale, short
 from heliograph.report.digits import count, duration, megabytes, number
 from heliograph.report.svg import Axis, Plot
 
-LABELLED = 9  # learners whose names are all written into the plot; of more, only those on the front
+LABELLED = 16  # learners whose names are all written into the plot; of more, only those on the front
 
 
 def figures(result: CompareResult, scale: Scale) -> list[tuple[Markup, str]]:
