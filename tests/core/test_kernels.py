@@ -42,7 +42,7 @@ def same(f: Callable[..., Tensor], *leaves: Tensor) -> None:
     fused = f(*leaves)
     assert fused.shape == plain.shape and torch.allclose(fused, plain, atol=1e-12)
     assert torch.autograd.gradcheck(f, leaves)
-    assert torch.autograd.gradgradcheck(f, leaves)
+    assert torch.autograd.gradgradcheck(f, leaves, fast_mode=True)  # along random directions
 
 
 @sizes
