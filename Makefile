@@ -28,8 +28,8 @@ $(VENV)/.development: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.run-time
 
 demo: $(VENV)/.run-time
-	$(BIN)/heliograph compare smallmol --target-columns gap --archs gcn gin gatv2 dmpnn --sample 1000 --parameters 50000 \
-		--epochs 20 --batch-size 32 --max-lr 2e-3 --cv 1x5 --jobs 2 -o demo-run/comparison --overwrite
+	$(BIN)/heliograph compare smallmol --target-columns gap --archs gcn gin gatv2 dmpnn --sample 800 --parameters 50000 \
+		--epochs 16 --batch-size 32 --max-lr 2e-3 --cv 1x5 --jobs 2 -o demo-run/comparison --overwrite
 	$(BIN)/heliograph train --from demo-run/comparison --batch-size 64 --ensemble-size 2 --no-baselines -o demo-run/model --overwrite
 	$(BIN)/heliograph predict demo-run/model examples/new.csv -o demo-run/predictions.csv --overwrite
 	@echo; cat demo-run/predictions.csv; echo; echo "Open demo-run/comparison/report.html and demo-run/model/report.html"
