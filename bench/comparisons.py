@@ -3,7 +3,7 @@
     python bench/comparisons.py [--sets freesolv delaney bbbp lipophilicity] [--jobs 2] [--runs FOLDER] [-o bench/results/comparisons]
 
 About 100,000 parameters for each architecture, by its width, and as many epochs of batches of 64 as `EPOCHS` says: 400 to 920 steps.
-5 x 5 folds, lipophilicity 2 x 5; random folds; nothing tuned. `gps` is left out: it computes on all pairs of atoms, and slowly. Needs the
+5 x 5 folds, lipophilicity 2 x 5; random folds; nothing tuned. `gps` is left out: it computes on all pairs of atoms. Needs the
 tables in $HELIOGRAPH_DATA or ../shared/data; says so where they are absent. A comparison is worked on in FOLDER and can be killed at any
 time: the same command goes on with it. What is kept of a finished one (results.json, scores.csv, report.html) names no folder of this
 machine.

@@ -21,7 +21,7 @@ class Operator:
     """`torch.ops.heliograph.NAME`, which runs `function` on the CPU; it must not change its arguments, nor return one of them.
 
     Called as this object, it goes the dispatcher's way only where somebody listens there (a compiler, autocast, a profiler, tensors
-    without data): that way costs a tenth of a millisecond, more than the loops take on a small batch.
+    without data): that way takes arguments apart in Python at each call, which a small batch feels.
     """
 
     def __init__(self, function: Function):
