@@ -15,7 +15,6 @@ Published, public split: gcn 81.5 / 70.3 (Kipf & Welling 2017, table 2), gat 83.
 from __future__ import annotations
 
 import copy
-import json
 import math
 import statistics
 import time
@@ -201,14 +200,6 @@ def score(net: MPNN, graph: Graph, y: Tensor, rows: Tensor) -> tuple[float, floa
     return float(F.cross_entropy(z, y[rows])), round(100 * float((z.argmax(1) == y[rows]).float().mean()), 2)
 
 
-def done(path: Path | None) -> dict[tuple[str, str, int], float]:
-    """Test accuracy of the runs that a file of lines holds."""
-    if path is None or not path.exists():
-        return {}
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return {(line["set"], line["arch"], line["seed"]): line["test"] for line in lines if "seed" in line}
-
-
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--sets", nargs="+", default=["cora", "citeseer"], choices=["cora", "citeseer"])
@@ -217,7 +208,8 @@ def main() -> None:
     given = options.parse_args()
     if missing := [p for d in given.sets if not (p := DATA / "planetoid" / f"{d}.npz").is_file()]:
         raise SystemExit(f"{missing[0]} is absent: set HELIOGRAPH_DATA to the folder with planetoid/. Nothing was run.")
-    results, lines = done(given.output), Lines(given)
+    lines = Lines(given)
+    results = {(line["set"], line["arch"], line["seed"]): line["test"] for line in lines.kept if "seed" in line}
     for arch in given.archs:
         for data in given.sets:
             for seed in range(given.seeds):

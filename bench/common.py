@@ -47,10 +47,12 @@ def parser(doc: str | None, steps: int = 9) -> argparse.ArgumentParser:
 
 
 class Lines:
-    """JSON lines to the screen and, where asked, to a file; the first says what machine it is."""
+    """JSON lines to the screen and, where asked, to a file; the first says what machine it is. `kept`: those the file had before."""
 
     def __init__(self, options: argparse.Namespace):
         self.output: Path | None = options.output
+        there = self.output is not None and self.output.exists()
+        self.kept = [json.loads(line) for line in self.output.read_text().splitlines()] if there else []
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
             os.environ[name] = str(options.threads)  # for the workers
         torch.set_num_threads(options.threads)
