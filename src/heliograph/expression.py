@@ -227,89 +227,6 @@ class Cat(Expression):
 
 
 @final
-class Product(Expression):
-    """a * b * ...: expressions from different tables, multiplied with broadcasting; or columns and a table that they scale."""
-
-    def __init__(self, factors: Sequence[Expression]):
-        self.factors, self.E = tuple(factors), factors[0].E
-        self.shape = tuple(torch.broadcast_shapes(*(f.shape for f in factors)))
-
-    @cached_property
-    def merged(self) -> Expression:
-        """T[idx] * U[idx] = (T * U)[idx], whatever the widths."""
-        return _merge(self.factors, lambda f, g: True)
-
-    def parts(self) -> Sequence[Expression]:
-        return self.factors
-
-    def at(self, rows: Tensor) -> Tensor:
-        total = self.factors[0].at(rows)
-        for factor in self.factors[1:]:
-            total = total * factor.at(rows)
-        return total
-
-    @property
-    def rows(self) -> int:
-        return self.merged.rows if isinstance(self.merged, Gather) else self.E
-
-    def compute(self) -> Tensor:
-        if not isinstance(self.merged, Product):
-            return self.merged.value
-        total = self.merged.factors[0].value
-        for factor in self.merged.factors[1:]:
-            total = total * factor.value
-        return total
-
-    def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
-        """On the table, where all factors share one."""
-        return Linear(self, weight, bias) if isinstance(self.merged, Product) else self.merged.linear(weight, bias)
-
-    def map(self, f: TensorFunction, name: str = "") -> Expression:
-        """On the table, where all factors share one."""
-        return Map(f, self, name) if isinstance(self.merged, Product) else self.merged.map(f, name)
-
-    def rowwise(self, f: TensorFunction) -> Expression:
-        """On the table, where all factors share one."""
-        return super().rowwise(f) if isinstance(self.merged, Product) else self.merged.rowwise(f)
-
-    def dot(self) -> Expression:
-        """sum_c a_ijc b_ijc over the last axis in one pass, without the products."""
-        *others, last = self.factors
-        if isinstance(self.merged, Gather) or any(f.shape != last.shape for f in others):
-            return self.rowwise(lambda t: t.sum(-1))
-        a, b = as_gather(others[0] if len(others) == 1 else Product(others)), as_gather(last)
-        return Gather(kernels.dot(a.table, a.index, b.table, b.index), None)
-
-    def total(self, segments: Segments) -> Tensor:
-        """sum_j w_ij T[j] in one pass, the columns w multiplied first; sum_j w[i] a_ij = w[i] sum_j a_ij: a receiver's factor leaves it.
-
-        sum_j w_ij a_ij = sum over those j whose w_ij is not zero, where w is data: the other a_ij are not computed.
-        """
-        columns = [f for f in self.factors if prod(f.shape) == 1 < prod(self.shape)]
-        wide = [f for f in self.factors if f not in columns]
-        if len(wide) == 1 and columns:
-            w = as_gather(_merge(columns, lambda f, g: True))
-            if not isinstance(wide[0], Gather) and (rows := _not_zero(w)) is not None:
-                some = Segments(segments.index[rows], segments.n)
-                return kernels.product_sum(w.at(rows), None, wide[0].at(rows), None, some)
-            T = as_gather(wide[0])
-            return kernels.product_sum(w.table, w.index, T.table, T.index, segments)
-        factors = self.merged.factors if isinstance(self.merged, Product) else (self.merged,)
-        mine = [f for f in factors if isinstance(f, Gather) and f.index is segments.index and len(f.table) == segments.n]
-        rest: Sequence[Expression] = [f for f in factors if f not in mine]
-        if len(rest) < 2:
-            total = (rest or mine)[0].total(segments)
-            mine = mine if rest else mine[1:]
-        else:
-            *others, last = [as_gather(f) for f in rest]
-            first = others[0] if len(others) == 1 else Gather(Product(others).value, None)
-            total = kernels.product_sum(first.table, first.index, last.table, last.index, segments)
-        for factor in mine:
-            total = total * factor.table
-        return total
-
-
-@final
 class Map(Expression):
     """f(a), elementwise, not computed yet; `name` is f's among the activations that the kernels fuse with a sum, or nothing."""
 
@@ -383,15 +300,6 @@ def _once(x: Expression, weight: Tensor, bias: Tensor | None, at: TensorFunction
     return None if table is None else Gather(table, x.distinct.colour)
 
 
-def _not_zero(w: Gather) -> Tensor | None:
-    """The rows of a column that are not zero; None where that is not known from data alone, or they are more than half."""
-    if w.table.requires_grad or torch.compiler.is_compiling():
-        return None
-    there = w.table.view(len(w.table)) != 0
-    rows = (there if w.index is None else there[w.index]).nonzero().squeeze(1)
-    return rows if 2 * len(rows) <= w.E else None
-
-
 def terms(x: Expression) -> list[Gather]:
     """An expression as a list of gathers that add up to it."""
     if isinstance(x, Sum):
@@ -410,25 +318,6 @@ def add(gathers: Sequence[Gather]) -> Expression:
         else:
             merged.append(term)
     return merged[0] if len(merged) == 1 else Sum(merged)
-
-
-def multiply(a: Expression, b: Expression) -> Expression:
-    """Elementwise product; gathers of one width through one index are multiplied on the table."""
-    factors = [*(a.factors if isinstance(a, Product) else [a]), *(b.factors if isinstance(b, Product) else [b])]
-    return _merge(factors, lambda f, g: f.shape == g.shape)
-
-
-def _merge(factors: Sequence[Expression], also: Callable[[Gather, Gather], bool]) -> Expression:
-    """A product in which factors through one index are one, where `also` allows it."""
-    merged: list[Expression] = []
-    for factor in factors:
-        for k, other in enumerate(merged):
-            if isinstance(factor, Gather) and isinstance(other, Gather) and factor.index is other.index and also(factor, other):
-                merged[k] = Gather(other.table * factor.table, other.index)
-                break
-        else:
-            merged.append(factor)
-    return merged[0] if len(merged) == 1 else Product(merged)
 
 
 def concatenate(parts: Sequence[Expression]) -> Expression:

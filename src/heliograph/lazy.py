@@ -17,9 +17,10 @@ from torch.nn import functional as F
 from heliograph import colour, segment
 from heliograph.activation import shifted_softplus
 from heliograph.errors import HeliographError
-from heliograph.expression import Cat, Expression, Gather, Product, add, as_gather, concatenate, multiply, reshape, terms
+from heliograph.expression import Cat, Expression, Gather, add, as_gather, concatenate, reshape, terms
 from heliograph.graph import Feature, Indexed, Segments
 from heliograph.matvec import MatVec
+from heliograph.product import Product, multiply
 
 
 @final

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from heliograph import segment
 from heliograph.edge import Edge, EdgeTensor, algebra
 from heliograph.errors import HeliographError
-from heliograph.expression import Cat, Gather, Linear, Map, Product, Sum
+from heliograph.expression import Cat, Gather, Linear, Map, Sum
 from heliograph.graph import Graph, Indexed, dense
 from tests.graphs import DTYPE, awkward
 

@@ -14,7 +14,7 @@ from heliograph import kernels
 from heliograph.cli.common import Bar
 from heliograph.errors import UsageError
 from heliograph.graph import Segments
-from heliograph.kernels import ops, reference
+from heliograph.kernels import ops, outer, reference
 from heliograph.kernels.operator import Operator
 
 # edges, segments, rows of the tables: random (segments of 3 and of 9 edges: kernels take four at a time), none, empty segments at the
@@ -104,8 +104,8 @@ def test_outer_sum(size: tuple[int, int, int], K: int, d: int) -> None:
     same(lambda p, x: kernels.outer_sum(p, first, x, second, segments), table(rng, R, K), table(rng, R, d))
     same(lambda p, x: kernels.outer_sum(p, None, x, second, segments), table(rng, E, K), table(rng, R, d))
     g = table(rng, n, K, d)
-    same(lambda g, x: ops.outer_left(g, x, ops.column(first, R, True), ops.by_segments(segments)), g, table(rng, R, d))
-    same(lambda g, p: ops.outer_right(g, p, ops.column(first, R, True), ops.by_segments(segments)), g, table(rng, R, K))
+    same(lambda g, x: outer.outer_left(g, x, ops.column(first, R, True), ops.by_segments(segments)), g, table(rng, R, d))
+    same(lambda g, p: outer.outer_right(g, p, ops.column(first, R, True), ops.by_segments(segments)), g, table(rng, R, K))
 
 
 @sizes
@@ -174,11 +174,11 @@ def test_bf16_under_autocast_is_cast_at_the_operator() -> None:
     a, w = torch.randn(11, 8, generator=rng), torch.randn(40, 8, generator=rng)
     with torch.autocast("cpu", torch.bfloat16):
         mixed = kernels.product_sum(w.bfloat16(), None, a, first, segments)
-        outer = kernels.outer_sum(w.bfloat16(), None, a, first, segments)
+        sums = kernels.outer_sum(w.bfloat16(), None, a, first, segments)
     assert mixed.dtype == torch.float32
     assert torch.allclose(mixed, kernels.product_sum(w.bfloat16().float(), None, a, first, segments))
-    assert outer.dtype == torch.float32
-    assert torch.allclose(outer, kernels.outer_sum(w.bfloat16().float(), None, a, first, segments))
+    assert sums.dtype == torch.float32
+    assert torch.allclose(sums, kernels.outer_sum(w.bfloat16().float(), None, a, first, segments))
     low = kernels.gather_sum(a.bfloat16(), first, segments)  # no loops for bf16 tables outside autocast
     assert low.dtype == torch.bfloat16
 
@@ -194,9 +194,9 @@ def calls() -> list[tuple[Operator, tuple[Any, ...]]]:
         (ops.dot_sum, (w, a, ops.EDGES, of_a, by, 7, 2)),
         (ops.act_sum, (1, a, w, None, [*of_a, *ops.EDGES], by, 7)),
         (ops.act_slope_sum, (2, a, w, None, table(rng, 7, 4), [*of_a, *ops.EDGES], by, of_a, 11)),
-        (ops.outer_sum, (a, b, of_a, of_b, by, 7)),
-        (ops.outer_left, (table(rng, 7, 4, 2), b, of_b, by)),
-        (ops.outer_right, (table(rng, 7, 4, 2), a, of_a, by)),
+        (outer.outer_sum, (a, b, of_a, of_b, by, 7)),
+        (outer.outer_left, (table(rng, 7, 4, 2), b, of_b, by)),
+        (outer.outer_right, (table(rng, 7, 4, 2), a, of_a, by)),
         (ops.argmax, (a.detach(), first, segments.pointer)),
         (ops.group, (first, 11)),
         (ops.shifted_softplus, (a,)),

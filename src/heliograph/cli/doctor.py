@@ -83,11 +83,11 @@ def _kernels() -> str:
 
     if kernels.chosen() == "reference":
         return "reference (plain PyTorch)"
-    from heliograph.kernels import cpu
+    from heliograph.kernels import compiler, cpu
 
-    ready = sum(cpu.is_compiled(loop) for loop in cpu.LOOPS)
+    ready = sum(compiler.is_compiled(loop) for loop in cpu.LOOPS)
     state = "compiled" if ready == len(cpu.LOOPS) else f"{ready} of {len(cpu.LOOPS)} compiled (--compile does the rest)"
-    return f"cpu (numba, {cpu.threading_layer()}), {state}"
+    return f"cpu (numba, {compiler.threading_layer()}), {state}"
 
 
 def _instructions() -> list[str]:

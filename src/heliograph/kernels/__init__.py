@@ -1,6 +1,6 @@
 """Reductions and gathers, each on the fastest loops that the machine offers for its tensors.
 
-`reference` is plain PyTorch and runs everywhere; `cpu` (numba, behind the operators of `ops`) has float32 and float64 on the CPU.
+`reference` is plain PyTorch and runs everywhere; `cpu` (numba, behind the operators of `ops` and `outer`) takes float32 and float64.
 `HELIOGRAPH_KERNELS=reference`, or `with use("reference")`, keeps to the first. `index` None means that edge e uses row e.
 """
 
@@ -156,11 +156,11 @@ def outer_sum(phi: Tensor, phi_index: Index, x: Tensor, x_index: Index, segments
     """Sum of outer products phi[phi_index] (x) x[x_index] over each segment, [n, K, d]; phi [Q, K], x [R, d]."""
     if not _fused(phi, x):
         return reference.outer_sum(phi, phi_index, x, x_index, segments)
-    from heliograph.kernels import ops
+    from heliograph.kernels import ops, outer
 
     phi, x = phi.contiguous(), x.contiguous()
     of_phi, of_x = ops.column(phi_index, len(phi), phi.requires_grad), ops.column(x_index, len(x), x.requires_grad)
-    result: Tensor = ops.outer_sum(phi, x, of_phi, of_x, ops.by_segments(segments), segments.n)
+    result: Tensor = outer.outer_sum(phi, x, of_phi, of_x, ops.by_segments(segments), segments.n)
     return result
 
 

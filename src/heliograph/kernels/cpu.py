@@ -8,33 +8,17 @@ of threads, so results don't depend on it. NaN and infinity survive: no fast-mat
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
-import torch
 from numba import prange
-from numba.extending import overload, register_jitable
+from numba.extending import overload
 
-from heliograph.data.cache import cache_dir
-
-config: Any = numba.config
-_folder = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_dir() / "kernels")
-try:
-    _folder.mkdir(parents=True, exist_ok=True)
-    _kept = os.access(_folder, os.W_OK)
-except OSError:
-    _kept = False  # compiled anew by each process, then
-config.CACHE_DIR = str(_folder)
-config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+from heliograph.kernels.compiler import always, at, first, inner, jit, kept, row, run
 
 LOG2 = math.log(2.0)
 IDENTITY, RELU, SILU, SSP = range(4)  # in the order of reference.ACTIVATIONS
-
-jit = numba.njit(parallel=True, cache=_kept, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
-inner, always = register_jitable(inline="never"), register_jitable(inline="always")
 
 
 def _exp(x: float) -> float:
@@ -96,37 +80,6 @@ def _softplus(s: Any, one: Any) -> Any:
     """ln(1 + exp(s)) without overflow."""
     zero = one - one
     return (s if s > zero else zero) + _log1p(_exp(-s if s > zero else s))
-
-
-@inner
-def _first(pointer: Any, n: int, part: int, parts: int) -> int:
-    """The first row of a part, so that all parts have about as many rows and edges together."""
-    if len(pointer) == 0:
-        return n * part // parts
-    target, low, high = (pointer[n] + n) * part // parts, 0, n
-    while low < high:
-        middle = (low + high) // 2
-        if pointer[middle] + middle < target:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@inner
-def _run(pointer: Any, i: int) -> tuple[int, int]:
-    return (i, i + 1) if len(pointer) == 0 else (pointer[i], pointer[i + 1])
-
-
-@inner
-def _at(index: Any, e: int) -> int:
-    return index[e] if len(index) else e
-
-
-@inner
-def _row(table: Any, index: Any, e: int) -> Any:
-    """The row of a table that edge e uses; a table of one row serves all (zeros, for a term that is not there)."""
-    return table[0] if len(table) == 1 else table[_at(index, e)]
 
 
 @inner
@@ -194,19 +147,7 @@ def _add_dots(x: Any, y: Any, out: Any) -> None:
         out[h] += total
 
 
-def threads() -> int:
-    """Threads for the next kernel: as many as PyTorch uses."""
-    parts = min(torch.get_num_threads(), config.NUMBA_NUM_THREADS)
-    numba.set_num_threads(parts)
-    return parts
-
-
-def is_compiled(loop: Any) -> bool:
-    """Whether a loop needs no compiler any more, in this process or because an earlier one left it in the cache folder."""
-    return bool(loop.signatures) or (_kept and any(Path(loop.stats.cache_path).glob(f"cpu.{loop.py_func.__name__}-*.nbi")))
-
-
-@numba.njit(cache=_kept, nogil=True)
+@numba.njit(cache=kept, nogil=True)
 def group(index: Any, order: Any, parts: int, pointer: Any) -> None:
     """Edges sorted by `index`, stably: `order` [E], and where each row's run starts, `pointer` [n + 1]. In one thread, whatever `parts`."""
     pointer[:] = 0
@@ -225,11 +166,11 @@ def gather_sum(x: Any, index: Any, order: Any, pointer: Any, parts: int, out: An
     """out[i] = sum over edges e of row i of x[index[e]]."""
     n, d = out.shape
     for part in prange(parts):
-        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+        for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i, :] = 0
-            low, high = _run(pointer, i)
+            low, high = run(pointer, i)
             for k in range(low, high):
-                r = _at(index, _at(order, k))
+                r = at(index, at(order, k))
                 for c in range(d):
                     out[i, c] += x[r, c]
 
@@ -241,12 +182,12 @@ def product_sum(a: Any, ia: Any, b: Any, ib: Any, order: Any, pointer: Any, part
     H = a.shape[1]
     q = d // H
     for part in prange(parts):
-        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+        for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i, :] = 0
-            low, high = _run(pointer, i)
+            low, high = run(pointer, i)
             for k in range(low, high):
-                e = _at(order, k)
-                u, v = _at(ia, e), _at(ib, e)
+                e = at(order, k)
+                u, v = at(ia, e), at(ib, e)
                 if q == 1:
                     for c in range(d):
                         out[i, c] += a[u, c] * b[v, c]
@@ -263,12 +204,12 @@ def dot_sum(a: Any, ia: Any, b: Any, ib: Any, order: Any, pointer: Any, parts: i
     """out[i, h] = sum over edges e of row i of the dot product of a[ia[e]] and b[ib[e]] over the d / H columns of head h."""
     n = len(out)
     for part in prange(parts):
-        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+        for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i, :] = 0
-            low, high = _run(pointer, i)
+            low, high = run(pointer, i)
             for k in range(low, high):
-                e = _at(order, k)
-                _add_dots(a[_at(ia, e)], b[_at(ib, e)], out[i])
+                e = at(order, k)
+                _add_dots(a[at(ia, e)], b[at(ib, e)], out[i])
 
 
 @jit
@@ -276,12 +217,12 @@ def act_sum(kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, order:
     """out[i] = sum over edges e of row i of f(a[ia[e]] + b[ib[e]] + c[ic[e]])."""
     n = len(out)
     for part in prange(parts):
-        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+        for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i, :] = 0
-            low, high = _run(pointer, i)
+            low, high = run(pointer, i)
             for k in range(low, high):
-                e = _at(order, k)
-                _add_value(kind, _row(a, ia, e), _row(b, ib, e), _row(c, ic, e), out[i])
+                e = at(order, k)
+                _add_value(kind, row(a, ia, e), row(b, ib, e), row(c, ic, e), out[i])
 
 
 @jit
@@ -291,12 +232,12 @@ def act_slope_sum(
     """out[i] = sum over edges e of row i of g[ig[e]] f'(a[ia[e]] + b[ib[e]] + c[ic[e]])."""
     n = len(out)
     for part in prange(parts):
-        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+        for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i, :] = 0
-            low, high = _run(pointer, i)
+            low, high = run(pointer, i)
             for k in range(low, high):
-                e = _at(order, k)
-                _add_slope(kind, _row(a, ia, e), _row(b, ib, e), _row(c, ic, e), g[_at(ig, e)], out[i])
+                e = at(order, k)
+                _add_slope(kind, row(a, ia, e), row(b, ib, e), row(c, ic, e), g[at(ig, e)], out[i])
 
 
 @inner
@@ -338,10 +279,10 @@ def argmax(x: Any, index: Any, pointer: Any, parts: int, out: Any) -> None:
     n, d = out.shape
     for part in prange(parts):
         top = np.empty(d, x.dtype)
-        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+        for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i, :] = -1
             for e in range(pointer[i], pointer[i + 1]):
-                r = _at(index, e)
+                r = at(index, e)
                 for c in range(d):
                     v, t, best = x[r, c], top[c], out[i, c]
                     more = (best < 0) | (v > t) | ((v != v) & (t == t))
@@ -354,15 +295,15 @@ def outer_sum(phi: Any, of_phi: Any, x: Any, of_x: Any, pointer: Any, parts: int
     """out[i] = sum over edges e of row i of the outer product of phi[of_phi[e]] and x[of_x[e]]; four edges at a time."""
     n, K, d = out.shape
     for part in prange(parts):
-        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+        for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i] = 0
             e, high = pointer[i], pointer[i + 1]
             while e < high:
-                p0, x0 = phi[_at(of_phi, e)], x[_at(of_x, e)]
+                p0, x0 = phi[at(of_phi, e)], x[at(of_x, e)]
                 if e + 4 <= high:
-                    p1, x1 = phi[_at(of_phi, e + 1)], x[_at(of_x, e + 1)]
-                    p2, x2 = phi[_at(of_phi, e + 2)], x[_at(of_x, e + 2)]
-                    p3, x3 = phi[_at(of_phi, e + 3)], x[_at(of_x, e + 3)]
+                    p1, x1 = phi[at(of_phi, e + 1)], x[at(of_x, e + 1)]
+                    p2, x2 = phi[at(of_phi, e + 2)], x[at(of_x, e + 2)]
+                    p3, x3 = phi[at(of_phi, e + 3)], x[at(of_x, e + 3)]
                     for k in range(K):
                         for c in range(d):
                             out[i, k, c] += p0[k] * x0[c] + p1[k] * x1[c] + p2[k] * x2[c] + p3[k] * x3[c]
@@ -379,9 +320,9 @@ def outer_left(g: Any, x: Any, of_x: Any, pointer: Any, parts: int, out: Any) ->
     """out[e] = g[i] x[of_x[e]] for each edge e of row i: the part of outer_sum's derivative that belongs to phi, [E, K]."""
     n, K, d = g.shape
     for part in prange(parts):
-        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+        for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             for e in range(pointer[i], pointer[i + 1]):
-                row = x[_at(of_x, e)]
+                row = x[at(of_x, e)]
                 for k in range(K):
                     total = out.dtype.type(0)
                     for c in range(d):
@@ -394,19 +335,19 @@ def outer_right(g: Any, phi: Any, of_phi: Any, pointer: Any, parts: int, out: An
     """out[e] = phi[of_phi[e]] g[i] for each edge e of row i: the part that belongs to x, [E, d]; four rows of g at a time."""
     n, K, d = g.shape
     for part in prange(parts):
-        for i in range(_first(pointer, n, part, parts), _first(pointer, n, part + 1, parts)):
+        for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             low, high = pointer[i], pointer[i + 1]
             out[low:high] = 0
             for k in range(0, K - 3, 4):
                 g0, g1, g2, g3 = g[i, k], g[i, k + 1], g[i, k + 2], g[i, k + 3]
                 for e in range(low, high):
-                    p = phi[_at(of_phi, e)]
+                    p = phi[at(of_phi, e)]
                     p0, p1, p2, p3 = p[k], p[k + 1], p[k + 2], p[k + 3]
                     for c in range(d):
                         out[e, c] += p0 * g0[c] + p1 * g1[c] + p2 * g2[c] + p3 * g3[c]
             for k in range(K - K % 4, K):
                 for e in range(low, high):
-                    p0 = phi[_at(of_phi, e), k]
+                    p0 = phi[at(of_phi, e), k]
                     for c in range(d):
                         out[e, c] += p0 * g[i, k, c]
 
@@ -425,16 +366,3 @@ LOOPS = (
     argmax,
     group,
 )
-
-
-def threading_layer() -> str:
-    """The first threading layer that loads, as numba will choose."""
-    from importlib import import_module
-
-    for layer in config.THREADING_LAYER_PRIORITY:
-        try:
-            import_module({"omp": "numba.np.ufunc.omppool", "tbb": "numba.np.ufunc.tbbpool"}.get(layer, "numba.np.ufunc.workqueue"))
-        except ImportError:
-            continue
-        return str(layer)
-    return "no threads"

@@ -60,12 +60,12 @@ def _nothing() -> Any:
 
 def run(loop: str, *args: Any, out: Tensor) -> None:
     """Fill `out` by a loop of `heliograph.kernels.cpu`; arguments are tensors (None: no index) and numbers."""
-    from heliograph.kernels import cpu
+    from heliograph.kernels import compiler, cpu
 
     function = getattr(cpu, loop)
-    if not cpu.is_compiled(function):
+    if not compiler.is_compiled(function):
         _announce()
-    function(*[numpy(x) if x is None or isinstance(x, Tensor) else x for x in args], cpu.threads(), numpy(out))
+    function(*[numpy(x) if x is None or isinstance(x, Tensor) else x for x in args], compiler.threads(), numpy(out))
 
 
 @lru_cache
@@ -74,7 +74,7 @@ def _announce() -> None:
         print("Compiling kernels for this processor: once, seconds each, kept for later runs.", file=sys.stderr, flush=True)
 
 
-def _nones(*columns: Sequence[Tensor | None]) -> list[Any]:
+def nones(*columns: Sequence[Tensor | None]) -> list[Any]:
     """No gradients for columns, in the form that PyTorch wants: a list where every member is a tensor, else one None."""
     return [[None] * len(c) if all(t is not None for t in c) else None for c in columns]
 
@@ -110,7 +110,7 @@ def _gather_sum_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
 
 
 def _gather_sum_backward(ctx: Any, g: Tensor) -> Any:
-    return grouped(g, ctx.by, ctx.own, ctx.rows), *_nones(ctx.own, ctx.by), None
+    return grouped(g, ctx.by, ctx.own, ctx.rows), *nones(ctx.own, ctx.by), None
 
 
 def grouped(x: Tensor, own: Column, by: Column, n: int) -> Tensor:
@@ -139,7 +139,7 @@ def _(a: Tensor, b: Tensor, of_a: Sequence[Tensor | None], of_b: Sequence[Tensor
     return b.new_empty(n, b.shape[1])
 
 
-def _pair_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
+def pair_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
     a, b, ctx.of_a, ctx.of_b, ctx.by, *_ = inputs
     ctx.save_for_backward(a, b)
 
@@ -155,10 +155,10 @@ def _product_sum_backward(ctx: Any, g: Tensor) -> Any:
             to_a = dot_sum(b, g, ctx.of_b, ctx.by, ctx.of_a, len(a), a.shape[1])
     if ctx.needs_input_grad[1]:
         to_b = product_sum(a, g, ctx.of_a, ctx.by, ctx.of_b, len(b))
-    return to_a, to_b, *_nones(ctx.of_a, ctx.of_b, ctx.by), None
+    return to_a, to_b, *nones(ctx.of_a, ctx.of_b, ctx.by), None
 
 
-product_sum.register_autograd(_product_sum_backward, setup_context=_pair_inputs)
+product_sum.register_autograd(_product_sum_backward, setup_context=pair_inputs)
 
 
 @Operator
@@ -183,10 +183,10 @@ def _dot_sum_backward(ctx: Any, g: Tensor) -> Any:
     g = g.contiguous()
     to_a = product_sum(g, b, ctx.by, ctx.of_b, ctx.of_a, len(a)) if ctx.needs_input_grad[0] else None
     to_b = product_sum(g, a, ctx.by, ctx.of_a, ctx.of_b, len(b)) if ctx.needs_input_grad[1] else None
-    return to_a, to_b, *_nones(ctx.of_a, ctx.of_b, ctx.by), None, None
+    return to_a, to_b, *nones(ctx.of_a, ctx.of_b, ctx.by), None, None
 
 
-dot_sum.register_autograd(_dot_sum_backward, setup_context=_pair_inputs)
+dot_sum.register_autograd(_dot_sum_backward, setup_context=pair_inputs)
 
 
 @Operator
@@ -232,7 +232,7 @@ def _act_sum_backward(ctx: Any, g: Tensor) -> Any:
             on_edges = grads[k] if own[0] is None else None
         else:
             grads[k] = grouped(on_edges, EDGES, own, len(table))
-    return None, *grads, *_nones(ctx.columns, ctx.by), None
+    return None, *grads, *nones(ctx.columns, ctx.by), None
 
 
 act_sum.register_autograd(_act_sum_backward, setup_context=_act_sum_inputs)
@@ -291,7 +291,7 @@ def _act_slope_backward(ctx: Any, h: Tensor) -> Any:
         *to_tables,
         *[None] * (3 - len(tables)),
         grouped(h * first, EDGES, ctx.of_g, len(g)),
-        *_nones(ctx.columns, ctx.of_g, ctx.by),
+        *nones(ctx.columns, ctx.of_g, ctx.by),
         None,
     )
 
@@ -356,87 +356,6 @@ sigmoid_times.register_autograd(_sigmoid_times_backward, setup_context=_softplus
 
 
 @Operator
-def outer_sum(
-    phi: Tensor, x: Tensor, of_phi: Sequence[Tensor | None], of_x: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int
-) -> Tensor:
-    """out[i] = sum of phi[of_phi] (x) x[of_x] over the edges of row i, [n, K, d]. `by` is sorted."""
-    out = x.new_empty(n, phi.shape[1], x.shape[1])
-    run("outer_sum", phi, of_phi[0], x, of_x[0], by[2], out=out)
-    return out
-
-
-@outer_sum.register_fake
-def _(
-    phi: Tensor, x: Tensor, of_phi: Sequence[Tensor | None], of_x: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int
-) -> Tensor:
-    return x.new_empty(n, phi.shape[1], x.shape[1])
-
-
-@Operator
-def outer_left(g: Tensor, x: Tensor, of_x: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
-    """out[e] = g[i] x[of_x[e]], [E, K], for g [n, K, d]."""
-    assert by[0] is not None
-    out = g.new_empty(len(by[0]), g.shape[1])
-    run("outer_left", g, x, of_x[0], by[2], out=out)
-    return out
-
-
-@outer_left.register_fake
-def _(g: Tensor, x: Tensor, of_x: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
-    assert by[0] is not None
-    return g.new_empty(len(by[0]), g.shape[1])
-
-
-@Operator
-def outer_right(g: Tensor, phi: Tensor, of_phi: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
-    """out[e] = phi[of_phi[e]] g[i], [E, d], for g [n, K, d]."""
-    assert by[0] is not None
-    out = g.new_empty(len(by[0]), g.shape[2])
-    run("outer_right", g, phi, of_phi[0], by[2], out=out)
-    return out
-
-
-@outer_right.register_fake
-def _(g: Tensor, phi: Tensor, of_phi: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
-    assert by[0] is not None
-    return g.new_empty(len(by[0]), g.shape[2])
-
-
-def _outer_sum_backward(ctx: Any, g: Tensor) -> Any:
-    phi, x = ctx.saved_tensors
-    g = g.contiguous()
-    to_phi = grouped(outer_left(g, x, ctx.of_b, ctx.by), EDGES, ctx.of_a, len(phi)) if ctx.needs_input_grad[0] else None
-    to_x = grouped(outer_right(g, phi, ctx.of_a, ctx.by), EDGES, ctx.of_b, len(x)) if ctx.needs_input_grad[1] else None
-    return to_phi, to_x, *_nones(ctx.of_a, ctx.of_b, ctx.by), None
-
-
-def _outer_part_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
-    g, table, ctx.of, ctx.by = inputs
-    ctx.save_for_backward(g, table)
-
-
-def _outer_left_backward(ctx: Any, h: Tensor) -> Any:
-    g, x = ctx.saved_tensors
-    h = h.contiguous()
-    to_g = outer_sum(h, x, EDGES, ctx.of, ctx.by, len(g)) if ctx.needs_input_grad[0] else None
-    to_x = grouped(outer_right(g, h, EDGES, ctx.by), EDGES, ctx.of, len(x)) if ctx.needs_input_grad[1] else None
-    return to_g, to_x, *_nones(ctx.of, ctx.by)
-
-
-def _outer_right_backward(ctx: Any, h: Tensor) -> Any:
-    g, phi = ctx.saved_tensors
-    h = h.contiguous()
-    to_g = outer_sum(phi, h, ctx.of, EDGES, ctx.by, len(g)) if ctx.needs_input_grad[0] else None
-    to_phi = grouped(outer_left(g, h, EDGES, ctx.by), EDGES, ctx.of, len(phi)) if ctx.needs_input_grad[1] else None
-    return to_g, to_phi, *_nones(ctx.of, ctx.by)
-
-
-outer_sum.register_autograd(_outer_sum_backward, setup_context=_pair_inputs)
-outer_left.register_autograd(_outer_left_backward, setup_context=_outer_part_inputs)
-outer_right.register_autograd(_outer_right_backward, setup_context=_outer_part_inputs)
-
-
-@Operator
 def argmax(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
     """The row of x [R, d] with the largest value in each segment, [n, d]; the first edge's of equals; -1 where there is no edge."""
     out = pointer.new_empty(len(pointer) - 1, x.shape[1])
@@ -450,6 +369,5 @@ def _(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
 
 
 # bf16 and half are cast at the operator; sums are float32.
-_OPS = (gather_sum, product_sum, dot_sum, act_sum, act_slope_sum, argmax, shifted_softplus, sigmoid_times)
-for _op in (*_OPS, outer_sum, outer_left, outer_right):
+for _op in (gather_sum, product_sum, dot_sum, act_sum, act_slope_sum, argmax, shifted_softplus, sigmoid_times):
     _op.register_autocast("cpu", torch.float32)

@@ -64,7 +64,7 @@ class Member:
         optimizer = torch.optim.AdamW if fit.weight_decay else torch.optim.Adam
         objective = Objective(self.model, loss.total(job.loss, job.task))
         self.objective, self.optimizer = fabric.setup(
-            objective, optimizer(objective.parameters(), lr=fit.init_lr, weight_decay=fit.weight_decay)
+            objective, optimizer(objective.parameters(), lr=fit.init_lr, weight_decay=fit.weight_decay, fused=True)
         )
         self.batches = batches(len(train), fit.batch_size, max(2, fabric.world_size))
         rates = (fit.init_lr, fit.max_lr, fit.final_lr)
