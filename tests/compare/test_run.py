@@ -402,6 +402,9 @@ def test_the_verdict_says_what_the_numbers_say() -> None:
     assert "can't be told apart from it over 25 folds of 1,000 molecules" in text and "The best baseline, forest, is beaten: by 0." in text
     cheapest = "Train b: of the networks that can't be told apart from the best network it is the cheapest, 5 times faster to train than a"
     assert (cheapest in text) == (found.ranking[0] == "a")
+    best, other = found.ranking[:2]
+    near = result(values, {best: 100.0, other: 80.0, "c": 1.0})  # cheaper by too little to be worth a doubt
+    assert chosen(near) == best and verdict(near)[1] == f"Train {best}."
     assert found.letters[found.ranking[0]] == found.letters[found.ranking[1]] != found.letters["c"]
     clear = result({"a": base, "b": base + 0.3 + noise(), "forest": base - 0.5 + noise()}, {"a": 1.0, "b": 1.0})
     text = " ".join(verdict(clear))

@@ -11,7 +11,7 @@ from heliograph.compare.limits import words
 from heliograph.compare.result import CompareResult, Learner
 from heliograph.train.result import METRICS
 
-FAST = 1.5  # times cheaper is worth a sentence
+FAST = 1.5  # times cheaper is worth a sentence, and a network that may be a little worse
 LIKELY = 0.95  # that a network is worse by more than matters: then it is not the one to train, however cheap
 
 
@@ -33,10 +33,12 @@ def equals_of_best(result: CompareResult) -> list[str]:
 def chosen(result: CompareResult) -> str:
     """What to train: the cheapest network that can't be told apart from the best one, and is not in all likelihood worse all the same.
 
-    Intervals for all pairs together are wide: within them a network may be worse by more than matters with a probability of 95 %.
+    Intervals for all pairs together are wide: within them a network may be worse by more than matters with a probability of 95 %. Where
+    the cheapest saves little, the best.
     """
     best, equal = _candidates(result)
-    return min((name for name in equal if _worse(result, best, name) < LIKELY), key=lambda name: result.learner(name).seconds)
+    pick = min((name for name in equal if _worse(result, best, name) < LIKELY), key=lambda name: result.learner(name).seconds)
+    return pick if result.learner(best).seconds >= FAST * result.learner(pick).seconds else best
 
 
 def _candidates(result: CompareResult) -> tuple[str, list[str]]:
@@ -70,7 +72,8 @@ def _cheapest(result: CompareResult) -> str:
     (best, equal), pick = _candidates(result), chosen(result)
     if sum(learner.network for learner in result.learners) < 2:
         return ""
-    cheaper = [name for name in equal if result.learner(name).seconds < result.learner(pick).seconds]  # and passed over
+    passed = [name for name in equal if _worse(result, best, name) >= LIKELY]
+    cheaper = [name for name in passed if FAST * result.learner(name).seconds <= result.learner(pick).seconds]
     but = ""
     if cheaper:
         least = min(_worse(result, best, name) for name in cheaper)
