@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,11 +63,24 @@ def test_trials_without_a_loss_teach_nothing() -> None:
     assert best([Tried({}, None), Tried({}, math.inf), Tried({}, math.inf)]) == 1
 
 
+def test_the_first_trial_teaches_too_where_its_settings_are_known() -> None:
+    as_it_comes = {"max_lr": 1e-3, "depth": 3, "dropout": 0.1, "d": 16}
+    space: Space = {name: replace(one, as_is=as_it_comes[name]) for name, one in SPACE.items()}
+    tried = walk(9, 0)
+    first, others = Tried({}, -5.0), tried[1:]
+    found = suggest(space, [first, *others], 7)
+    assert found == suggest(SPACE, [Tried(as_it_comes, -5.0), *others], 7) != suggest(SPACE, [first, *others], 7)
+        suggest(space, [first, *others], 7) == suggest(SPACE, [Tried(as_it_comes, -5.0), *others], 7) != suggest(SPACE, [first, *others], 7)
+    )
+    outside = {**space, "d": Choice((8, 32), as_is=16)}
+    assert suggest(outside, [first, Tried({}, 0.0)], 7).keys() == SPACE.keys()
+
+
 @pytest.mark.parametrize("arch", ["gcn", "gin", "dmpnn", "ggnn", "gps", "gat", "san", "graphormer", "dtnn", "schnet", "sgc", "attentivefp"])
 def test_the_ends_of_a_space_can_be_built(arch: str) -> None:
     module = zoo.load(arch)
     space = of_network(module.build, 1e-3, width_is_set=False)
-    assert space.pop("max_lr") == Range(2e-4, 5e-3, log=True)
+    assert space.pop("max_lr") == Range(2e-4, 5e-3, log=True, as_is=1e-3)
     inputs = Inputs(nodes=7, edges=5, geometry=module.GEOMETRY == "required")
     for end in (0, -1):
         args = {name: one.values[end] if isinstance(one, Choice) else (one.low, one.high)[end] for name, one in space.items()}

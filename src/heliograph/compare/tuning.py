@@ -7,6 +7,7 @@ seed settles it, so that a comparison that was killed tries the same things.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 from collections import Counter
@@ -25,12 +26,14 @@ OF_FIT = ("max_lr",)  # settings of the training; all others are arguments of th
 
 @dataclass(frozen=True)
 class Range:
-    """From `low` to `high`; integers where both are. `log`: evenly on a logarithmic scale; `step`: in multiples of it."""
+    """From `low` to `high`; integers where both are. `log`: evenly on a logarithmic scale; `step`: in multiples of it. `as_is`: its value
+    in a learner as it comes, where that is known."""
 
     low: Value
     high: Value
     log: bool = False
     step: Value | None = None
+    as_is: Value | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Choice:
     """One of a few."""
 
     values: tuple[Value, ...]
+    as_is: Value | None = None
 
 
 Space = dict[str, Range | Choice]
@@ -66,14 +70,14 @@ def of_network(build: Callable[..., Any], max_lr: float, width_is_set: bool) -> 
     `width_is_set`: the width follows from a number of parameters.
     """
     defaults = {name: p.default for name, p in inspect.signature(build).parameters.items()}
-    found: Space = {"max_lr": Range(max_lr / 5, max_lr * 5, log=True)}
+    found: Space = {"max_lr": Range(max_lr / 5, max_lr * 5, log=True, as_is=max_lr)}
     deep = next((name for name in ("depth", "steps") if type(defaults.get(name)) is int), None)
     if deep:
-        found[deep] = Range(max(1, defaults[deep] // 2), 2 * defaults[deep])
+        found[deep] = Range(max(1, defaults[deep] // 2), 2 * defaults[deep], as_is=defaults[deep])
     if type(defaults.get("d")) is int and not width_is_set:
-        found["d"] = Choice(tuple(sorted({_multiple_of_8(defaults["d"] * factor) for factor in (0.5, 1, 2)})))
+        found["d"] = Choice(tuple(sorted({_multiple_of_8(defaults["d"] * factor) for factor in (0.5, 1, 2)})), as_is=defaults["d"])
     if type(defaults.get("dropout")) is float:
-        found["dropout"] = Range(0.0, 0.4, step=0.1)
+        found["dropout"] = Range(0.0, 0.4, step=0.1, as_is=defaults["dropout"])
     return found
 
 
@@ -89,11 +93,12 @@ def suggest(space: Space, tried: Sequence[Tried], seed: int) -> Settings:
     optuna = library()
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=AT_RANDOM))
     of = {name: _distribution(optuna, one) for name, one in space.items()}
+    as_is = {name: one.as_is for name, one in space.items()}
     for one in tried:
-        if one.settings.keys() != of.keys():  # the first, as it comes
+        if one.loss is None or not math.isfinite(one.loss):
             continue
-        if one.loss is not None and math.isfinite(one.loss):
-            study.add_trial(optuna.trial.create_trial(params=one.settings, distributions=of, value=one.loss))
+        with contextlib.suppress(ValueError):  # of the first, whose settings are not always known or in the space
+            study.add_trial(optuna.trial.create_trial(params=one.settings or as_is, distributions=of, value=one.loss))
     return dict(study.ask(of).params)
 
 
