@@ -70,8 +70,6 @@ def test_the_first_trial_teaches_too_where_its_settings_are_known() -> None:
     first, others = Tried({}, -5.0), tried[1:]
     found = suggest(space, [first, *others], 7)
     assert found == suggest(SPACE, [Tried(as_it_comes, -5.0), *others], 7) != suggest(SPACE, [first, *others], 7)
-        suggest(space, [first, *others], 7) == suggest(SPACE, [Tried(as_it_comes, -5.0), *others], 7) != suggest(SPACE, [first, *others], 7)
-    )
     outside = {**space, "d": Choice((8, 32), as_is=16)}
     assert suggest(outside, [first, Tried({}, 0.0)], 7).keys() == SPACE.keys()
 
