@@ -27,7 +27,7 @@ from common import DATA, Lines, parser
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from heliograph.blocks import Attend, Heads, NodeWise, OnStates, Propagate, normalised
+from heliograph.blocks import Attend, Heads, NodeWise, OnStates, Propagate, normalised, with_quick_dropout
 from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN
@@ -159,6 +159,7 @@ def train(arch: str, data: str, seed: int) -> dict[str, float]:
     graph, x, y, parts = load(DATA / "planetoid" / f"{data}.npz")
     torch.manual_seed(seed)
     net, first = network(arch, data, x, int(y.max()) + 1)
+    with_quick_dropout(net)
     if arch != "gcn2":  # its authors' code has PyTorch's own
         for module in net.modules():
             if isinstance(module, nn.Linear):

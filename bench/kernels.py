@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from common import Lines, best, copy_rate, parser
 from torch import Tensor
+from torch.nn import functional as F
 
 EDGES_PER_NODE = 17  # a complete graph of 18 atoms
 K, TYPES, HEADS = 16, 12, 8  # width of phi; rows of a table of bond types
@@ -31,6 +32,7 @@ class Case:
     leaves: tuple[Tensor, ...]
     indices: int  # index arrays of length E
     gathered: int = 0  # rows read through an index
+    expected: Callable[[Tensor], Tensor] | None = None  # of the result, where the plain evaluation draws its own random numbers
 
 
 def cases(E: int, d: int) -> dict[str, Case]:
@@ -77,12 +79,14 @@ def cases(E: int, d: int) -> dict[str, Case]:
             lambda: total((h[near] + a[receivers] + w).relu()), (h, a, w), 2, E),
         "outer_sum": Case(lambda: kernels.outer_sum(phi, None, w, None, by), lambda: torch.stack(
             [total(phi[:, k : k + 1] * w) for k in range(K)], 1), (phi, w), 1),
+        "dropout": Case(lambda: kernels.dropout(w, 0.5), lambda: F.dropout(w, 0.5), (w,), 0, expected=lambda y: 2 * w * (y != 0)),
     }  # fmt: skip
 
 
 def measure(case: Case, E: int, d: int, seconds: float) -> dict[str, object]:
     with torch.no_grad():
-        out, expected = case.call(), case.plain()
+        out = case.call()
+        expected = case.plain() if case.expected is None else case.expected(out)
     apart = float((out - expected).abs().max() / expected.abs().max())
     if not apart <= 1e-4:
         return {"failed": f"values differ by {apart:.1e}; nothing was timed"}

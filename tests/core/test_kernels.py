@@ -14,7 +14,7 @@ from heliograph import kernels
 from heliograph.cli.common import Bar
 from heliograph.errors import UsageError
 from heliograph.graph import Segments
-from heliograph.kernels import ops, outer, reference
+from heliograph.kernels import noise, ops, outer, reference
 from heliograph.kernels.operator import Operator
 
 # edges, segments, rows of the tables: random (segments of 3 and of 9 edges: kernels take four at a time), none, empty segments at the
@@ -201,6 +201,7 @@ def calls() -> list[tuple[Operator, tuple[Any, ...]]]:
         (ops.group, (first, 11)),
         (ops.shifted_softplus, (a,)),
         (ops.sigmoid_times, (a, table(rng, 11, 4))),
+        (noise.dropout, (a, 12345678901234567, 0.3)),
     ]
 
 

@@ -15,14 +15,15 @@ from math import prod
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from heliograph.errors import UsageError, suggest
 from heliograph.graph import Segments
 from heliograph.kernels import reference
 from heliograph.kernels.reference import ACTIVATIONS, Index
 
-__all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "dot", "gather", "gather_max", "gather_sum", "outer_sum", "product_sum",
-           "segment_max", "segment_sum", "shifted_softplus", "use"]  # fmt: skip
+__all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "dot", "dropout", "gather", "gather_max", "gather_sum", "outer_sum",
+           "product_sum", "segment_max", "segment_sum", "shifted_softplus", "use"]  # fmt: skip
 
 SETS = ("cpu", "reference")
 
@@ -180,6 +181,21 @@ def shifted_softplus(x: Tensor) -> Tensor:
     return result
 
 
+def dropout(x: Tensor, p: float) -> Tensor:
+    """Each element zeroed with probability p, the others divided by 1 - p. PyTorch's generator gives the mask's seed, not each element."""
+    if not _fused(x) or p in (0.0, 1.0) or torch.compiler.is_compiling():
+        return functional.dropout(x, p)
+    from heliograph.kernels import noise
+
+    seed = int(torch.randint(1 << 62, ()))
+    if x.dtype in (torch.float32, torch.float64):
+        result: Tensor = noise.dropout(x.contiguous(), seed, p)
+        return result
+    with torch.no_grad():
+        mask = noise.dropout(torch.ones(x.shape), seed, p)
+    return x * mask.to(x.dtype)
+
+
 def segment_max(x: Tensor, segments: Segments) -> Tensor:
     """Largest value of each segment, [n, ...]; zero for an empty segment. Of equal values the first takes the gradient."""
     return gather_max(x, None, segments)
@@ -209,6 +225,6 @@ def compile_all() -> None:
         product_sum(x, index, w, None, segments)
         + outer_sum(w, None, x, index, segments)[:, 0]
         + dot(x, index, w.view(1, 2), index).sum()
-        + act_sum("relu", [(x, index), (shifted_softplus(w), None)], segments).sum()
+        + act_sum("relu", [(x, index), (shifted_softplus(dropout(w, 0.5)), None)], segments).sum()
     )
     (y + gather_max(gather_sum(x, index, segments), None, Segments(index[:1], 1))).sum().backward()

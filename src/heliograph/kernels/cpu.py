@@ -270,6 +270,28 @@ def sigmoid_times(x: Any, g: Any, parts: int, out: Any) -> None:
         _sigmoid_of(x[low:high], g[low:high], out[low:high])
 
 
+@inner
+def _drop(x: Any, first: Any, low: Any, high: Any, least: Any, scale: Any, out: Any) -> None:
+    """A hash of each place (the integer finalizer of C. Wellons, lowbias32), keyed before and within by the halves of the seed."""
+    u, zero = np.uint32, out.dtype.type(0)
+    for k in range(len(x)):
+        h = u(u(k) + first) ^ low
+        h = u(u(h ^ (h >> u(16))) * u(0x7FEB352D))
+        h = u(u(h ^ (h >> u(15))) ^ high)
+        h = u(h * u(0x846CA68B))
+        h = u(h ^ (h >> u(16)))
+        out[k] = x[k] * scale if h >= least else zero
+
+
+@jit
+def dropout(x: Any, low: int, high: int, p: float, parts: int, out: Any) -> None:
+    """out = x / (1 - p) where the hash of an element's place and the seed (two halves of 32 bits) is large enough, else 0."""
+    scale, least = out.dtype.type(1.0 / (1.0 - p)), np.uint32(p * 4294967296.0)
+    for part in prange(parts):
+        start, end = len(x) * part // parts, len(x) * (part + 1) // parts
+        _drop(x[start:end], np.uint32(start), np.uint32(low), np.uint32(high), least, scale, out[start:end])
+
+
 @jit
 def argmax(x: Any, index: Any, pointer: Any, parts: int, out: Any) -> None:
     """out[i, c] = the row of x that has the largest value of column c among those that row i's edges use; the first of equals; -1: none.
@@ -363,6 +385,7 @@ LOOPS = (
     act_slope_sum,
     shifted_softplus,
     sigmoid_times,
+    dropout,
     argmax,
     group,
 )

@@ -57,6 +57,8 @@ def build(arch: str | Mapping[str, Any], inputs: Inputs, out: int, args: Mapping
 
     `level` says what has a target: each "graph", each "node" or each "edge"; the readout is the only difference.
     """
+    from heliograph.blocks import with_quick_dropout
+
     module, args = load(arch), dict(args or {})
     parameters = inspect.signature(module.build).parameters
     for name in args:
@@ -67,6 +69,7 @@ def build(arch: str | Mapping[str, Any], inputs: Inputs, out: int, args: Mapping
     if "aggregate" in args and isinstance(args["aggregate"], str):
         args["aggregate"] = _aggregation(arch, module, args["aggregate"])
     network: MPNN = module.build(inputs, out, **args)
+    with_quick_dropout(network)
     return network if level == "graph" else _at(level, network, inputs, out)
 
 
