@@ -168,7 +168,7 @@ def train(arch: str, data: str, seed: int) -> dict[str, float]:
     chosen = {id(p): p for module in first for p in module.parameters()}
     others = [p for p in net.parameters() if id(p) not in chosen]
     groups = [{"params": list(chosen.values()), "weight_decay": setting.decay[0]}, {"params": others, "weight_decay": setting.decay[1]}]
-    optimizer = torch.optim.Adam([g for g in groups if g["params"]], lr=setting.lr)
+    optimizer = torch.optim.Adam([g for g in groups if g["params"]], lr=setting.lr, fused=True)
     lowest, highest, waited, best = math.inf, 0.0, 0, (0, copy.deepcopy(net.state_dict()))
     for epoch in range(1, setting.epochs + 1):
         net.train()
