@@ -25,7 +25,8 @@ def per_head(d: int, heads: int) -> int:
 class AdditiveAttention(nn.Module):
     """softmax_j(leaky_relu(a . [h_i, h_j])) h_j in each of H heads, [M, H, C] (Velickovic et al. 2018, arXiv:1710.10903, eq. 3).
 
-    `h_i`, `h_j` [M, H, C] may be lazy; i is what `segments` cut by: receivers of edges, or graphs of nodes.
+    `h_i`, `h_j` [M, H, C] may be lazy; i is what `segments` cut by: receivers of edges, or graphs of nodes. `values`: what is weighted, if
+    not the h_j that are scored.
     """
 
     def __init__(self, heads: int, channels: int, slope: float = 0.2, dropout: float = 0.0):
@@ -33,9 +34,9 @@ class AdditiveAttention(nn.Module):
         self.a_i, self.a_j = (nn.Parameter(nn.init.xavier_uniform_(torch.empty(heads, channels))) for _ in range(2))
         self.slope, self.dropout = slope, nn.Dropout(dropout)
 
-    def forward(self, h_i: Any, h_j: Any, segments: Segments) -> Any:
+    def forward(self, h_i: Any, h_j: Any, segments: Segments, values: Any = None) -> Any:
         score = F.leaky_relu((h_i * self.a_i).sum(-1) + (h_j * self.a_j).sum(-1), self.slope)  # [M, H]
-        return self.dropout(segment.softmax(score, segments)).unsqueeze(-1) * h_j
+        return self.dropout(segment.softmax(score, segments)).unsqueeze(-1) * (h_j if values is None else values)
 
 
 @final
