@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import networkx
@@ -77,7 +77,19 @@ def folds(y: Tensor, k: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield torch.from_numpy(train), torch.from_numpy(held)
 
 
-def train(net: MPNN, data: Labelled, rows: Tensor, held: Tensor, epochs: int, size: int, lr: float, half: int) -> list[float]:
+def passes(rows: Tensor, size: int) -> Iterator[Tensor]:
+    """All rows in random batches; a last one of a single graph is left out, since batch norm needs two."""
+    shuffled = rows[torch.randperm(len(rows))].split(size)
+    yield from shuffled if len(shuffled[-1]) > 1 or len(shuffled) == 1 else shuffled[:-1]
+
+
+def draws(rows: Tensor, size: int, steps: int) -> Iterator[Tensor]:
+    """`steps` random batches, each drawn from all rows."""
+    for _ in range(steps):
+        yield rows[torch.randperm(len(rows))[:size]]
+
+
+def train(net: MPNN, data: Labelled, epoch: Callable[[], Iterator[Tensor]], held: Tensor, epochs: int, lr: float, half: int) -> list[float]:
     """Accuracy in percent on the rows held out after each epoch; Adam, the rate halved every `half` epochs."""
     optimizer = torch.optim.Adam(net.parameters(), lr=lr, fused=True)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, half, 0.5)
@@ -85,8 +97,7 @@ def train(net: MPNN, data: Labelled, rows: Tensor, held: Tensor, epochs: int, si
     accuracies = []
     for _ in range(epochs):
         net.train()
-        shuffled = rows[torch.randperm(len(rows))].split(size)
-        for part in shuffled if len(shuffled[-1]) > 1 or len(shuffled) == 1 else shuffled[:-1]:  # batch norm needs two graphs
+        for part in epoch():
             optimizer.zero_grad()
             F.cross_entropy(net(batch([data.graphs[k] for k in part]))["y"], data.y[part]).backward()
             optimizer.step()

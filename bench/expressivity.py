@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import itertools
 import time
+from functools import partial
 
 import numpy as np
 import torch
-from classify import Labelled, csl, folds, sr25, text, train
+from classify import Labelled, csl, folds, passes, sr25, text, train
 from common import DATA, Lines, parser
 
 from heliograph import zoo
@@ -57,7 +58,7 @@ def accuracy(arch: str, name: str, data: Labelled, epochs: int) -> dict[str, obj
     everything = torch.arange(len(data.y))
     for k, (rows, held) in enumerate([(everything, everything)] if name == "SR25" else folds(data.y, 5, 0)):
         torch.manual_seed(k)
-        found.append(train(network(arch, data), data, rows, held, epochs, 16, 1e-3, max(1, epochs // 3))[-1])
+        found.append(train(network(arch, data), data, partial(passes, rows, 16), held, epochs, 1e-3, max(1, epochs // 3))[-1])
     return {
         "accuracy": [round(float(f(found)), 2) for f in (np.mean, np.std)],
         "epochs": epochs,
