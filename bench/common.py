@@ -22,11 +22,13 @@ DATA = Path(os.environ.get("HELIOGRAPH_DATA", Path(__file__).parents[2] / "share
 
 
 def timed(f: Callable[[], object]) -> Callable[[], float]:
-    """f as a step: its seconds."""
+    """f as a step: its seconds, to the end of what it gave a GPU to do."""
 
     def step() -> float:
         start = time.perf_counter()
         f()
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
         return time.perf_counter() - start
 
     return step
@@ -101,8 +103,8 @@ def rates() -> dict[str, Any]:
     return {"matmul_gflop_per_s": found, "copy_gb_per_s": round(copy_rate(1 << 28) / 1e9, 2)}
 
 
-def copy_rate(size: int, seconds: float = 0.5) -> float:
+def copy_rate(size: int, seconds: float = 0.5, device: str = "cpu") -> float:
     """Bytes per second, read plus written, of copying `size` bytes."""
-    source = torch.ones(size // 4)
+    source = torch.ones(size // 4, device=device)
     target = torch.empty_like(source)
     return 2 * size / best(lambda: target.copy_(source), seconds)

@@ -1,6 +1,6 @@
 """Each kernel alone against the time that moving its bytes once takes at the measured copy bandwidth.
 
-    python bench/kernels.py [--edges 20000 2000000] [--width 128] [-o FILE.jsonl]
+    python bench/kernels.py [--edges 20000 2000000] [--width 128] [--device cuda] [-o FILE.jsonl]
 
 `bytes_once`: every input, index and output counted once. `bytes_gathered`: every gathered row counted as often as it is read, which is
 what moves where a table is beyond the caches. Both are divided by the rate at which an array of about that size is copied here (read plus
@@ -35,20 +35,20 @@ class Case:
     expected: Callable[[Tensor], Tensor] | None = None  # of the result, where the plain evaluation draws its own random numbers
 
 
-def cases(E: int, d: int) -> dict[str, Case]:
+def cases(E: int, d: int, device: str) -> dict[str, Case]:
     """All kernels on one seeded random graph, receivers sorted."""
     from heliograph import kernels
     from heliograph.graph import Segments
 
     rng = torch.Generator().manual_seed(0)
     N = max(E // EDGES_PER_NODE, 1)
-    receivers = torch.randint(N, (E,), generator=rng).sort().values
-    near = (receivers + torch.randint(-8, 9, (E,), generator=rng)).clamp(0, N - 1)  # senders of one molecule stand together
+    receivers = torch.randint(N, (E,), generator=rng).sort().values.to(device)
+    near = (receivers + torch.randint(-8, 9, (E,), generator=rng).to(device)).clamp(0, N - 1)  # senders of one molecule stand together
     by = Segments(receivers, N)
-    kind = torch.randint(TYPES, (E,), generator=rng)
+    kind = torch.randint(TYPES, (E,), generator=rng).to(device)
 
     def leaf(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=rng).requires_grad_()
+        return torch.randn(*shape, generator=rng).to(device).requires_grad_()
 
     def total(x: Tensor) -> Tensor:
         return x.new_zeros(N, *x.shape[1:]).index_add(0, receivers, x)
@@ -101,7 +101,8 @@ def measure(case: Case, E: int, d: int, seconds: float) -> dict[str, object]:
     t_forward = best(forward, seconds)
     t_plain = best(case.plain, seconds)
     t_both = best(lambda: torch.autograd.grad(case.call(), case.leaves, back), seconds)
-    limit, limit_gathered = once / copy_rate(once // 2), gathered / copy_rate(gathered // 2)
+    device = out.device.type
+    limit, limit_gathered = (size / copy_rate(size // 2, device=device) for size in (once, gathered))
     return {
         "milliseconds": round(1e3 * t_forward, 4), "plain_milliseconds": round(1e3 * t_plain, 4),
         "backward_milliseconds": round(1e3 * (t_both - t_forward), 4), "bytes_once": once, "bytes_gathered": gathered,
@@ -115,11 +116,12 @@ def main() -> None:
     made.add_argument("--edges", type=int, nargs="+", default=[20_000, 2_000_000])
     made.add_argument("--width", type=int, default=128)
     made.add_argument("--seconds", type=float, default=1.0, help="spent on each measurement; the fastest run counts")
+    made.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     options = made.parse_args()
     lines = Lines(options)
     for E in options.edges:
-        for name, case in cases(E, options.width).items():
-            about = {"benchmark": "kernel alone", "kernel": name, "edges": E, "d": options.width}
+        for name, case in cases(E, options.width, options.device).items():
+            about = {"benchmark": "kernel alone", "kernel": name, "edges": E, "d": options.width, "device": options.device}
             lines(about | measure(case, E, options.width, options.seconds))
 
 

@@ -79,6 +79,8 @@ def examine() -> dict[str, dict[str, Any]]:
 
 def _kernels() -> str:
     """Which kernels run, whether they are compiled, and how they use threads."""
+    import torch
+
     from heliograph import kernels
 
     if kernels.chosen() == "reference":
@@ -87,7 +89,8 @@ def _kernels() -> str:
 
     ready = sum(compiler.is_compiled(loop) for loop in cpu.LOOPS)
     state = "compiled" if ready == len(cpu.LOOPS) else f"{ready} of {len(cpu.LOOPS)} compiled (--compile does the rest)"
-    return f"cpu (numba, {compiler.threading_layer()}), {state}"
+    on_gpu = f"; on the GPU cuda (Triton {_version('triton')})" if torch.cuda.is_available() and _version("triton") else ""
+    return f"cpu (numba, {compiler.threading_layer()}), {state}{on_gpu}"
 
 
 def _instructions() -> list[str]:

@@ -1,6 +1,7 @@
 """Reductions and gathers, each on the fastest loops that the machine offers for its tensors.
 
-`reference` is plain PyTorch and runs everywhere; `cpu` (numba, behind the operators of `ops` and `outer`) takes float32 and float64.
+`reference` is plain PyTorch and runs everywhere. `cpu` (numba) and, for tensors on a GPU, `cuda` (Triton) take float32 and float64; both
+are behind the operators of `ops`, `outer` and `noise`.
 `HELIOGRAPH_KERNELS=reference`, or `with use("reference")`, keeps to the first. `index` None means that edge e uses row e.
 """
 
@@ -10,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from importlib.util import find_spec
 from math import prod
 
@@ -54,11 +56,19 @@ def use(kernels: str) -> Iterator[None]:
 
 
 def _fused(*tables: Tensor) -> bool:
-    """Whether the loops of `cpu` take these tables: on the CPU, of one precision that they know (or under autocast)."""
-    if chosen() == "reference" or any(t.device.type != "cpu" for t in tables):
+    """Whether there are loops for these tables: together on the CPU or a GPU, of one precision that they know (or under autocast)."""
+    device = tables[0].device
+    if chosen() == "reference" or not (device.type == "cpu" or (device.type == "cuda" and _triton())):
+        return False
+    if any(t.device != device for t in tables):
         return False
     types = {t.dtype for t in tables}
-    return torch.is_autocast_enabled("cpu") or (len(types) == 1 and types <= {torch.float32, torch.float64})
+    return torch.is_autocast_enabled(device.type) or (len(types) == 1 and types <= {torch.float32, torch.float64})
+
+
+@lru_cache
+def _triton() -> bool:
+    return find_spec("triton") is not None
 
 
 def _flat(x: Tensor) -> Tensor:

@@ -33,4 +33,4 @@ def _backward(ctx: Any, g: Tensor) -> Any:
 
 
 dropout.register_autograd(_backward, setup_context=_inputs)
-dropout.register_autocast("cpu", torch.float32)
+dropout.register_autocast(torch.float32)

@@ -14,11 +14,12 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 Function = Callable[..., Any]
 PLAIN = (Tensor, nn.Parameter)
+DEVICES = ("cpu", "cuda")
 
 
 @final
 class Operator:
-    """`torch.ops.heliograph.NAME`, which runs `function` on the CPU; it must not change its arguments, nor return one of them.
+    """`torch.ops.heliograph.NAME`, which runs `function` on CPU and GPU; it must not change its arguments, nor return one of them.
 
     Called as this object, it goes the dispatcher's way only where somebody listens there (a compiler, autocast, a profiler, tensors
     without data): that way takes arguments apart in Python at each call, which a small batch feels.
@@ -27,7 +28,7 @@ class Operator:
     def __init__(self, function: Function):
         self.name, self.function = f"heliograph::{function.__name__}", function
         library.define(self.name, library.infer_schema(function, mutates_args=()), tags=[torch.Tag.pt2_compliant_tag])
-        library.impl(self.name, "cpu", function)
+        library.impl(self.name, DEVICES, function)
         self.dispatched = getattr(torch.ops.heliograph, function.__name__)
         self.differentiable: Function | None = None
 
@@ -61,15 +62,16 @@ class Operator:
         made: Any = type(self.name, (torch.autograd.Function,), {"forward": staticmethod(forward), "backward": staticmethod(alone)})
         self.differentiable = made.apply
 
-    def register_autocast(self, device: str, dtype: torch.dtype) -> None:
+    def register_autocast(self, dtype: torch.dtype) -> None:
         """Inside autocast, run in `dtype`."""
-        library.register_autocast(self.name, device, dtype)
+        for device in DEVICES:
+            library.register_autocast(self.name, device, dtype)
 
 
 def _listened() -> bool:
     return (
         torch.compiler.is_compiling()
-        or torch.is_autocast_enabled("cpu")
+        or any(torch.is_autocast_enabled(device) for device in DEVICES)
         or is_in_torch_dispatch_mode()
         or torch.autograd._profiler_enabled()
     )

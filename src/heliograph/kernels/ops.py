@@ -59,7 +59,12 @@ def _nothing() -> Any:
 
 
 def run(loop: str, *args: Any, out: Tensor) -> None:
-    """Fill `out` by a loop of `heliograph.kernels.cpu`; arguments are tensors (None: no index) and numbers."""
+    """Fill `out` by a loop of `cpu` or `cuda`, where it lies; arguments are tensors (None: no index) and numbers."""
+    if out.device.type == "cuda":
+        from heliograph.kernels import cuda
+
+        getattr(cuda, loop)(*args, out)
+        return
     from heliograph.kernels import compiler, cpu
 
     function = getattr(cpu, loop)
@@ -370,4 +375,4 @@ def _(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
 
 # bf16 and half are cast at the operator; sums are float32.
 for _op in (gather_sum, product_sum, dot_sum, act_sum, act_slope_sum, argmax, shifted_softplus, sigmoid_times):
-    _op.register_autocast("cpu", torch.float32)
+    _op.register_autocast(torch.float32)

@@ -93,4 +93,4 @@ outer_left.register_autograd(_outer_left_backward, setup_context=_outer_part_inp
 outer_right.register_autograd(_outer_right_backward, setup_context=_outer_part_inputs)
 
 for _op in (outer_sum, outer_left, outer_right):
-    _op.register_autocast("cpu", torch.float32)
+    _op.register_autocast(torch.float32)

@@ -1,0 +1,67 @@
+"""Compile every Triton kernel for a GPU that need not be there: what the interpreter lets pass and the compiler does not.
+
+    python -m tests.core.compile_cuda_kernels [CAPABILITY]
+
+A process of its own, since Triton decides at import whether it interprets. Prints a line for each kernel and form of its arguments.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from heliograph.kernels import cuda
+
+INDICES = ("index", "order", "pointer", "ia", "ib", "ic", "ig", "of_phi", "of_x")
+NUMBERS = ("n", "d", "H", "K", "low", "high", "least")
+ONE = {"A1": False, "B1": False, "C1": True}
+ROWS, FLAT, TILE = {"R": 8, "C": 128}, {"C": 1024}, {"B": 64, "C": 64}
+FORMS: list[tuple[str, dict[str, Any], dict[str, str | None]]] = [  # kernel, constants, types that differ; None: an argument that is None
+    ("_gather_sum", ROWS, {}),
+    ("_gather_sum", ROWS, {"index": None, "order": None}),
+    ("_gather_sum", ROWS, {"pointer": None}),
+    ("_product_sum", ROWS, {}),
+    ("_product_sum", ROWS, {"ia": None, "order": None}),
+    ("_dot_sum", ROWS, {}),
+    ("_dot_sum", ROWS, {"ib": None, "order": None, "pointer": None}),
+    *(
+        (name, ROWS | {"KIND": kind, "A1": False, "B1": False, "C1": True}, {})
+        for name in ("_act_sum", "_act_slope_sum")
+        for kind in range(4)
+    ),
+    ("_argmax", ROWS, {"out": "*i64"}),
+    ("_argmax", ROWS, {"out": "*i64", "index": None}),
+    ("_outer_sum", TILE, {}),
+    ("_outer_left", TILE, {"of_x": None}),
+    ("_outer_right", {"B": 128, "C": 32}, {}),
+    ("_shifted_softplus", FLAT, {}),
+    ("_sigmoid_times", FLAT, {}),
+    ("_dropout", FLAT, {}),
+    ("_dropout", FLAT, {"low": "i64", "high": "i64", "least": "i64"}),
+]
+
+
+def compiled(name: str, constants: dict[str, Any], types: dict[str, str | None], pointer: str, capability: int) -> str:
+    """The PTX of one form."""
+    kernel = getattr(cuda, name)
+    given = {k: None for k, t in types.items() if t is None} | constants
+    kinds = dict.fromkeys(INDICES, "*i64") | dict.fromkeys(NUMBERS, "i32") | types | dict.fromkeys(given, "constexpr")
+    signature = {k: kinds.get(k, pointer) for k in kernel.arg_names}
+    values = {(kernel.arg_names.index(k),): v for k, v in given.items()}
+    ptx: str = triton.compile(ASTSource(kernel, signature, values), target=GPUTarget("cuda", capability, 32)).asm["ptx"]
+    return ptx
+
+
+def main() -> None:
+    capability = int(sys.argv[1]) if len(sys.argv) > 1 else 90
+    for name, constants, types in FORMS:
+        for pointer in ("*fp32", "*fp64") if name == "_act_slope_sum" else ("*fp32",):
+            print(name, constants, types, pointer, len(compiled(name, constants, types, pointer, capability)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

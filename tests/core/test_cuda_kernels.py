@@ -1,0 +1,198 @@
+"""The Triton kernels against the plain ones: values, first and second derivatives. Without a GPU, Triton's interpreter runs them.
+
+What only a GPU shows (that they compile, agree with `cpu` in float32, and are the same from run to run) is tested where there is one.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from heliograph import kernels, zoo
+from heliograph.graph import Graph, Segments
+from heliograph.kernels import noise, ops, outer
+from heliograph.model import Inputs
+from tests.core.test_kernels import SIZES, WIDTHS, case, sizes, table
+from tests.graphs import ATOMS, BONDS, awkward, strange
+
+pytest.importorskip("triton")
+GPU = torch.cuda.is_available()
+DEVICE = "cuda" if GPU else "cpu"
+gpu = pytest.mark.skipif(not GPU, reason="needs a GPU")
+
+
+@pytest.fixture(autouse=True)
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Without a GPU, loops of tensors on the CPU are those of `cuda`, interpreted (conftest says so to Triton)."""
+    if GPU:
+        yield
+        return
+    from heliograph.kernels import cuda
+
+    def run(loop: str, *args: Any, out: Tensor) -> None:
+        getattr(cuda, loop)(*args, out)
+
+    for module in (ops, outer, noise):
+        monkeypatch.setattr(module, "run", run)
+    yield
+
+
+def placed(size: tuple[int, int, int]) -> tuple[Segments, Tensor, Tensor, torch.Generator]:
+    segments, first, second, rng = case(size)
+    return Segments(segments.index.to(DEVICE), segments.n), first.to(DEVICE), second.to(DEVICE), rng
+
+
+def same(f: Callable[..., Tensor], *leaves: Tensor) -> None:
+    """Values, first and second derivatives of f with the fused kernels and without."""
+    found = []
+    for kind in ("reference", "cpu"):
+        with kernels.use(kind):
+            mine = [x.detach().to(DEVICE).requires_grad_() for x in leaves]
+            y = f(*mine)
+            first = torch.autograd.grad(y.sin().sum(), mine, create_graph=True)
+            second = torch.autograd.grad(sum((g * g).sum() for g in first), mine, allow_unused=True, materialize_grads=True)  # type: ignore[arg-type]
+            found.append([t.detach().cpu() for t in (y, *first, *second)])
+    for a, b in zip(*found, strict=True):
+        assert torch.allclose(a, b, rtol=1e-10, atol=1e-11)
+
+
+@sizes
+def test_sums_of_rows(size: tuple[int, int, int]) -> None:
+    segments, first, second, rng = placed(size)
+    E, _, R = size
+    same(lambda x: kernels.gather(x, first), table(rng, R, 3))
+    for shape in ((3,), (2, 3), (), (130,)):
+        same(lambda x: kernels.gather_sum(x, first, segments), table(rng, R, *shape))
+    same(lambda x: kernels.segment_sum(x, segments), table(rng, E, 3))
+    for a, b in WIDTHS:
+        same(lambda x, y: kernels.product_sum(x, first, y, second, segments), table(rng, R, *a), table(rng, R, *b))
+        same(lambda x, y: kernels.product_sum(x, None, y, second, segments), table(rng, E, *a), table(rng, R, *b))
+    for shape in ((3,), (2, 3)):
+        same(lambda x, y: kernels.dot(x, first, y, None), table(rng, R, *shape), table(rng, E, *shape))
+    same(lambda x: kernels.gather_max(x, first, segments), table(rng, R, 3))
+
+
+@sizes
+@pytest.mark.parametrize("name", kernels.ACTIVATIONS)
+@pytest.mark.parametrize("summed", [True, False])
+def test_activations(size: tuple[int, int, int], name: str, summed: bool) -> None:
+    segments, first, second, rng = placed(size)
+    E, n, R = size
+    by = segments if summed else None
+    same(lambda x, y, z: kernels.act_sum(name, [(x, first), (y, segments.index), (z, None)], by),
+         table(rng, R, 2), table(rng, n, 2), table(rng, E, 2))  # fmt: skip
+    same(lambda x, y: kernels.act_sum(name, [(x, first), (y, second)], by), table(rng, R, 2), table(rng, R, 2))
+    same(kernels.shifted_softplus, 9 * table(rng, E, 2).detach())
+
+
+@sizes
+@pytest.mark.parametrize(("K", "d"), [(5, 2), (1, 3), (70, 3)])
+def test_outer_sums(size: tuple[int, int, int], K: int, d: int) -> None:
+    segments, first, second, rng = placed(size)
+    E, _, R = size
+    same(lambda p, x: kernels.outer_sum(p, first, x, second, segments), table(rng, R, K), table(rng, R, d))
+    same(lambda p, x: kernels.outer_sum(p, None, x, second, segments), table(rng, E, K), table(rng, R, d))
+
+
+def test_the_largest_of_equals_and_of_no_number() -> None:
+    segments = Segments(torch.tensor([0, 0, 0, 1, 1, 3], device=DEVICE), 4)
+    x = torch.tensor([[1.0, 2.0], [1.0, math.nan], [0.0, 5.0], [-1.0, -2.0], [-1.0, -1.0], [-math.inf, 0.0]], device=DEVICE)
+    rows = ops.argmax(x, None, segments.pointer)
+    assert rows.tolist() == [[0, 1], [3, 4], [-1, -1], [5, 5]]
+
+
+def test_one_mask_on_every_device() -> None:
+    from heliograph.kernels import cpu, cuda
+
+    x = torch.randn(2000, 3, device=DEVICE)
+    for seed, p in ((1, 0.5), (12345678901234567, 0.1), (2**62 - 1, 0.9)):
+        theirs = torch.empty_like(x).view(-1)
+        cuda.dropout(x.view(-1), seed & 0xFFFFFFFF, seed >> 32, p, theirs)
+        ours = torch.empty(6000)
+        cpu.dropout(x.cpu().view(-1).numpy(), seed & 0xFFFFFFFF, seed >> 32, p, 1, ours.numpy())
+        assert torch.equal(theirs.cpu(), ours)
+    same(lambda t: noise.dropout(t, 77, 0.4), table(torch.Generator().manual_seed(0), 11, 4))
+
+
+def test_edges_grouped() -> None:
+    index = torch.tensor([3, 0, 3, 1, 0], device=DEVICE)
+    order, pointer = ops.group(index, 6)
+    assert order.tolist() == [1, 4, 3, 0, 2] and pointer.tolist() == [0, 2, 3, 3, 5, 5, 5]
+    assert all(a <= b for a, b in pairwise(pointer.tolist()))
+    order, pointer = ops.group(index[:0], 2)
+    assert order.tolist() == [] and pointer.tolist() == [0, 0, 0]
+
+
+def test_every_loop_of_the_cpu_has_its_like() -> None:
+    from heliograph.kernels import cpu, cuda
+
+    assert all(callable(getattr(cuda, loop.py_func.__name__)) for loop in cpu.LOOPS)
+
+
+def test_the_kernels_are_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from heliograph.kernels import cuda
+
+    segments, first, _, rng = placed(SIZES[0])
+    monkeypatch.setattr(cuda, "gather_sum", lambda *args: args[-1].fill_(7))
+    assert (kernels.gather_sum(table(rng, 3, 2).detach().to(DEVICE), first, segments) == 7).all()
+
+
+def test_they_compile_for_a_gpu_that_is_not_there(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"} | {"TRITON_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "tests.core.compile_cuda_kernels"]
+    done = subprocess.run(command, env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    from heliograph.kernels import cuda
+
+    programs = {name for name, value in vars(cuda).items() if "out" in getattr(value, "arg_names", ())}
+    assert {line.split()[0] for line in done.stdout.splitlines()} == programs
+
+
+@pytest.mark.parametrize(
+    ("arch", "geometry", "make"),
+    [("gin", False, awkward), ("gat", False, strange), ("dmpnn", False, strange), ("gilmer", True, strange), ("schnet", True, strange)],
+)
+def test_whole_networks(arch: str, geometry: bool, make: Callable[[], Graph]) -> None:
+    torch.manual_seed(0)
+    net, graph = zoo.build(arch, Inputs(ATOMS, BONDS, geometry), 2, {"d": 8}).double().to(DEVICE).eval(), make().to(DEVICE)
+    found = []
+    for kind in ("reference", "cpu"):
+        with kernels.use(kind):
+            y = net(graph)["y"]
+            found.append([y, *torch.autograd.grad(y.square().sum(), list(net.parameters()), allow_unused=True, materialize_grads=True)])
+    assert all(torch.allclose(a, b, rtol=1e-9, atol=1e-10) for a, b in zip(*found, strict=True))
+
+
+@gpu
+def test_single_precision_on_a_gpu() -> None:
+    from heliograph.kernels import cuda  # noqa: F401
+
+    rng = torch.Generator().manual_seed(0)
+    receivers = torch.randint(900, (20_000,), generator=rng).sort().values
+    senders = torch.randint(1000, (20_000,), generator=rng)
+    h, w, phi = (torch.randn(*shape, generator=rng) for shape in ((1000, 128), (20_000, 128), (20_000, 48)))
+    found = []
+    for device in ("cpu", "cuda", "cuda"):
+        leaves = [t.to(device).requires_grad_() for t in (h, w, phi)]
+        x, y, z = leaves
+        segments, j = Segments(receivers.to(device), 1000), senders.to(device)
+        total = (
+            kernels.product_sum(x, j, y, None, segments).square().sum()
+            + kernels.act_sum("silu", [(x, j), (y, None)], segments).square().sum()
+            + kernels.outer_sum(z, None, x, j, segments).square().sum()
+            + kernels.gather_max(x, j, segments).square().sum()
+        )
+        found.append([total, *torch.autograd.grad(total, leaves)])
+    for ours, theirs, again in zip(*found, strict=True):
+        assert torch.equal(theirs, again)
+        assert torch.allclose(ours, theirs.cpu(), rtol=1e-4, atol=1e-4 * float(ours.abs().max()))
