@@ -3,11 +3,12 @@
     python bench/citation.py [--sets cora citeseer] [--archs gcn gat appnp gcn2] [--seeds 20] [-o FILE.jsonl]
 
 Needs planetoid/SET.npz in $HELIOGRAPH_DATA or ../shared/data; says so where it is absent. The parts of each architecture's file, put
-together as its paper does for nodes: the last layer's width is the number of classes. Full batches, Adam, weight decay where the paper has
-it; 20 nodes a class to train, 500 to validate, 1,000 to test, features normalised by row. Training ends when the validation loss (for
-gat: neither it nor the accuracy) has not improved for `patience` epochs; the best weights of validation are tested, once. Nothing is tuned
-here. gat has two dropouts that its authors' code has and their paper does not tell of: a mask of the words for each head, and one of W h
-where it is sent. A file that holds some runs already is gone on with: they are not done again.
+together as its paper does for nodes: the last layer's width is the number of classes. Full batches, Adam, weight decay where the paper
+has it; 20 nodes a class to train, 500 to validate, 1,000 to test, features normalised by row. Training ends when the validation loss (for
+gat: neither it nor the accuracy) has not improved for `patience` epochs; the best weights of validation are tested, once. Nothing is
+tuned here. gat has two dropouts that its authors' code has and their paper does not tell of: a mask of the words for each head, and one
+of W h where it is sent; scores have no biases, as in the paper. appnp's dropout of edges is left out. A file that holds some runs already
+is gone on with: they are not done again.
 
 Published, public split: gcn 81.5 / 70.3 (Kipf & Welling 2017, table 2), gat 83.0 / 72.5 (Velickovic et al. 2018, table 2), appnp 83.3 /
 71.8 and gcn2 85.5 / 73.4 (Chen et al. 2020, table 2).

@@ -77,7 +77,7 @@ def main() -> None:
         raise SystemExit(f"{DATA / 'expressivity'} is absent: set HELIOGRAPH_DATA to the folder that has it. Nothing was run.")
     sets = {"EXP": lambda: text("expressivity/EXP_GRAPHSAT.txt.gz"), "CSL": csl, "SR25": sr25}
     lines = Lines(given)
-    done = {(line["set"], line["arch"], line["weights"]) for line in lines.kept if "weights" in line}
+    done = {(line["set"], line["arch"], line["weights"]) for line in lines.kept if line.get("args", SMALL) == SMALL and "weights" in line}
     for name in given.sets:
         data = sets[name]()
         for arch in given.archs:

@@ -98,8 +98,11 @@ def measure(case: Case, E: int, d: int, seconds: float) -> dict[str, object]:
         with torch.no_grad():
             return case.call()
 
-    t_forward = best(forward, seconds)
-    t_plain = best(case.plain, seconds)
+    def plain() -> Tensor:
+        with torch.no_grad():
+            return case.plain()
+
+    t_forward, t_plain = best(forward, seconds), best(plain, seconds)
     t_both = best(lambda: torch.autograd.grad(case.call(), case.leaves, back), seconds)
     device = out.device.type
     limit, limit_gathered = (size / copy_rate(size // 2, device=device) for size in (once, gathered))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import os
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two cores and xdist: one thread a test process
+
 import pytest
 import torch
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # two cores and xdist: one thread a test process
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before anything imports Triton: test_cuda_kernels runs its kernels without a GPU
 

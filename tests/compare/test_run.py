@@ -404,7 +404,8 @@ def test_the_verdict_says_what_the_numbers_say() -> None:
     assert (cheapest in text) == (found.ranking[0] == "a")
     best, other = found.ranking[:2]
     near = result(values, {best: 100.0, other: 80.0, "c": 1.0})  # cheaper by too little to be worth a doubt
-    assert chosen(near) == best and verdict(near)[1] == f"Train {best}."
+    little = f"{other} can't be told apart from it, but would save little: 1.2 times faster to train than {best}."
+    assert chosen(near) == best and verdict(near)[1] == f"Train {best}. {little}"
     assert found.letters[found.ranking[0]] == found.letters[found.ranking[1]] != found.letters["c"]
     clear = result({"a": base, "b": base + 0.3 + noise(), "forest": base - 0.5 + noise()}, {"a": 1.0, "b": 1.0})
     text = " ".join(verdict(clear))

@@ -40,7 +40,7 @@ def interpreted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from heliograph.kernels import cuda
 
     def run(loop: str, *args: Any, out: Tensor) -> None:
-        getattr(cuda, loop)(*args, out)
+        getattr(cuda, loop)(*[a.contiguous() if isinstance(a, Tensor) else a for a in args], out)
 
     for module in (ops, outer, noise):
         monkeypatch.setattr(module, "run", run)
@@ -80,6 +80,22 @@ def test_sums_of_rows(size: tuple[int, int, int]) -> None:
     for shape in ((3,), (2, 3)):
         same(lambda x, y: kernels.dot(x, first, y, None), table(rng, R, *shape), table(rng, E, *shape))
     same(lambda x: kernels.gather_max(x, first, segments), table(rng, R, 3))
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_few_long_segments(n: int) -> None:
+    """They are summed in parts."""
+    segments, first, second, rng = placed((500, n, 4))
+    same(lambda x: kernels.gather_sum(x, first, segments), table(rng, 4, 3))
+    same(lambda x, y: kernels.product_sum(x, None, y, second, segments), table(rng, 500, 2, 1), table(rng, 4, 2, 3))
+    same(lambda x, y: kernels.dot(x, first, y, None), table(rng, 4, 2, 3), table(rng, 500, 2, 3))
+    same(lambda x, y: kernels.act_sum("silu", [(x, first), (y, None)], segments), table(rng, 4, 2), table(rng, 500, 2))
+
+
+def test_an_index_may_have_strides() -> None:
+    pairs = torch.tensor([[0, 2], [1, 0], [1, 2]], device=DEVICE)
+    x, segments = torch.randn(3, 2, dtype=torch.float64, device=DEVICE), Segments(torch.tensor([0, 0, 1], device=DEVICE), 2)
+    assert torch.equal(kernels.gather_sum(x, pairs[:, 1], segments), torch.stack([x[2] + x[0], x[2]]))
 
 
 @sizes
@@ -190,9 +206,40 @@ def test_single_precision_on_a_gpu() -> None:
             kernels.product_sum(x, j, y, None, segments).square().sum()
             + kernels.act_sum("silu", [(x, j), (y, None)], segments).square().sum()
             + kernels.outer_sum(z, None, x, j, segments).square().sum()
-            + kernels.gather_max(x, j, segments).square().sum()
         )
         found.append([total, *torch.autograd.grad(total, leaves)])
     for ours, theirs, again in zip(*found, strict=True):
         assert torch.equal(theirs, again)
         assert torch.allclose(ours, theirs.cpu(), rtol=1e-4, atol=1e-4 * float(ours.abs().max()))
+
+
+@gpu
+def test_half_precision_and_dropout_on_a_gpu() -> None:
+    x = torch.randn(400, 16, device="cuda", requires_grad=True)
+    with torch.autocast("cuda", torch.bfloat16):
+        y = kernels.dropout(x.bfloat16(), 0.5)
+        z = kernels.gather_sum(x.bfloat16(), None, Segments(torch.zeros(400, dtype=torch.long, device="cuda"), 1))
+    assert y.dtype == torch.bfloat16 and z.dtype == torch.float32 and 0.4 < float((y == 0).float().mean()) < 0.6
+    (y.float().sum() + z.sum()).backward()
+    assert x.grad is not None and x.grad.isfinite().all()
+
+
+@gpu
+@pytest.mark.parametrize("arch", ["gat", "gin", "gilmer", "schnet", "gps", "dmpnn"])
+def test_networks_train_on_a_gpu(arch: str) -> None:
+    """The first outputs are the CPU's, and steps of Adam under autocast bring the loss down."""
+    geometry = zoo.load(arch).GEOMETRY == "required"
+    torch.manual_seed(0)
+    net, graph = zoo.build(arch, Inputs(ATOMS, BONDS, geometry), 1).float(), awkward()
+    want = net.eval()(graph)["y"].detach()
+    net, graph = net.cuda(), graph.to("cuda")
+    assert torch.allclose(net(graph)["y"].cpu(), want, rtol=1e-3, atol=1e-4)
+    optimizer, losses = torch.optim.Adam(net.train().parameters(), lr=1e-3, fused=True), []
+    for _ in range(20):
+        optimizer.zero_grad()
+        with torch.autocast("cuda", torch.bfloat16):
+            loss = (net(graph)["y"].float() - 1).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]

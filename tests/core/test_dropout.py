@@ -30,6 +30,17 @@ def test_dropout_is_a_fair_coin_for_each_element(p: float) -> None:
     assert abs(float((flat[1:] * flat[:-1]).mean())) * math.sqrt(flat[1:].numel()) < 4.5
 
 
+def test_elements_of_one_mask_know_nothing_of_each_other() -> None:
+    """The next column and the next row are powers of two away, where a weak hash of places shows itself (two rounds: 4 for 1)."""
+    size, squares = 1 << 20, dict.fromkeys((1, 128, 1024), 0.0)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        coin = (kernels.dropout(torch.ones(size), 0.5) > 0).float() * 2 - 1
+        for lag in squares:
+            squares[lag] += float((coin[lag:] * coin[:-lag]).mean()) ** 2 * (size - lag) / 20
+    assert all(0.3 < square < 2.2 for square in squares.values())  # chi-squared of 20 over 20: one in a thousand is beyond 2.27
+
+
 def test_dropout_follows_from_the_generator_and_not_from_threads() -> None:
     x, before, masks = torch.randn(1000, 33), torch.get_num_threads(), []
     try:
@@ -76,6 +87,11 @@ def test_every_dropout_of_a_network_is_replaced_and_nothing_else() -> None:
     with_quick_dropout(inner)
     assert [type(m) for m in inner] == [nn.Linear, Dropout, nn.Dropout, nn.AlphaDropout]
     assert list(inner.state_dict()) == names and not inner[1].training
+    drop = nn.Dropout(0.1)
+    twice = nn.Sequential(drop, nn.Sequential(drop), drop)
+    with_quick_dropout(twice)
+    inside = twice[1]
+    assert isinstance(inside, nn.Sequential) and type(twice[0]) is Dropout and twice[0] is twice[2] is inside[0]
 
 
 def test_the_module_drops_in_training_alone() -> None:

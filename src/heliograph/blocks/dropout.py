@@ -22,7 +22,8 @@ class Dropout(nn.Dropout):
 
 def with_quick_dropout(network: nn.Module) -> None:
     """Put `Dropout` in the place of every plain `nn.Dropout` of a network; the weights and their names stay as they are."""
+    made: dict[nn.Module, Dropout] = {}  # one that is in several places stays one
     for module in list(network.modules()):
-        for name, child in module.named_children():
+        for name, child in module._modules.items():
             if type(child) is nn.Dropout and not child.inplace:
-                setattr(module, name, Dropout(child.p).train(child.training))
+                module._modules[name] = made.setdefault(child, Dropout(child.p).train(child.training))

@@ -97,7 +97,8 @@ def suggest(space: Space, tried: Sequence[Tried], seed: int) -> Settings:
     for one in tried:
         if one.loss is None or not math.isfinite(one.loss):
             continue
-        with contextlib.suppress(ValueError):  # of the first, whose settings are not always known or in the space
+        # what the first had is not always known, or in the space
+        with contextlib.nullcontext() if one.settings else contextlib.suppress(ValueError):
             study.add_trial(optuna.trial.create_trial(params=one.settings or as_is, distributions=of, value=one.loss))
     return dict(study.ask(of).params)
 

@@ -81,10 +81,14 @@ def _cheapest(result: CompareResult) -> str:
         but = f" {_listed(cheaper)} would be cheaper, but worse by more than {score(result, result.rope)} with probability {said}"
         but += " or more." if len(cheaper) > 1 else "."
     if pick == best:
+        spared = min((result.learner(name) for name in equal if name not in passed), key=lambda learner: learner.seconds)
+        if spared.name != best:
+            but = f" {spared.name} can't be told apart from it, but would save little: {_cheaper(spared, result.learner(best))}.{but}"
         return f"Train {pick}.{but}"
     a, b = result.learner(pick), result.learner(best)
     among = "the best network" if best == result.ranking[0] else f"{best}, the best network,"
-    return f"Train {pick}: of the networks that can't be told apart from {among} it is the cheapest, {_cheaper(a, b)}.{but}"
+    likely = " and are not likely worse by more than matters" if passed else ""
+    return f"Train {pick}: of the networks that can't be told apart from {among}{likely} it is the cheapest, {_cheaper(a, b)}.{but}"
 
 
 def _cheaper(a: Learner, b: Learner) -> str:

@@ -8,6 +8,7 @@ are behind the operators of `ops`, `outer` and `noise`.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +23,7 @@ from torch.nn import functional
 from heliograph.errors import UsageError, suggest
 from heliograph.graph import Segments
 from heliograph.kernels import reference
+from heliograph.kernels.operator import PLAIN
 from heliograph.kernels.reference import ACTIVATIONS, Index
 
 __all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "dot", "dropout", "gather", "gather_max", "gather_sum", "outer_sum",
@@ -58,7 +60,7 @@ def use(kernels: str) -> Iterator[None]:
 def _fused(*tables: Tensor) -> bool:
     """Whether there are loops for these tables: together on the CPU or a GPU, of one precision that they know (or under autocast)."""
     device = tables[0].device
-    if chosen() == "reference" or not (device.type == "cpu" or (device.type == "cuda" and _triton())):
+    if chosen() == "reference" or not (device.type == "cpu" or (device.type == "cuda" and (torch.compiler.is_compiling() or _triton()))):
         return False
     if any(t.device != device for t in tables):
         return False
@@ -68,7 +70,18 @@ def _fused(*tables: Tensor) -> bool:
 
 @lru_cache
 def _triton() -> bool:
-    return find_spec("triton") is not None
+    """Whether Triton is there and its kernels run: it needs a C compiler, and a GPU that it knows."""
+    if find_spec("triton") is None:
+        return False
+    try:
+        from heliograph.kernels import cuda
+
+        cuda.shifted_softplus(torch.zeros(1, device="cuda"), torch.zeros(1, device="cuda"))
+    except Exception as error:  # whatever keeps it from running
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        warnings.warn(f"Triton's kernels don't run here, plain PyTorch does ({reason})", stacklevel=2)
+        return False
+    return True
 
 
 def _flat(x: Tensor) -> Tensor:
@@ -193,17 +206,16 @@ def shifted_softplus(x: Tensor) -> Tensor:
 
 def dropout(x: Tensor, p: float) -> Tensor:
     """Each element zeroed with probability p, the others divided by 1 - p. PyTorch's generator gives the mask's seed, not each element."""
-    if not _fused(x) or p in (0.0, 1.0) or torch.compiler.is_compiling():
+    # neither a compiler, nor tensors without data, nor a captured graph can do with a number that is drawn now
+    plain = torch.compiler.is_compiling() or type(x) not in PLAIN or (x.is_cuda and torch.cuda.is_current_stream_capturing())
+    if plain or not 0 < p < 1 or not _fused(x):
         return functional.dropout(x, p)
     from heliograph.kernels import noise
 
-    seed = int(torch.randint(1 << 62, ()))
-    if x.dtype in (torch.float32, torch.float64):
-        result: Tensor = noise.dropout(x.contiguous(), seed, p)
-        return result
-    with torch.no_grad():
-        mask = noise.dropout(torch.ones(x.shape), seed, p)
-    return x * mask.to(x.dtype)
+    seed = int(torch.randint(1 << 62, (), device="cpu"))
+    single = x if x.dtype in (torch.float32, torch.float64) else x.float()
+    result: Tensor = noise.dropout(single.contiguous(), seed, p).to(x.dtype)
+    return result
 
 
 def segment_max(x: Tensor, segments: Segments) -> Tensor:

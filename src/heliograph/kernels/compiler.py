@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ try:
     kept = os.access(_folder, os.W_OK)
 except OSError:
     kept = False  # compiled anew by each process, then
-config.CACHE_DIR = str(_folder)
+config.CACHE_DIR = str(_folder / sha256(Path(__file__).read_bytes()).hexdigest()[:8])  # numba looks at the file of a loop alone
 config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 jit = numba.njit(parallel=True, cache=kept, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})

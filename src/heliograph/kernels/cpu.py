@@ -2,7 +2,8 @@
 
 Every array of indices may be empty, which means "the edges themselves": `index` (edge e uses row e), `order` (edges come sorted),
 `pointer` (each edge is a row of the result of its own). A row's terms are added in the order of its edges whatever the number
-of threads, so results don't depend on it. NaN and infinity survive: no fast-math beyond reassociation in dot products.
+of threads, so results don't depend on it. NaN and infinity survive (but what dropout drops is zero): no fast-math beyond
+reassociation in dot products.
 """
 
 from __future__ import annotations
@@ -271,15 +272,15 @@ def sigmoid_times(x: Any, g: Any, parts: int, out: Any) -> None:
 
 
 @inner
-def _drop(x: Any, first: Any, low: Any, high: Any, least: Any, scale: Any, out: Any) -> None:
-    """A hash of each place (the integer finalizer of C. Wellons, lowbias32), keyed before and within by the halves of the seed."""
+def _drop(x: Any, start: Any, low: Any, high: Any, least: Any, scale: Any, out: Any) -> None:
+    """A hash of each place, modulo 2^32 (three rounds of C. Wellons, triple32), keyed before and within by the halves of the seed."""
     u, zero = np.uint32, out.dtype.type(0)
     for k in range(len(x)):
-        h = u(u(k) + first) ^ low
-        h = u(u(h ^ (h >> u(16))) * u(0x7FEB352D))
-        h = u(u(h ^ (h >> u(15))) ^ high)
-        h = u(h * u(0x846CA68B))
-        h = u(h ^ (h >> u(16)))
+        h = u(u(k) + start) ^ low
+        h = u(u(h ^ (h >> u(17))) * u(0xED5AD4BB))
+        h = u(u(u(h ^ (h >> u(11))) ^ high) * u(0xAC4C1B51))
+        h = u(u(h ^ (h >> u(15))) * u(0x31848BAB))
+        h = u(h ^ (h >> u(14)))
         out[k] = x[k] * scale if h >= least else zero
 
 
@@ -344,11 +345,11 @@ def outer_left(g: Any, x: Any, of_x: Any, pointer: Any, parts: int, out: Any) ->
     for part in prange(parts):
         for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             for e in range(pointer[i], pointer[i + 1]):
-                row = x[at(of_x, e)]
+                y = x[at(of_x, e)]
                 for k in range(K):
                     total = out.dtype.type(0)
                     for c in range(d):
-                        total += g[i, k, c] * row[c]
+                        total += g[i, k, c] * y[c]
                     out[e, k] = total
 
 

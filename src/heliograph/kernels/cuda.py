@@ -16,6 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 ELEMENTS = 1024  # of a block of rows and columns
+LONG = 64  # edges of a row that are summed one after the other, where rows have more than that on average
 TILE = 4096  # of a matrix that stays while edges pass, at most
 RELU, SILU, SSP = tl.constexpr(1), tl.constexpr(2), tl.constexpr(3)  # in the order of reference.ACTIVATIONS; 0: identity
 LOG2 = tl.constexpr(math.log(2.0))
@@ -114,7 +115,7 @@ def _product_sum(a, ia, b, ib, order, pointer, out, n, d, H, R: tl.constexpr, C:
 
 
 @triton.jit
-def _dot_sum(a, ia, b, ib, order, pointer, out, n, d, H, R: tl.constexpr, C: tl.constexpr):
+def _dot_sum(a, ia, b, ib, order, pointer, out, n, H, d, R: tl.constexpr, C: tl.constexpr):
     """One head a program (of axis 1), C columns of it at a time."""
     rows, head, q = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R), tl.program_id(1), d // H
     low, high = _span(pointer, rows, n)
@@ -231,10 +232,10 @@ def _dropout(x, low, high, least, scale, out, n, C: tl.constexpr):
     """The hash of `cpu.dropout`: one seed gives one mask on either device."""
     k = tl.program_id(0).to(tl.int64) * C + tl.arange(0, C)
     h = k.to(tl.uint32) ^ low.to(tl.uint32)
-    h = (h ^ (h >> 16)) * tl.full((C,), 0x7FEB352D, tl.uint32)
-    h = (h ^ (h >> 15)) ^ high.to(tl.uint32)
-    h = h * tl.full((C,), 0x846CA68B, tl.uint32)
-    h = h ^ (h >> 16)
+    h = (h ^ (h >> 17)) * tl.full((C,), 0xED5AD4BB, tl.uint32)
+    h = (h ^ (h >> 11) ^ high.to(tl.uint32)) * tl.full((C,), 0xAC4C1B51, tl.uint32)
+    h = (h ^ (h >> 15)) * tl.full((C,), 0x31848BAB, tl.uint32)
+    h = h ^ (h >> 14)
     y = tl.load(x + k, k < n, 0)
     tl.store(out + k, tl.where(h.to(tl.int64) >= least, y * tl.load(scale), 0), k < n)
 
@@ -245,12 +246,25 @@ def _launch(kernel: Any, grid: tuple[int, ...], out: Tensor, *args: Any, **const
             kernel[grid](*args, **constants)
 
 
-def _rows(kernel: Any, out: Tensor, *args: Any, **constants: int) -> None:
-    """A kernel over blocks of rows and columns of `out` [n, d]."""
+def _rows(kernel: Any, out: Tensor, *args: Any, heads: int = 0, **constants: int) -> None:
+    """A kernel over blocks of rows and columns of `out` [n, d]; with `heads`, of rows and heads, as many columns each as `d` says."""
     n, d = out.shape
-    C = _power(d, 128)
+    width, blocks = (args[-1] // max(heads, 1), heads) if heads else (d, triton.cdiv(d, _power(d, 128)))
+    C = _power(width, 128)
     R = ELEMENTS // C
-    _launch(kernel, (triton.cdiv(n, R), triton.cdiv(d, C)), out, *args, R=R, C=C, **constants)
+    _launch(kernel, (triton.cdiv(n, R), blocks), out, *args, R=R, C=C, **constants)
+
+
+def _sums(kernel: Any, columns: tuple[Any, ...], order: Any, pointer: Any, out: Tensor, *args: Any, E: int, **constants: int) -> None:
+    """A kernel that sums edges over rows of `out`. Few rows with many edges each are summed in parts, and then the parts."""
+    n = len(out)
+    if pointer is None or LONG * max(n, 1) > E:
+        _rows(kernel, out, *columns, order, pointer, out, n, *args, **constants)
+        return
+    cuts = torch.cat([pointer, torch.arange(0, E, LONG, device=pointer.device)]).sort().values
+    parts = out.new_empty(len(cuts) - 1, out.shape[1])
+    _rows(kernel, parts, *columns, order, cuts, parts, len(parts), *args, **constants)
+    _rows(_gather_sum, out, parts, None, None, torch.searchsorted(cuts, pointer), out, *out.shape)
 
 
 def _flat(kernel: Any, out: Tensor, *args: Any) -> None:
@@ -266,29 +280,34 @@ def group(index: Tensor, order: Tensor, pointer: Tensor) -> None:
     pointer.copy_(torch.searchsorted(index[order], torch.arange(len(pointer), device=index.device)))
 
 
-def gather_sum(x: Any, index: Any, order: Any, pointer: Any, out: Tensor) -> None:
-    _rows(_gather_sum, out, x, index, order, pointer, out, *out.shape)
+def gather_sum(x: Tensor, index: Any, order: Any, pointer: Any, out: Tensor) -> None:
+    _sums(_gather_sum, (x, index), order, pointer, out, out.shape[1], E=_edges(order, index, x))
 
 
-def product_sum(a: Tensor, ia: Any, b: Any, ib: Any, order: Any, pointer: Any, out: Tensor) -> None:
-    _rows(_product_sum, out, a, ia, b, ib, order, pointer, out, *out.shape, a.shape[1])
+def product_sum(a: Tensor, ia: Any, b: Tensor, ib: Any, order: Any, pointer: Any, out: Tensor) -> None:
+    _sums(_product_sum, (a, ia, b, ib), order, pointer, out, out.shape[1], a.shape[1], E=_edges(order, ia, ib, a))
 
 
-def dot_sum(a: Tensor, ia: Any, b: Any, ib: Any, order: Any, pointer: Any, out: Tensor) -> None:
-    (n, H), d = out.shape, a.shape[1]
-    C = _power(d // max(H, 1), 128)
-    R = ELEMENTS // C
-    _launch(_dot_sum, (triton.cdiv(n, R), H), out, a, ia, b, ib, order, pointer, out, n, d, H, R=R, C=C)
+def dot_sum(a: Tensor, ia: Any, b: Tensor, ib: Any, order: Any, pointer: Any, out: Tensor) -> None:
+    H = out.shape[1]
+    _sums(_dot_sum, (a, ia, b, ib), order, pointer, out, H, a.shape[1], E=_edges(order, ia, ib, a), heads=H)
 
 
 def act_sum(kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, order: Any, pointer: Any, out: Tensor) -> None:
-    _rows(_act_sum, out, a, ia, b, ib, c, ic, order, pointer, out, *out.shape, KIND=kind, **_single(a, b, c))
+    E = _edges(order, ia, ib, ic, *(t for t in (a, b, c) if len(t) > 1), a)
+    _sums(_act_sum, (a, ia, b, ib, c, ic), order, pointer, out, out.shape[1], E=E, KIND=kind, **_single(a, b, c))
 
 
 def act_slope_sum(
     kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, g: Any, ig: Any, order: Any, pointer: Any, out: Tensor
 ) -> None:
-    _rows(_act_slope_sum, out, a, ia, b, ib, c, ic, g, ig, order, pointer, out, *out.shape, KIND=kind, **_single(a, b, c))
+    E = _edges(order, ia, ib, ic, ig, g)
+    _sums(_act_slope_sum, (a, ia, b, ib, c, ic, g, ig), order, pointer, out, out.shape[1], E=E, KIND=kind, **_single(a, b, c))
+
+
+def _edges(*columns: Any) -> int:
+    """How many edges there are, by the first column that has a row for each."""
+    return next(len(c) for c in columns if c is not None)
 
 
 def _single(*tables: Tensor) -> dict[str, int]:

@@ -63,7 +63,7 @@ def run(loop: str, *args: Any, out: Tensor) -> None:
     if out.device.type == "cuda":
         from heliograph.kernels import cuda
 
-        getattr(cuda, loop)(*args, out)
+        getattr(cuda, loop)(*[a.contiguous() if isinstance(a, Tensor) else a for a in args], out)  # Triton knows no strides
         return
     from heliograph.kernels import compiler, cpu
 

@@ -255,8 +255,7 @@ class Member:
                 start = f"optimizer.{name}."
                 own = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
                 if own:
-                    device = {k: v.clone() if k == "step" else v.to(parameter.device, copy=True) for k, v in own.items()}
-                    self.optimizer.state[parameter] = device
+                    self.optimizer.state[parameter] = {k: v.to(parameter.device, copy=True) for k, v in own.items()}
         self.best = {k.removeprefix("best."): v.clone() for k, v in tensors.items() if k.startswith("best.")}
 
 
