@@ -1,6 +1,6 @@
 """Training steps on a GPU against PyTorch Geometric: same weights, same graphs.
 
-    python bench/gpu.py [--only gilmer schnet interaction] [--molecules 64 512] [--precision float32 bf16] [-o FILE.jsonl]
+    python bench/gpu.py [--only gilmer schnet ...] [--molecules 64 512] [--precision float32 bf16] [--modes eager ...] [-o FILE.jsonl]
 
 The networks and complete graphs of 18 atoms of `training_step.py`, forward, backward and Adam, from a batch that nothing has been derived
 from yet and that is on the device already. Peers eager, under torch.compile and with its CUDA graphs (reduce-overhead), in turns of three
@@ -122,10 +122,10 @@ def run(name: str, molecules: int, precision: str, options: Any, lines: Lines) -
     about = {"benchmark": f"training step, {name}, {COMPLETE}, batch {molecules}", "device": options.device, "precision": precision}
     for rival, ways in CASES[name][1].items():
         for way, function in ways.items():
-            for mode in (None, "default", "reduce-overhead"):
-                how = {"peer": rival, "way": way, "compiled": mode}
+            for mode in options.modes:
+                how = {"peer": rival, "way": way, "mode": mode}
                 try:
-                    found = against(name, function, molecules, precision, mode, options)
+                    found = against(name, function, molecules, precision, None if mode == "eager" else mode, options)
                 except Exception as error:  # a peer that can't be compiled is a line, not an end
                     found = {"failed": f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"}
                 lines(about | how | found)
@@ -136,6 +136,7 @@ def main() -> None:
     made.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
     made.add_argument("--molecules", type=int, nargs="+", default=[64, 512], help="a batch")
     made.add_argument("--precision", nargs="+", choices=list(TOLERANCE), default=list(TOLERANCE))
+    made.add_argument("--modes", nargs="+", default=["eager", "default", "reduce-overhead"], help="eager, or one of torch.compile")
     made.add_argument("--device", choices=["cpu", "cuda"], default="cuda")
     options = made.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
