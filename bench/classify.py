@@ -90,16 +90,21 @@ def draws(rows: Tensor, size: int, steps: int) -> Iterator[Tensor]:
 
 
 def train(net: MPNN, data: Labelled, epoch: Callable[[], Iterator[Tensor]], held: Tensor, epochs: int, lr: float, half: int) -> list[float]:
-    """Accuracy in percent on the rows held out after each epoch; Adam, the rate halved every `half` epochs."""
+    """Accuracy in percent on the rows held out after each epoch; Adam, the rate halved every `half` epochs.
+
+    What the network's view makes of each graph is made once; the network has no view afterwards.
+    """
+    graphs = data.graphs if net.view is None else [net.view(graph) for graph in data.graphs]
+    net.view = None
     optimizer = torch.optim.Adam(net.parameters(), lr=lr, fused=True)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, half, 0.5)
-    together = [batch([data.graphs[k] for k in part]) for part in held.split(256)]
+    together = [batch([graphs[k] for k in part]) for part in held.split(256)]
     accuracies = []
     for _ in range(epochs):
         net.train()
         for part in epoch():
             optimizer.zero_grad()
-            F.cross_entropy(net(batch([data.graphs[k] for k in part]))["y"], data.y[part]).backward()
+            F.cross_entropy(net(batch([graphs[k] for k in part]))["y"], data.y[part]).backward()
             optimizer.step()
         schedule.step()
         net.eval()
