@@ -1,7 +1,7 @@
 """Triton kernels for float32 and float64 on a CUDA device: the loops of `cpu`, under the same names and with the same arguments.
 
 A program sums a block of rows of the result over its columns, edge after edge in the order that `cpu` has, so results are the same from
-run to run: nothing is added by atomics. An index, order or pointer of None means what an empty one means to `cpu`: "the edges themselves".
+run to run: nothing is added by atomics (but by PyTorch, in the gradient of a maximum). An index, order or pointer of None means what an empty one means to `cpu`: "the edges themselves".
 """
 
 from __future__ import annotations
@@ -242,7 +242,8 @@ def _dropout(x, low, high, least, scale, out, n, C: tl.constexpr):
 
 def _launch(kernel: Any, grid: tuple[int, ...], out: Tensor, *args: Any, **constants: int) -> None:
     if all(grid):
-        with torch.cuda.device(out.device) if out.is_cuda else nullcontext():
+        elsewhere = out.is_cuda and out.device.index != torch.cuda.current_device()
+        with torch.cuda.device(out.device) if elsewhere else nullcontext():
             kernel[grid](*args, **constants)
 
 
