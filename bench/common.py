@@ -89,7 +89,8 @@ def machine(threads: int) -> dict[str, Any]:
     cpu = name[1] if name else platform.processor() or platform.machine()
     git = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent, check=False)
     return {"machine": {"cpu": cpu, "amx": "amx_tile" in text, "cores": os.cpu_count(), "threads": threads, "torch": torch.__version__,
-                        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None, "python": platform.python_version(), "date": datetime.now().isoformat(timespec="minutes"),
+                        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+                        "python": platform.python_version(), "date": datetime.now().isoformat(timespec="minutes"),
                         "commit": git.stdout.strip()}}  # fmt: skip
 
 

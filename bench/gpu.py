@@ -5,10 +5,9 @@
 The networks and complete graphs of 18 atoms of `training_step.py`, forward, backward and Adam, from a batch that nothing has been derived
 from yet and that is on the device already. Peers eager, under torch.compile and with its CUDA graphs (reduce-overhead), in turns of three
 steps, the first left out; values are compared first (in bf16 the difference is told, whatever it is: float32 is what shows that both are
-one network). Memory is the largest that PyTorch allocated in a contestant's first steps, before
-the other was built, less what was held before. Products in float32 are not TF32. `epoch_seconds` is what 110,000 molecules
-take at that rate, the size of QM9's usual training set: reckoned, not trained. RDKit is not needed. Without a GPU it says so;
-`--device cpu` runs the same on the CPU, to try it.
+one network). Memory is the largest that PyTorch allocated in a contestant's first steps, less what was held before it was built. Products
+in float32 are not TF32. `epoch_seconds` is what 110,000 molecules, about QM9's usual training set, take at that rate: reckoned, not
+trained. RDKit is not needed. Without a GPU it says so; `--device cpu` runs the same on the CPU, to try it.
 """
 
 from __future__ import annotations

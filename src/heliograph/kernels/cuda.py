@@ -1,7 +1,8 @@
 """Triton kernels for float32 and float64 on a CUDA device: the loops of `cpu`, under the same names and with the same arguments.
 
 A program sums a block of rows of the result over its columns, edge after edge in the order that `cpu` has, so results are the same from
-run to run: nothing is added by atomics (but by PyTorch, in the gradient of a maximum). An index, order or pointer of None means what an empty one means to `cpu`: "the edges themselves".
+run to run: nothing is added by atomics (but by PyTorch, in the gradient of a maximum). An index, order or pointer of None means what an
+empty one means to `cpu`: "the edges themselves".
 """
 
 from __future__ import annotations
