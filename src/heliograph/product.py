@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, reduce
 from math import prod
 from typing import final
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from heliograph import kernels
-from heliograph.expression import Expression, Gather, Linear, Map, TensorFunction, as_gather
+from heliograph.expression import Expression, Gather, Linear, Map, Shape, TensorFunction, as_gather
 from heliograph.graph import Segments
 
 
@@ -21,7 +21,7 @@ class Product(Expression):
 
     def __init__(self, factors: Sequence[Expression]):
         self.factors, self.E = tuple(factors), factors[0].E
-        self.shape = tuple(torch.broadcast_shapes(*(f.shape for f in factors)))
+        self.shape = reduce(_broadcast, (f.shape for f in factors))
 
     @cached_property
     def merged(self) -> Expression:
@@ -96,6 +96,15 @@ class Product(Expression):
         for factor in mine:
             total = total * factor.table
         return total
+
+
+def _broadcast(a: Shape, b: Shape) -> Shape:
+    """As `torch.broadcast_shapes`, which takes longer than a small product."""
+    if a == b:
+        return a
+    if len(a) != len(b) or any(p != q and p != 1 and q != 1 for p, q in zip(a, b, strict=True)):
+        return tuple(torch.broadcast_shapes(a, b))
+    return tuple(q if p == 1 else p for p, q in zip(a, b, strict=True))
 
 
 def multiply(a: Expression, b: Expression) -> Expression:
