@@ -18,7 +18,6 @@ from math import prod
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from heliograph.errors import UsageError, suggest
 from heliograph.graph import Segments
@@ -209,7 +208,7 @@ def dropout(x: Tensor, p: float) -> Tensor:
     # neither a compiler, nor tensors without data, nor a captured graph can do with a number that is drawn now
     plain = torch.compiler.is_compiling() or type(x) not in PLAIN or (x.is_cuda and torch.cuda.is_current_stream_capturing())
     if plain or not 0 < p < 1 or not _fused(x):
-        return functional.dropout(x, p)
+        return reference.dropout(x, p)
     from heliograph.kernels import noise
 
     seed = int(torch.randint(1 << 62, (), device="cpu"))

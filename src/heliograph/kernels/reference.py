@@ -84,3 +84,8 @@ def outer_sum(
     pad_a = a.new_zeros(n * D, a.shape[1]).index_copy(0, place, a).view(n, D, a.shape[1])
     pad_b = b.new_zeros(n * D, b.shape[1]).index_copy(0, place, b).view(n, D, b.shape[1])
     return pad_a.transpose(1, 2) @ pad_b
+
+
+def dropout(x: Tensor, p: float) -> Tensor:
+    """Each element zeroed with probability p, the others divided by 1 - p."""
+    return F.dropout(x, p)
