@@ -35,6 +35,7 @@ FORMS: list[tuple[str, dict[str, Any], dict[str, str | None]]] = [  # kernel, co
     ),
     ("_argmax", ROWS, {"out": "*i64"}),
     ("_argmax", ROWS, {"out": "*i64", "index": None}),
+    ("_spread", ROWS, {"best": "*i64", "by": "*i64"}),
     ("_outer_sum", TILE, {}),
     ("_outer_left", TILE, {"of_x": None}),
     ("_outer_right", {"B": 128, "C": 32}, {}),

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from heliograph import kernels, zoo
 from heliograph.graph import Graph, Segments
-from heliograph.kernels import noise, ops, outer
+from heliograph.kernels import maxima, noise, ops, outer
 from heliograph.model import Inputs
 from tests.core.test_kernels import SIZES, WIDTHS, case, sizes, table
 from tests.graphs import ATOMS, BONDS, awkward, strange
@@ -42,7 +42,7 @@ def interpreted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def run(loop: str, *args: Any, out: Tensor) -> None:
         getattr(cuda, loop)(*[a.contiguous() if isinstance(a, Tensor) else a for a in args], out)
 
-    for module in (ops, outer, noise):
+    for module in (ops, outer, maxima, noise):
         monkeypatch.setattr(module, "run", run)
     yield
 
@@ -80,6 +80,7 @@ def test_sums_of_rows(size: tuple[int, int, int]) -> None:
     for shape in ((3,), (2, 3)):
         same(lambda x, y: kernels.dot(x, first, y, None), table(rng, R, *shape), table(rng, E, *shape))
     same(lambda x: kernels.gather_max(x, first, segments), table(rng, R, 3))
+    same(lambda x: kernels.segment_max(x, segments), table(rng, E, 3))
 
 
 @pytest.mark.parametrize("n", [1, 3])
@@ -123,8 +124,8 @@ def test_outer_sums(size: tuple[int, int, int], K: int, d: int) -> None:
 def test_the_largest_of_equals_and_of_no_number() -> None:
     segments = Segments(torch.tensor([0, 0, 0, 1, 1, 3], device=DEVICE), 4)
     x = torch.tensor([[1.0, 2.0], [1.0, math.nan], [0.0, 5.0], [-1.0, -2.0], [-1.0, -1.0], [-math.inf, 0.0]], device=DEVICE)
-    rows = ops.argmax(x, None, segments.pointer)
-    assert rows.tolist() == [[0, 1], [3, 4], [-1, -1], [5, 5]]
+    edges = maxima.argmax(x, None, segments.pointer)
+    assert edges.tolist() == [[0, 1], [3, 4], [-1, -1], [5, 5]]
 
 
 def test_one_mask_on_every_device() -> None:
@@ -206,6 +207,7 @@ def test_single_precision_on_a_gpu() -> None:
             kernels.product_sum(x, j, y, None, segments).square().sum()
             + kernels.act_sum("silu", [(x, j), (y, None)], segments).square().sum()
             + kernels.outer_sum(z, None, x, j, segments).square().sum()
+            + kernels.gather_max(x, j, segments).square().sum()
         )
         found.append([total, *torch.autograd.grad(total, leaves)])
     for ours, theirs, again in zip(*found, strict=True):

@@ -14,7 +14,7 @@ from heliograph import kernels
 from heliograph.cli.common import Bar
 from heliograph.errors import UsageError
 from heliograph.graph import Segments
-from heliograph.kernels import noise, ops, outer, reference
+from heliograph.kernels import maxima, noise, ops, outer, reference
 from heliograph.kernels.operator import Operator
 
 # edges, segments, rows of the tables: random (segments of 3 and of 9 edges: kernels take four at a time), none, empty segments at the
@@ -197,7 +197,9 @@ def calls() -> list[tuple[Operator, tuple[Any, ...]]]:
         (outer.outer_sum, (a, b, of_a, of_b, by, 7)),
         (outer.outer_left, (table(rng, 7, 4, 2), b, of_b, by)),
         (outer.outer_right, (table(rng, 7, 4, 2), a, of_a, by)),
-        (ops.argmax, (a.detach(), first, segments.pointer)),
+        (maxima.argmax, (a.detach(), first, segments.pointer)),
+        (maxima.picked, (a, maxima.argmax(a.detach(), first, segments.pointer), of_a, by)),
+        (maxima.spread, (table(rng, 7, 4), maxima.argmax(a.detach(), first, segments.pointer), of_a, by, 11)),
         (ops.group, (first, 11)),
         (ops.shifted_softplus, (a,)),
         (ops.sigmoid_times, (a, table(rng, 11, 4))),

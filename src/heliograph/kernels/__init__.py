@@ -1,7 +1,7 @@
 """Reductions and gathers, each on the fastest loops that the machine offers for its tensors.
 
 `reference` is plain PyTorch and runs everywhere. `cpu` (numba) and, for tensors on a GPU, `cuda` (Triton) take float32 and float64; both
-are behind the operators of `ops`, `outer` and `noise`.
+are behind the operators of `ops`, `outer`, `maxima` and `noise`.
 `HELIOGRAPH_KERNELS=reference`, or `with use("reference")`, keeps to the first. `index` None means that edge e uses row e.
 """
 
@@ -226,11 +226,11 @@ def gather_max(table: Tensor, index: Index, segments: Segments) -> Tensor:
     """Largest value of table[index] in each segment, [n, ...]; zero for an empty one. Of equal values the first takes the gradient."""
     if not _fused(table) or not table.numel():
         return reference.gather_max(table, index, segments)
-    from heliograph.kernels import ops
+    from heliograph.kernels import maxima, ops
 
     x = _flat(table)
-    row = ops.argmax(x.detach(), index, segments.pointer)  # [n, d], -1 where the segment is empty
-    out = x.gather(0, row.clamp(min=0)) * (row >= 0)
+    best = maxima.argmax(x.detach(), index, segments.pointer)  # [n, d]
+    out = maxima.picked(x, best, ops.column(index, len(x), x.requires_grad), ops.by_segments(segments))
     return _shaped(out, table.shape[1:])
 
 

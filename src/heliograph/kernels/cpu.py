@@ -295,7 +295,7 @@ def dropout(x: Any, low: int, high: int, p: float, parts: int, out: Any) -> None
 
 @jit
 def argmax(x: Any, index: Any, pointer: Any, parts: int, out: Any) -> None:
-    """out[i, c] = the row of x that has the largest value of column c among those that row i's edges use; the first of equals; -1: none.
+    """out[i, c] = the edge of row i that uses the row of x with the largest value of column c; the first of equals; -1: none.
 
     NaN counts as the largest.
     """
@@ -310,7 +310,22 @@ def argmax(x: Any, index: Any, pointer: Any, parts: int, out: Any) -> None:
                     v, t, best = x[r, c], top[c], out[i, c]
                     more = (best < 0) | (v > t) | ((v != v) & (t == t))
                     top[c] = v if more else t
-                    out[i, c] = r if more else best
+                    out[i, c] = e if more else best
+
+
+@jit
+def spread(g: Any, best: Any, by: Any, order: Any, pointer: Any, parts: int, out: Any) -> None:
+    """out[r, c] = sum over edges e of row r of g[by[e], c], where e is the best of its segment in column c."""
+    n, d = out.shape
+    for part in prange(parts):
+        for r in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
+            out[r, :] = 0
+            low, high = run(pointer, r)
+            for k in range(low, high):
+                e = at(order, k)
+                i = by[e]
+                for c in range(d):
+                    out[r, c] += g[i, c] if best[i, c] == e else 0
 
 
 @jit
@@ -388,5 +403,6 @@ LOOPS = (
     sigmoid_times,
     dropout,
     argmax,
+    spread,
     group,
 )

@@ -1,8 +1,7 @@
 """Triton kernels for float32 and float64 on a CUDA device: the loops of `cpu`, under the same names and with the same arguments.
 
 A program sums a block of rows of the result over its columns, edge after edge in the order that `cpu` has, so results are the same from
-run to run: nothing is added by atomics (but by PyTorch, in the gradient of a maximum). An index, order or pointer of None means what an
-empty one means to `cpu`: "the edges themselves".
+run to run: nothing is added by atomics. An index, order or pointer of None means what an empty one means to `cpu`: "the edges themselves".
 """
 
 from __future__ import annotations
@@ -178,8 +177,23 @@ def _argmax(x, index, pointer, out, n, d, R: tl.constexpr, C: tl.constexpr):
         r = _at(index, low + k, live)
         v = tl.load(x + r[:, None] * d + columns[None, :], live[:, None] & inside[None, :], 0)
         more = live[:, None] & ((best < 0) | (v > top) | ((v != v) & (top == top)))
-        top, best = tl.where(more, v, top), tl.where(more, r[:, None], best)
+        top, best = tl.where(more, v, top), tl.where(more, (low + k)[:, None], best)
     tl.store(out + rows[:, None] * d + columns[None, :], best, (rows < n)[:, None] & inside[None, :])
+
+
+@triton.jit
+def _spread(g, best, by, order, pointer, out, n, d, R: tl.constexpr, C: tl.constexpr):
+    rows, columns, inside = _block(d, R, C)
+    low, high = _span(pointer, rows, n)
+    total = tl.zeros((R, C), out.dtype.element_ty)
+    for k in range(tl.max(high - low, 0)):
+        live = low + k < high
+        e = _at(order, low + k, live)
+        place = tl.load(by + e, live, 0)[:, None] * d + columns[None, :]
+        there = live[:, None] & inside[None, :]
+        mine = there & (tl.load(best + place, there, -1) == e[:, None])
+        total += tl.load(g + place, mine, 0)
+    tl.store(out + rows[:, None] * d + columns[None, :], total, (rows < n)[:, None] & inside[None, :])
 
 
 @triton.jit
@@ -318,6 +332,10 @@ def _single(*tables: Tensor) -> dict[str, int]:
 
 def argmax(x: Any, index: Any, pointer: Any, out: Tensor) -> None:
     _rows(_argmax, out, x, index, pointer, out, *out.shape)
+
+
+def spread(g: Any, best: Any, by: Tensor, order: Any, pointer: Any, out: Tensor) -> None:
+    _sums(_spread, (g, best, by), order, pointer, out, out.shape[1], E=len(by))
 
 
 def outer_sum(phi: Any, of_phi: Any, x: Any, of_x: Any, pointer: Any, out: Tensor) -> None:

@@ -360,19 +360,6 @@ shifted_softplus.register_autograd(_shifted_softplus_backward, setup_context=_so
 sigmoid_times.register_autograd(_sigmoid_times_backward, setup_context=_softplus_inputs)
 
 
-@Operator
-def argmax(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
-    """The row of x [R, d] with the largest value in each segment, [n, d]; the first edge's of equals; -1 where there is no edge."""
-    out = pointer.new_empty(len(pointer) - 1, x.shape[1])
-    run("argmax", x, index, pointer, out=out)
-    return out
-
-
-@argmax.register_fake
-def _(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
-    return pointer.new_empty(len(pointer) - 1, x.shape[1])
-
-
 # bf16 and half are cast at the operator; sums are float32.
-for _op in (gather_sum, product_sum, dot_sum, act_sum, act_slope_sum, argmax, shifted_softplus, sigmoid_times):
+for _op in (gather_sum, product_sum, dot_sum, act_sum, act_slope_sum, shifted_softplus, sigmoid_times):
     _op.register_autocast(torch.float32)
