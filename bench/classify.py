@@ -69,12 +69,14 @@ def _labelled(raw: Sequence[tuple[int, list[tuple[int, int]], list[int]]], label
     return Labelled(graphs, torch.tensor([kinds[int(label)] for label in labels]), len(tags))
 
 
-def folds(y: Tensor, k: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Rows to train and rows held out, k times, stratified."""
+def folds(y: Tensor, k: int, seed: int, together: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows to train and rows held out, k times, stratified; runs of `together` rows stay on one side."""
     from sklearn.model_selection import StratifiedKFold
 
-    for train, held in StratifiedKFold(k, shuffle=True, random_state=seed).split(np.zeros(len(y)), y.numpy()):
-        yield torch.from_numpy(train), torch.from_numpy(held)
+    first = y[::together].numpy()
+    for parts in StratifiedKFold(k, shuffle=True, random_state=seed).split(np.zeros(len(first)), first):
+        train, held = ((together * torch.from_numpy(part)[:, None] + torch.arange(together)).flatten() for part in parts)
+        yield train, held
 
 
 def passes(rows: Tensor, size: int) -> Iterator[Tensor]:
