@@ -1,4 +1,4 @@
-"""Dropout whose mask costs no more than a copy."""
+"""Dropout whose mask needs one random number, not one an element."""
 
 from __future__ import annotations
 
