@@ -1,6 +1,6 @@
 """Test accuracy on Cora and CiteSeer, public split, with the settings of each paper.
 
-    python bench/citation.py [--sets cora citeseer] [--archs gcn gat gat_code appnp gcn2] [--seeds 20] [-o FILE.jsonl]
+    python bench/citation.py [--sets cora citeseer] [--archs gcn gat gat_code appnp gcn2] [--seeds 20] [--device cuda] [-o FILE.jsonl]
 
 Needs planetoid/SET.npz in $HELIOGRAPH_DATA or ../shared/data; says so where it is absent. The parts of each architecture's file, put
 together as its paper does for nodes: the last layer's width is the number of classes. Full batches, Adam, weight decay where the paper
@@ -8,7 +8,7 @@ has it; 20 nodes a class to train, 500 to validate, 1,000 to test, features norm
 gat: neither it nor the accuracy) has not improved for `patience` epochs; the best weights of validation are tested, once. Nothing is
 tuned here. gat_code has two more dropouts, which gat's authors' code has and their paper does not tell of: a mask of the words for each
 head, and one of W h where it is sent. The scores of both have no biases, as in the paper; appnp's dropout of edges is left out. A file
-that holds some runs already is gone on with: they are not done again.
+that holds some runs already, on whichever device, is gone on with: they are not done again.
 
 Published, public split: gcn 81.5 / 70.3 (Kipf & Welling 2017, table 2), gat 83.0 / 72.5 (Velickovic et al. 2018, table 2), appnp 83.3 /
 71.8 and gcn2 85.5 / 73.4 (Chen et al. 2020, table 2).
@@ -175,12 +175,13 @@ def load(path: Path) -> tuple[Graph, Tensor, Tensor, dict[str, Tensor]]:
     return graph, x, torch.from_numpy(data["labels"].astype(np.int64)), parts
 
 
-def train(arch: str, data: str, seed: int) -> dict[str, float]:
+def train(arch: str, data: str, seed: int, device: str) -> dict[str, Any]:
     """One run: accuracies in percent at the epoch that validation chose, that epoch, and seconds."""
     graph, x, y, parts = load(DATA / "planetoid" / f"{data}.npz")
     torch.manual_seed(seed)
     net, first = network(arch, data, x, int(y.max()) + 1)
     with_quick_dropout(net)
+    net, graph, y = net.to(device), graph.to(device), y.to(device)
     if arch != "gcn2":  # its authors' code has PyTorch's own
         for module in net.modules():
             if isinstance(module, nn.Linear):
@@ -211,6 +212,7 @@ def train(arch: str, data: str, seed: int) -> dict[str, float]:
         "val": score(net, graph, y, parts["val"])[1],
         "test": score(net, graph, y, parts["test"])[1],
         "seconds": round(time.perf_counter() - start, 1),
+        "device": device,
     }
 
 
@@ -227,6 +229,7 @@ def main() -> None:
     options.add_argument("--sets", nargs="+", default=["cora", "citeseer"], choices=["cora", "citeseer"])
     options.add_argument("--archs", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
     options.add_argument("--seeds", type=int, default=20)
+    options.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     given = options.parse_args()
     if missing := [p for d in given.sets if not (p := DATA / "planetoid" / f"{d}.npz").is_file()]:
         raise SystemExit(f"{missing[0]} is absent: set HELIOGRAPH_DATA to the folder with planetoid/. Nothing was run.")
@@ -236,7 +239,7 @@ def main() -> None:
         for data in given.sets:
             for seed in range(given.seeds):
                 if (data, arch, seed) not in results:
-                    line = train(arch, data, seed)
+                    line = train(arch, data, seed, given.device)
                     results[data, arch, seed] = line["test"]
                     lines({"set": data, "arch": arch, "seed": seed} | line)
             tests = [results[data, arch, seed] for seed in range(given.seeds)]

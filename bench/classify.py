@@ -92,25 +92,27 @@ def draws(rows: Tensor, size: int, steps: int) -> Iterator[Tensor]:
 
 
 def train(net: MPNN, data: Labelled, epoch: Callable[[], Iterator[Tensor]], held: Tensor, epochs: int, lr: float, half: int) -> list[float]:
-    """Accuracy in percent on the rows held out after each epoch; Adam, the rate halved every `half` epochs.
+    """Accuracy in percent on the rows held out after each epoch; Adam, the rate halved every `half` epochs; where the network is.
 
     What the network's view makes of each graph is made once; the network has no view afterwards.
     """
+    device = next(net.parameters()).device
+    y = data.y.to(device)
     graphs = data.graphs if net.view is None else [net.view(graph) for graph in data.graphs]
     net.view = None
     optimizer = torch.optim.Adam(net.parameters(), lr=lr, fused=True)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, half, 0.5)
-    together = [batch([graphs[k] for k in part]) for part in held.split(256)]
+    together = [batch([graphs[k] for k in part]).to(device) for part in held.split(256)]
     accuracies = []
     for _ in range(epochs):
         net.train()
         for part in epoch():
             optimizer.zero_grad()
-            F.cross_entropy(net(batch([graphs[k] for k in part]))["y"], data.y[part]).backward()
+            F.cross_entropy(net(batch([graphs[k] for k in part]).to(device))["y"], y[part]).backward()
             optimizer.step()
         schedule.step()
         net.eval()
         with torch.no_grad():
             found = torch.cat([net(graph)["y"].argmax(1) for graph in together])
-        accuracies.append(100 * float((found == data.y[held]).float().mean()))
+        accuracies.append(100 * float((found == y[held]).float().mean()))
     return accuracies

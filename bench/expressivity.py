@@ -1,6 +1,6 @@
 """What architectures tell apart on EXP, CSL and SR25: with random weights, and trained.
 
-    python bench/expressivity.py [--archs gin gps ...] [--train gin gps ...] [--sets EXP CSL SR25] [-o FILE.jsonl]
+    python bench/expressivity.py [--archs gin gps ...] [--train gin gps ...] [--sets EXP CSL SR25] [--device cuda] [-o FILE.jsonl]
 
 Needs expressivity/ in $HELIOGRAPH_DATA or ../shared/data. First, without training: how many pairs get unequal outputs from a network with
 random weights in float64 (600 pairs of EXP that 1-WL does not tell apart, Abboud et al. 2021, arXiv:2010.01179; the 45 pairs of classes of
@@ -52,18 +52,19 @@ def apart(arch: str, name: str, data: Labelled) -> dict[str, object]:
     return {"pairs": len(differences), "apart": len(told), "smallest_difference": float(f"{min(told):.2g}") if told else None}
 
 
-def accuracy(arch: str, name: str, data: Labelled) -> dict[str, object]:
+def accuracy(arch: str, name: str, data: Labelled, device: str) -> dict[str, object]:
     found, start, epochs = [], time.perf_counter(), EPOCHS[name]
     everything = torch.arange(len(data.y))
     for k, (rows, held) in enumerate([(everything, everything)] if name == "SR25" else folds(data.y, 5, 0, 2 if name == "EXP" else 1)):
         torch.manual_seed(k)
-        net = zoo.build(arch, Inputs(data.tags, 1), data.classes, SMALL)
+        net = zoo.build(arch, Inputs(data.tags, 1), data.classes, SMALL).to(device)
         found.append(train(net, data, partial(passes, rows, 16), held, epochs, 1e-3, max(1, epochs // 3))[-1])
     return {
         "accuracy": [round(float(f(found)), 2) for f in (np.mean, np.std)],
         "epochs": epochs,
         "args": SMALL,
         "seconds": round(time.perf_counter() - start),
+        "device": device,
     }
 
 
@@ -71,6 +72,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--archs", nargs="*", default=FLAT)
     options.add_argument("--train", nargs="*", default=TRAINED)
+    options.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of the trainings")
     options.add_argument("--sets", nargs="+", default=["EXP", "CSL", "SR25"], choices=["EXP", "CSL", "SR25"])
     given = options.parse_args()
     if not (DATA / "expressivity").is_dir():
@@ -85,7 +87,7 @@ def main() -> None:
                 lines({"set": name, "arch": arch, "weights": "random"} | apart(arch, name, data))
         for arch in given.train:
             if (name, arch, "trained") not in done:
-                lines({"set": name, "arch": arch, "weights": "trained"} | accuracy(arch, name, data))
+                lines({"set": name, "arch": arch, "weights": "trained"} | accuracy(arch, name, data, given.device))
 
 
 if __name__ == "__main__":

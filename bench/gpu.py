@@ -3,11 +3,12 @@
     python bench/gpu.py [--only gilmer schnet ...] [--molecules 64 512] [--precision float32 bf16] [--modes eager ...] [-o FILE.jsonl]
 
 The networks and complete graphs of 18 atoms of `training_step.py`, forward, backward and Adam, from a batch that nothing has been derived
-from yet and that is on the device already. Peers eager, under torch.compile and with its CUDA graphs (reduce-overhead), in turns of three
-steps, the first left out; values are compared first (in bf16 the difference is told, whatever it is: float32 is what shows that both are
-one network). Memory is the largest that PyTorch allocated in a contestant's first steps, less what was held before it was built. Products
-in float32 are not TF32. `epoch_seconds` is what 110,000 molecules, about QM9's usual training set, take at that rate: reckoned, not
-trained. RDKit is not needed. Without a GPU it says so; `--device cpu` runs the same on the CPU, to try it.
+from yet and that is on the device already. Ours eager, and all that follows the view under torch.compile; peers eager, under torch.compile
+and with its CUDA graphs (reduce-overhead), in turns of three steps, the first left out; values are compared first (in bf16 the difference
+is told, whatever it is: float32 is what shows that both are one network). Memory is the largest that PyTorch allocated in a contestant's
+first steps, less what was held before it was built. Products in float32 are not TF32. `epoch_seconds` is what 110,000 molecules, about
+QM9's usual training set, take at that rate: reckoned, not trained. RDKit is not needed. Without a GPU it says so; `--device cpu` runs the
+same on the CPU, to try it.
 """
 
 from __future__ import annotations
@@ -63,10 +64,15 @@ class Steps:
             torch.cuda.synchronize()
 
 
-def ours(name: str, molecules: int, device: str, precision: str) -> Steps:
+def ours(name: str, molecules: int, device: str, precision: str, compiled: bool) -> Steps:
     net, fresh = case(name, molecules)
     net = net.to(device)
-    return Steps(net, lambda: (fresh().to(device),), lambda graph: net(graph)["y"], device, precision)
+    if not compiled:
+        return Steps(net, lambda: (fresh().to(device),), lambda graph: net(graph)["y"], device, precision)
+    view, net.view = net.view, None
+    assert view is not None
+    program = torch.compile(net, fullgraph=True)
+    return Steps(net, lambda: (fresh().to(device),), lambda graph: program(view(graph))["y"], device, precision)
 
 
 def theirs(name: str, function: str, molecules: int, device: str, precision: str, mode: str | None) -> Steps:
@@ -103,16 +109,17 @@ def duel(us: Steps, them: Steps, steps: int) -> dict[str, Any]:
             "ratio_min_median_max": spread([b / a for a, b in rounds])}  # fmt: skip
 
 
-def against(name: str, function: str, molecules: int, precision: str, mode: str | None, options: Any) -> dict[str, Any]:
-    device, tolerance = options.device, TOLERANCE[precision]
+def against(name: str, function: str, molecules: int, precision: str, modes: tuple[bool, str | None], options: Any) -> dict[str, Any]:
+    device, tolerance, (compiled, mode) = options.device, TOLERANCE[precision], modes
     torch.compiler.reset()
     first = [
-        side.values() for side in (ours(name, molecules, device, precision), theirs(name, function, molecules, device, precision, mode))
+        side.values()
+        for side in (ours(name, molecules, device, precision, compiled), theirs(name, function, molecules, device, precision, mode))
     ]
     apart = max(float((a - b).abs().max() / b.abs().max().clamp(min=1e-30)) for a, b in zip(*first, strict=True))
     if not apart <= (math.inf if precision == "bf16" else tolerance):
         return {"failed": f"values differ by {apart:.1e}; nothing was timed"}
-    us, mine = built(lambda: ours(name, molecules, device, precision), device)
+    us, mine = built(lambda: ours(name, molecules, device, precision, compiled), device)
     them, its = built(lambda: theirs(name, function, molecules, device, precision, mode), device)
     found = duel(us, them, options.steps)
     return found | {"epoch_seconds": round(EPOCH / molecules * found["milliseconds"] / 1e3, 1), "peak_mb": mine, "peer_peak_mb": its,
@@ -121,15 +128,14 @@ def against(name: str, function: str, molecules: int, precision: str, mode: str 
 
 def run(name: str, molecules: int, precision: str, options: Any, lines: Lines) -> None:
     about = {"benchmark": f"training step, {name}, {COMPLETE}, batch {molecules}", "device": options.device, "precision": precision}
-    for rival, ways in CASES[name][1].items():
-        for way, function in ways.items():
-            for mode in options.modes:
-                how = {"peer": rival, "way": way, "mode": mode}
-                try:
-                    found = against(name, function, molecules, precision, None if mode == "eager" else mode, options)
-                except Exception as error:  # a peer that can't be compiled is a line, not an end
-                    found = {"failed": f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"}
-                lines(about | how | found)
+    every = ((r, w, f, o, m) for r, ways in CASES[name][1].items() for w, f in ways.items() for o in options.ours for m in options.modes)
+    for rival, way, function, own, mode in every:
+        how = {"ours": own, "peer": rival, "way": way, "mode": mode}
+        try:
+            found = against(name, function, molecules, precision, (own == "compiled", None if mode == "eager" else mode), options)
+        except Exception as error:  # a network that can't be compiled is a line, not an end
+            found = {"failed": f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"}
+        lines(about | how | found)
 
 
 def main() -> None:
@@ -137,7 +143,10 @@ def main() -> None:
     made.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
     made.add_argument("--molecules", type=int, nargs="+", default=[64, 512], help="a batch")
     made.add_argument("--precision", nargs="+", choices=list(TOLERANCE), default=list(TOLERANCE))
-    made.add_argument("--modes", nargs="+", default=["eager", "default", "reduce-overhead"], help="eager, or one of torch.compile")
+    made.add_argument("--ours", nargs="+", choices=["eager", "compiled"], default=["eager", "compiled"])
+    made.add_argument(
+        "--modes", nargs="+", default=["eager", "default", "reduce-overhead"], help="of peers: eager, or one of torch.compile"
+    )
     made.add_argument("--device", choices=["cpu", "cuda"], default="cuda")
     options = made.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():

@@ -1,6 +1,6 @@
 """Average precision on peptides-func (LRGB; Dwivedi et al. 2022, arXiv:2206.08164), official split, with a composition of parts.
 
-    python bench/peptides.py [--budget 2h] [--run FOLDER] [--resume] [-o FILE.jsonl]
+    python bench/peptides.py [--budget 2h] [--arch-args JSON] [--fit JSON] [--run FOLDER] [--resume] [-o FILE.jsonl]
 
 Needs peptides_func/ in $HELIOGRAPH_DATA or ../shared/data (15,535 peptides, ten labels each); says so where it is absent. The network is
 bench/peptides.toml: GCN with residuals and random-walk encodings and a head of three layers, as in Toenshoff et al. 2024
@@ -46,6 +46,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--budget", default="2h")
     options.add_argument("--fit", type=json.loads, default={}, help="settings of the training, as JSON")
+    options.add_argument("--arch-args", type=json.loads, default={}, help="arguments of the network, as JSON")
     options.add_argument("--run", type=Path, default=Path("run-peptides"))
     options.add_argument("--resume", action="store_true")
     given = options.parse_args()
@@ -57,12 +58,13 @@ def main() -> None:
     config = TrainConfig(
         data=DataConfig(data_path=table, target_columns=LABELS, task_type="binary"),
         split=SplitConfig(splits_column="split"),
-        model=ModelConfig(arch=str(Path(__file__).with_name("peptides.toml"))),
+        model=ModelConfig(arch=str(Path(__file__).with_name("peptides.toml")), arch_args=given.arch_args),
         fit=FitConfig(**settings | given.fit),
         output_dir=given.run,
     )
     result = run(config, resume=given.resume)
-    line = {"set": "peptides-func", "arch": "peptides.toml", "parameters": result.cost.parameters, "budget": given.budget, "fit": given.fit,
+    line = {"set": "peptides-func", "arch": "peptides.toml", "parameters": result.cost.parameters, "budget": given.budget,
+            "fit": given.fit, "arch_args": given.arch_args,
             **{f"{part}_ap": round(result.metrics[part]["mean"]["pr_auc"], 4) for part in ("val", "test")},
             **{f"{part}_rows": len(result.rows[part]) for part in ("train", "val", "test")}, "left_out": result.data.reasons,
             "epochs": result.cost.epochs, "best_epoch": result.best_epochs[0], "seconds": round(result.cost.seconds_train),

@@ -72,7 +72,7 @@ def once(weights: Sequence[Tensor], distinct: Distinct, compute: Callable[[Tenso
 
 def kept() -> Kept | None:
     """Where what is computed for a hash is kept now."""
-    return _kept.get()
+    return None if torch.compiler.is_compiling() else _kept.get()
 
 
 def keeping() -> bool:
@@ -87,6 +87,8 @@ def _known() -> Any:
 def begin(feature: Indexed, index: Tensor | None, name: str = "") -> Tensor:
     """Which row of a feature's table each edge uses, looked up through `index`. It is a colour where the feature is discrete."""
     own = feature.index if index is None else feature.index[index]
+    if torch.compiler.is_compiling():  # how many colours there are is known from data alone
+        return own
     if keeping():
         if own not in _known():
             found = of_feature(feature, name)
@@ -117,17 +119,18 @@ def by_value(x: Tensor, name: str) -> None:
 
 def is_colour(index: Tensor | None) -> bool:
     """Whether an index has been declared a colour."""
-    return index is not None and index in _known()
+    return index is not None and known(index)
 
 
 def put(x: Tensor, colour: Callable[[], Tensor]) -> None:
     """The rows of x have this colour; it is found out only if somebody asks."""
-    _known()[x] = colour
+    if not torch.compiler.is_compiling():
+        _known()[x] = colour
 
 
 def known(x: Tensor) -> bool:
     """Whether the rows of x are coloured."""
-    return x in _known()
+    return not torch.compiler.is_compiling() and x in _known()
 
 
 def of(x: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ _enabled: ContextVar[bool] = ContextVar("algebra", default=os.environ.get("HELIO
 
 @contextmanager
 def algebra(enabled: bool) -> Iterator[None]:
-    """Switch the edge algebra on or off inside a `with` block."""
+    """Switch the edge algebra on or off inside a `with` block. What `torch.compile` has made stays as it was made."""
     token = _enabled.set(enabled)
     try:
         yield
@@ -41,6 +41,9 @@ def algebra(enabled: bool) -> Iterator[None]:
 def enabled() -> bool:
     """Whether the edge algebra is on."""
     return _enabled.get()
+
+
+enabled._dynamo_marked_constant = True  # type: ignore[attr-defined]  # as `heliograph.kernels.chosen`
 
 
 @final

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from math import prod
 from typing import final
 
@@ -21,7 +20,7 @@ from torch.nn import functional as F
 
 from heliograph import colour, kernels
 from heliograph.colour import Distinct
-from heliograph.graph import Segments
+from heliograph.graph import Segments, derived
 
 TensorFunction = Callable[[Tensor], Tensor]
 Shape = tuple[int, ...]
@@ -37,7 +36,7 @@ class Expression(ABC):
     def compute(self) -> Tensor:
         """The E rows, computed now."""
 
-    @cached_property
+    @derived
     def value(self) -> Tensor:
         """The E rows, computed once."""
         return self.compute()
@@ -85,9 +84,11 @@ class Expression(ABC):
         """Colours [E] that together tell unequal rows apart."""
         return [c for p in self.parts() for c in p.colours()]
 
-    @cached_property
+    @derived
     def distinct(self) -> Distinct | None:
         """One row of each colour, where that pays."""
+        if torch.compiler.is_compiling():
+            return None
         worth = self.E >= colour.LEAST_ROWS and prod(self.shape) >= colour.LEAST_WIDTH and self.coloured
         return colour.distinct(self.colours()) if worth else None
 
@@ -323,7 +324,8 @@ def add(gathers: Sequence[Gather]) -> Expression:
 def concatenate(parts: Sequence[Expression]) -> Expression:
     """cat(T[idx], U[idx]) = cat(T, U)[idx]; parts seen through several indices stay apart until something mixes them."""
     gathers = [p for p in parts if isinstance(p, Gather) and p.small]
-    same = len(gathers) == len(parts) and len({(id(g.index), len(g.table)) for g in gathers}) == 1
+    one = gathers[0] if len(gathers) == len(parts) else None
+    same = one is not None and all(g.index is one.index and len(g.table) == len(one.table) for g in gathers)
     return Gather(torch.cat([g.table for g in gathers], -1), gathers[0].index) if same else Cat(parts)
 
 

@@ -8,9 +8,8 @@ are host integers and never inferred from indices; edges are sorted by receiver,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
 import torch
 from torch import Tensor
@@ -22,6 +21,26 @@ if TYPE_CHECKING:
     from torch_geometric.data import Data
 
 
+_T = TypeVar("_T")
+
+
+@final
+class derived(Generic[_T]):
+    """`functools.cached_property` without the lock that it has before Python 3.12: PyTorch's compiler knows none.
+
+    Two threads may both compute a value.
+    """
+
+    def __init__(self, function: Callable[[Any], _T]):
+        self.function, self.name, self.__doc__ = function, function.__name__, function.__doc__
+
+    def __get__(self, of: Any, owner: type | None = None) -> _T:
+        if of is None:
+            return self  # type: ignore[return-value]  # asked of the class: for its docstring
+        value = of.__dict__[self.name] = self.function(of)
+        return value
+
+
 @final
 class Segments:
     """A sorted `index` [M] that cuts M rows into `n` runs: edges by receiver, nodes by graph."""
@@ -29,22 +48,22 @@ class Segments:
     def __init__(self, index: Tensor, n: int):
         self.index, self.n = index, n
 
-    @cached_property
+    @derived
     def count(self) -> Tensor:
         """Rows per segment, [n] long."""
         return torch.zeros(self.n, dtype=torch.long, device=self.index.device).index_add_(0, self.index, torch.ones_like(self.index))
 
-    @cached_property
+    @derived
     def pointer(self) -> Tensor:
         """Where each segment starts, and where the last ends, [n + 1] long."""
         return torch.cat([self.count.new_zeros(1), self.count.cumsum(0)])
 
-    @cached_property
+    @derived
     def longest(self) -> int:
         """Rows of the longest segment."""
         return int(self.count.max()) if self.n else 0
 
-    @cached_property
+    @derived
     def rank(self) -> Tensor:
         """Place of each row within its segment, [M] long."""
         return torch.arange(len(self.index), device=self.index.device) - self.pointer[self.index]
@@ -165,27 +184,27 @@ class Topology:
             order=order,
         )
 
-    @cached_property
+    @derived
     def incoming(self) -> Segments:
         """Edges by receiver."""
         return Segments(self.receivers, self.N)
 
-    @cached_property
+    @derived
     def members(self) -> Segments:
         """Nodes by graph."""
         return Segments(torch.repeat_interleave(torch.arange(self.G, device=self.n_node.device), self.n_node, output_size=self.N), self.G)
 
-    @cached_property
+    @derived
     def edge_members(self) -> Segments:
         """Edges by graph."""
         return Segments(torch.repeat_interleave(torch.arange(self.G, device=self.n_edge.device), self.n_edge, output_size=self.E), self.G)
 
-    @cached_property
+    @derived
     def transposed(self) -> Tensor:
         """The permutation [E] that sorts edges by sender."""
         return self.senders.argsort(stable=True)
 
-    @cached_property
+    @derived
     def reverse(self) -> Tensor:
         """The edge (j, i, -shift) of each edge (i, j, shift), [E] long; -1 where there is none. The k-th parallel edge meets the k-th."""
         if self.E == 0:
@@ -204,12 +223,12 @@ class Topology:
         reverse[order_back] = torch.where(found, order_forth[inside], -1)
         return reverse
 
-    @cached_property
+    @derived
     def symmetric(self) -> bool:
         """Whether every edge has its reverse."""
         return not bool((self.reverse < 0).any())
 
-    @cached_property
+    @derived
     def pairs(self) -> Pairs:
         """Undirected pairs: an edge and its reverse are one."""
         k = torch.arange(self.E, device=self.senders.device)
@@ -219,7 +238,7 @@ class Topology:
         number[representative] = torch.arange(len(representative), device=k.device)
         return Pairs(representative, number[first], 1 - 2 * (first != k).long())
 
-    @cached_property
+    @derived
     def continuations(self) -> tuple[Tensor, Tensor]:
         """Edges a = (k -> j), b = (j -> i) that follow one another without turning back: the line graph's edges, two [M] long."""
         out = Segments(self.senders[self.transposed], self.N)  # edges by sender

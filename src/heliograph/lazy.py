@@ -76,12 +76,8 @@ class EdgeTensor:
         cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
-        name = getattr(func, "__name__", "")
-        if name.endswith("_") and not name.endswith("__"):
-            raise HeliographError(f"in-place {name} on a lazy edge tensor; write the out-of-place form, or .dense() first")
         inplace = bool(kwargs.pop("inplace", False))
-        rule = _RULES.get(func)
-        result = NotImplemented if rule is None else rule(func, *args, **kwargs)
+        result = _NAMED[_rule_name(func)](func, *args, **kwargs)
         if result is NotImplemented:
             result = func(*_plain(args), **_plain(kwargs))
         if inplace:  # the name that was handed in now means the result, as it would for a plain tensor
@@ -118,7 +114,7 @@ def _constant(x: Any, like: EdgeTensor) -> bool:
 def _elementwise(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
     if not isinstance(x, EdgeTensor) or any(isinstance(a, (EdgeTensor, Tensor)) for a in [*args, *kwargs.values()]):
         return NotImplemented
-    return EdgeTensor(x.expression.map(lambda t: func(t, *args, **kwargs), "" if args or kwargs else func.__name__))
+    return EdgeTensor(x.expression.map(lambda t: func(t, *args, **kwargs), "" if args or kwargs else _called(func)))
 
 
 def _binary(func: Callable[..., Any], a: Any, b: Any, **kwargs: Any) -> Any:
@@ -132,7 +128,7 @@ def _binary(func: Callable[..., Any], a: Any, b: Any, **kwargs: Any) -> Any:
             whole = row and (isinstance(x.expression, Cat) or torch.broadcast_shapes(constant.shape, like.shape[1:]) != like.shape[1:])
             return EdgeTensor(x.expression.rowwise(f) if whole else x.expression.map(f))
     left, right = _lift(a, like), _lift(b, like)
-    name = func.__name__.strip("_")
+    name = _called(func).strip("_")
     if left is None or right is None or left.E != right.E:
         return NotImplemented
     if name in ("add", "radd", "sub", "rsub", "subtract") and left.shape == right.shape:
@@ -350,6 +346,26 @@ _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     segment.mean: _mean,
     segment.max: _max,
 }
+
+
+def _no_rule(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return NotImplemented
+
+
+def _rule_name(func: Callable[..., Any]) -> str:
+    """Which rule a torch function has: by name, since a compiler can take a text for granted, but not a function."""
+    name = _called(func)
+    if name.endswith("_") and not name.endswith("__"):
+        raise HeliographError(f"in-place {name} on a lazy edge tensor; write the out-of-place form, or .dense() first")
+    return _RULES.get(func, _no_rule).__name__
+
+
+def _called(func: Callable[..., Any]) -> str:
+    return getattr(func, "__name__", "")
+
+
+_NAMED = {rule.__name__: rule for rule in (*_RULES.values(), _no_rule)}
+_rule_name._dynamo_marked_constant = _called._dynamo_marked_constant = True  # type: ignore[attr-defined]  # as `kernels.chosen`
 
 
 def _operator(name: str) -> Callable[..., Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, reduce
+from functools import reduce
 from math import prod
 from typing import final
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from heliograph import kernels
 from heliograph.expression import Expression, Gather, Linear, Map, Shape, TensorFunction, as_gather
-from heliograph.graph import Segments
+from heliograph.graph import Segments, derived
 
 
 @final
@@ -23,7 +23,7 @@ class Product(Expression):
         self.factors, self.E = tuple(factors), factors[0].E
         self.shape = reduce(_broadcast, (f.shape for f in factors))
 
-    @cached_property
+    @derived
     def merged(self) -> Expression:
         """T[idx] * U[idx] = (T * U)[idx], whatever the widths."""
         return _merge(self.factors, lambda f, g: True)

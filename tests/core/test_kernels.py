@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -153,6 +155,20 @@ def test_float32_is_as_near_as_float32_can_be() -> None:
         with kernels.use("reference"):
             exact = f(a.double(), b.double(), w.double())
         assert torch.allclose(f(a, b, w).double(), exact, rtol=1e-5, atol=1e-5)
+
+
+def test_kernels_leave_the_number_of_threads_alone() -> None:
+    """One that was asked for before the first kernel started numba's."""
+    code = """
+import torch
+from heliograph import kernels
+from heliograph.graph import Segments
+
+assert torch.get_num_threads() == 1
+kernels.segment_sum(torch.ones(4, 2), Segments(torch.arange(4), 4))
+assert torch.get_num_threads() == 1, torch.get_num_threads()
+"""
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "2"}, check=True)
 
 
 def test_results_do_not_depend_on_the_number_of_threads() -> None:

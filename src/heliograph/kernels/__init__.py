@@ -46,9 +46,15 @@ def chosen() -> str:
     return _set.get() or _fallback
 
 
+chosen._dynamo_marked_constant = True  # type: ignore[attr-defined]  # torch.compiler.assume_constant_result, which imports all of the compiler
+
+
 @contextmanager
 def use(kernels: str) -> Iterator[None]:
-    """Keep to one set of kernels, "cpu" or "reference", inside a `with` block."""
+    """Keep to one set of kernels, "cpu" or "reference", inside a `with` block.
+
+    What `torch.compile` has made keeps to the set that was in use when it was made.
+    """
     token = _set.set(_known(kernels))
     try:
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,18 @@ def row(table: Any, index: Any, e: int) -> Any:
 
 def threads() -> int:
     """Threads for the next kernel: as many as PyTorch uses."""
+    _start()
     parts = min(torch.get_num_threads(), config.NUMBA_NUM_THREADS)
     numba.set_num_threads(parts)
     return parts
+
+
+@lru_cache
+def _start() -> None:
+    """Start numba's threads. That gives OpenMP all cores, and so PyTorch, which then has its own number back."""
+    wanted = torch.get_num_threads()
+    numba.set_num_threads(1)
+    torch.set_num_threads(wanted)
 
 
 def is_compiled(loop: Any) -> bool:

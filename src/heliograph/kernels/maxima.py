@@ -19,14 +19,14 @@ from heliograph.kernels.ops import nones, run
 @Operator
 def argmax(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
     """The edge whose row of x [R, d] has the largest value in each segment, [n, d]; the first of equals; -1 where there is none."""
-    out = pointer.new_empty(len(pointer) - 1, x.shape[1])
+    out = pointer.new_empty(pointer.shape[0] - 1, x.shape[1])
     run("argmax", x, index, pointer, out=out)
     return out
 
 
 @argmax.register_fake
 def _(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
-    return pointer.new_empty(len(pointer) - 1, x.shape[1])
+    return pointer.new_empty(pointer.shape[0] - 1, x.shape[1])
 
 
 @Operator
@@ -58,7 +58,7 @@ def _(g: Tensor, best: Tensor, own: Sequence[Tensor | None], by: Sequence[Tensor
 
 def _inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
     x, ctx.best, ctx.own, ctx.by, *_ = inputs
-    ctx.rows = len(x)
+    ctx.rows = x.shape[0]
 
 
 def _picked_backward(ctx: Any, g: Tensor) -> Any:

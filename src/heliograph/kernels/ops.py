@@ -35,6 +35,8 @@ def column(index: Tensor | None, rows: int, grouped: bool) -> Column:
     """The column that picks rows of a table of `rows` rows; `grouped` where sums by it may be needed."""
     if index is None or not grouped:
         return [index, None, None]
+    if torch.compiler.is_compiling():  # which sees by itself that it is the same
+        return [index, *group(index, rows)]
     known = _grouped.setdefault(index, {})
     if rows not in known:
         known[rows] = group(index, rows)
@@ -111,7 +113,7 @@ def _(x: Tensor, own: Sequence[Tensor | None], by: Sequence[Tensor | None], n: i
 
 def _gather_sum_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
     x, ctx.own, ctx.by, _ = inputs
-    ctx.rows = len(x)
+    ctx.rows = x.shape[0]
 
 
 def _gather_sum_backward(ctx: Any, g: Tensor) -> Any:
@@ -155,11 +157,11 @@ def _product_sum_backward(ctx: Any, g: Tensor) -> Any:
     to_a = to_b = None
     if ctx.needs_input_grad[0]:
         if a.shape[1] == b.shape[1]:
-            to_a = product_sum(b, g, ctx.of_b, ctx.by, ctx.of_a, len(a))
+            to_a = product_sum(b, g, ctx.of_b, ctx.by, ctx.of_a, a.shape[0])
         else:
-            to_a = dot_sum(b, g, ctx.of_b, ctx.by, ctx.of_a, len(a), a.shape[1])
+            to_a = dot_sum(b, g, ctx.of_b, ctx.by, ctx.of_a, a.shape[0], a.shape[1])
     if ctx.needs_input_grad[1]:
-        to_b = product_sum(a, g, ctx.of_a, ctx.by, ctx.of_b, len(b))
+        to_b = product_sum(a, g, ctx.of_a, ctx.by, ctx.of_b, b.shape[0])
     return to_a, to_b, *nones(ctx.of_a, ctx.of_b, ctx.by), None
 
 
@@ -186,8 +188,8 @@ def _(
 def _dot_sum_backward(ctx: Any, g: Tensor) -> Any:
     a, b = ctx.saved_tensors
     g = g.contiguous()
-    to_a = product_sum(g, b, ctx.by, ctx.of_b, ctx.of_a, len(a)) if ctx.needs_input_grad[0] else None
-    to_b = product_sum(g, a, ctx.by, ctx.of_a, ctx.of_b, len(b)) if ctx.needs_input_grad[1] else None
+    to_a = product_sum(g, b, ctx.by, ctx.of_b, ctx.of_a, a.shape[0]) if ctx.needs_input_grad[0] else None
+    to_b = product_sum(g, a, ctx.by, ctx.of_a, ctx.of_b, b.shape[0]) if ctx.needs_input_grad[1] else None
     return to_a, to_b, *nones(ctx.of_a, ctx.of_b, ctx.by), None, None
 
 
@@ -233,10 +235,10 @@ def _act_sum_backward(ctx: Any, g: Tensor) -> Any:
         if not table.requires_grad:
             continue
         if on_edges is None:
-            grads[k] = act_slope_sum(ctx.kind, *tables, g, ctx.columns, ctx.by, own, len(table))
+            grads[k] = act_slope_sum(ctx.kind, *tables, g, ctx.columns, ctx.by, own, table.shape[0])
             on_edges = grads[k] if own[0] is None else None
         else:
-            grads[k] = grouped(on_edges, EDGES, own, len(table))
+            grads[k] = grouped(on_edges, EDGES, own, table.shape[0])
     return None, *grads, *nones(ctx.columns, ctx.by), None
 
 
@@ -286,16 +288,16 @@ def _act_slope_backward(ctx: Any, h: Tensor) -> Any:
     *tables, g = ctx.saved_tensors
     columns = [ctx.columns[3 * k : 3 * k + 3] for k in range(len(ctx.columns) // 3)]
     tables = tables[: len(columns)]
-    E = next((len(c[0]) for c in (*columns, ctx.of_g, ctx.by) if c[0] is not None), len(g))
+    E = next((c[0].shape[0] for c in (*columns, ctx.of_g, ctx.by) if c[0] is not None), g.shape[0])
     s = cast(Tensor, sum(grouped(t, c, EDGES, E) for t, c in zip(tables, columns, strict=True)))  # [E, d]
     first, second = _SLOPES[ctx.kind](s)
     h = grouped(h, ctx.by, EDGES, E)
-    to_tables = [grouped(h * grouped(g, ctx.of_g, EDGES, E) * second, EDGES, c, len(t)) for t, c in zip(tables, columns, strict=True)]
+    to_tables = [grouped(h * grouped(g, ctx.of_g, EDGES, E) * second, EDGES, c, t.shape[0]) for t, c in zip(tables, columns, strict=True)]
     return (
         None,
         *to_tables,
         *[None] * (3 - len(tables)),
-        grouped(h * first, EDGES, ctx.of_g, len(g)),
+        grouped(h * first, EDGES, ctx.of_g, g.shape[0]),
         *nones(ctx.columns, ctx.of_g, ctx.by),
         None,
     )

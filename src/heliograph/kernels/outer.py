@@ -33,7 +33,7 @@ def _(
 def outer_left(g: Tensor, x: Tensor, of_x: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
     """out[e] = g[i] x[of_x[e]], [E, K], for g [n, K, d]."""
     assert by[0] is not None
-    out = g.new_empty(len(by[0]), g.shape[1])
+    out = g.new_empty(by[0].shape[0], g.shape[1])
     run("outer_left", g, x, of_x[0], by[2], out=out)
     return out
 
@@ -41,14 +41,14 @@ def outer_left(g: Tensor, x: Tensor, of_x: Sequence[Tensor | None], by: Sequence
 @outer_left.register_fake
 def _(g: Tensor, x: Tensor, of_x: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
     assert by[0] is not None
-    return g.new_empty(len(by[0]), g.shape[1])
+    return g.new_empty(by[0].shape[0], g.shape[1])
 
 
 @Operator
 def outer_right(g: Tensor, phi: Tensor, of_phi: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
     """out[e] = phi[of_phi[e]] g[i], [E, d], for g [n, K, d]."""
     assert by[0] is not None
-    out = g.new_empty(len(by[0]), g.shape[2])
+    out = g.new_empty(by[0].shape[0], g.shape[2])
     run("outer_right", g, phi, of_phi[0], by[2], out=out)
     return out
 
@@ -56,14 +56,14 @@ def outer_right(g: Tensor, phi: Tensor, of_phi: Sequence[Tensor | None], by: Seq
 @outer_right.register_fake
 def _(g: Tensor, phi: Tensor, of_phi: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
     assert by[0] is not None
-    return g.new_empty(len(by[0]), g.shape[2])
+    return g.new_empty(by[0].shape[0], g.shape[2])
 
 
 def _outer_sum_backward(ctx: Any, g: Tensor) -> Any:
     phi, x = ctx.saved_tensors
     g = g.contiguous()
-    to_phi = grouped(outer_left(g, x, ctx.of_b, ctx.by), EDGES, ctx.of_a, len(phi)) if ctx.needs_input_grad[0] else None
-    to_x = grouped(outer_right(g, phi, ctx.of_a, ctx.by), EDGES, ctx.of_b, len(x)) if ctx.needs_input_grad[1] else None
+    to_phi = grouped(outer_left(g, x, ctx.of_b, ctx.by), EDGES, ctx.of_a, phi.shape[0]) if ctx.needs_input_grad[0] else None
+    to_x = grouped(outer_right(g, phi, ctx.of_a, ctx.by), EDGES, ctx.of_b, x.shape[0]) if ctx.needs_input_grad[1] else None
     return to_phi, to_x, *nones(ctx.of_a, ctx.of_b, ctx.by), None
 
 
@@ -75,16 +75,16 @@ def _outer_part_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
 def _outer_left_backward(ctx: Any, h: Tensor) -> Any:
     g, x = ctx.saved_tensors
     h = h.contiguous()
-    to_g = outer_sum(h, x, EDGES, ctx.of, ctx.by, len(g)) if ctx.needs_input_grad[0] else None
-    to_x = grouped(outer_right(g, h, EDGES, ctx.by), EDGES, ctx.of, len(x)) if ctx.needs_input_grad[1] else None
+    to_g = outer_sum(h, x, EDGES, ctx.of, ctx.by, g.shape[0]) if ctx.needs_input_grad[0] else None
+    to_x = grouped(outer_right(g, h, EDGES, ctx.by), EDGES, ctx.of, x.shape[0]) if ctx.needs_input_grad[1] else None
     return to_g, to_x, *nones(ctx.of, ctx.by)
 
 
 def _outer_right_backward(ctx: Any, h: Tensor) -> Any:
     g, phi = ctx.saved_tensors
     h = h.contiguous()
-    to_g = outer_sum(phi, h, ctx.of, EDGES, ctx.by, len(g)) if ctx.needs_input_grad[0] else None
-    to_phi = grouped(outer_left(g, h, EDGES, ctx.by), EDGES, ctx.of, len(phi)) if ctx.needs_input_grad[1] else None
+    to_g = outer_sum(phi, h, ctx.of, EDGES, ctx.by, g.shape[0]) if ctx.needs_input_grad[0] else None
+    to_phi = grouped(outer_left(g, h, EDGES, ctx.by), EDGES, ctx.of, phi.shape[0]) if ctx.needs_input_grad[1] else None
     return to_g, to_phi, *nones(ctx.of, ctx.by)
 
 
