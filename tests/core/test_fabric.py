@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 
@@ -15,6 +16,7 @@ with warnings.catch_warnings():
 from heliograph import zoo
 from heliograph.graph import batch
 from heliograph.model import Inputs
+from heliograph.train import FitConfig, members
 from tests.graphs import ATOMS, BONDS, awkward
 
 
@@ -53,3 +55,9 @@ def test_two_processes_average_their_gradients(tmp_path: Path) -> None:
     (net(batch(awkward().unbatch()[:4]))["y"].sum() / 2).backward()
     for key, p in net.named_parameters():
         assert p.grad is not None and torch.allclose(one[key], two[key]) and torch.allclose(one[key], p.grad), key
+
+
+def test_no_advice_on_every_run() -> None:
+    """On a GPU, Lightning would advise each time against products in full float32."""
+    members.fabric_for(FitConfig())
+    assert not logging.getLogger("lightning_fabric.utilities.rank_zero").isEnabledFor(logging.INFO)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -76,6 +77,7 @@ def fabric_for(fit: FitConfig) -> Fabric:
         warnings.simplefilter("ignore")
         from lightning_fabric import Fabric
 
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # at each run on a GPU it would advise against float32
         accelerator = ("cuda" if torch.cuda.is_available() else "cpu") if fit.accelerator == "auto" else fit.accelerator
         if accelerator == "cuda" and torch.cuda.device_count() < fit.devices:
             raise UsageError(f"--accelerator cuda --devices {fit.devices}: this machine has {torch.cuda.device_count()} such devices")

@@ -57,11 +57,12 @@ def _pairs(graph: Graph, cutoff: float | None, self_pairs: bool = False) -> Grap
         pos = dense(graph.nodes["pos"]).detach()
         keep &= (pos[receivers] - pos[senders]).square().sum(-1) < cutoff * cutoff
     n_edge = torch.zeros_like(n).index_add_(0, block, keep.long())
-    topology = Topology(senders[keep], receivers[keep], n, n_edge, N=t.N)
+    kept = keep.nonzero().squeeze(1)  # once: a GPU is waited for each time that a mask picks rows
+    topology = Topology(senders[kept], receivers[kept], n, n_edge, N=t.N)
     place = keep.long().cumsum(0) - 1  # [sum n^2] the kept pair's number
     own = t.members.index[t.receivers]
     back = cell[block] + k % width * width + k // width
-    topology.__dict__["reverse"] = place[back[keep]]  # known without a search
+    topology.__dict__["reverse"] = place[back[kept]]  # known without a search
     mine = cell[own] + (t.receivers - first[own]) * n[own] + t.senders - first[own]  # [E_old] an old edge's place among n x n
     rows = torch.where(keep[mine], place[mine], topology.E)  # an edge that is no pair goes nowhere
     edges = {name: _spread(feature, rows, topology.E) for name, feature in graph.edges.items()}
