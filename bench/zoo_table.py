@@ -16,6 +16,7 @@ import json
 import tempfile
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import moleculenet
 import numpy as np
@@ -26,6 +27,7 @@ from heliograph import zoo
 from heliograph.train import DataConfig, FitConfig, ModelConfig, SplitConfig, TrainConfig, run
 
 SETS = {"esol": ("measured log solubility in mols per litre", "", "rmse"), "gap": ("gap", "eV", "mae"), "u0": ("u0_atom", "eV", "mae")}
+HEADS = {"esol": "ESOL, RMSE in log mol/L", "gap": "gap, MAE in meV", "u0": "U0, MAE in meV"}
 TEST = 10_000
 
 
@@ -72,27 +74,26 @@ def train(name: str, arch: str, budget: str) -> dict[str, object]:
     }
 
 
-def table(lines: list[dict[str, object]]) -> str:
-    """Rows by error on the first set that is there; units: ESOL log mol/L, gap and U0 meV."""
+def table(lines: list[dict[str, Any]]) -> str:
+    """Rows by error on the first set that is there."""
     found = {(line["set"], line["arch"]): line for line in lines}
     sets = [name for name in SETS if any(s == name for s, _ in found)]
-    archs = sorted({arch for _, arch in found}, key=lambda a: [float(found.get((s, a), {}).get("test", np.inf)) for s in sets])  # type: ignore[arg-type]
-    rows = ["| architecture | parameters |" + "".join(f" {s} {SETS[s][2].upper()} | epochs | train, molecules/s | predict |" for s in sets)]
-    rows.append("|---|---|" + "---|---|---|---|" * len(sets))
+    archs = sorted({arch for _, arch in found}, key=lambda a: [found.get((s, a), {}).get("test", np.inf) for s in sets])
+    rows = ["| architecture | parameters |" + "".join(f" {HEADS[s]} | epochs (s) | molecules/s |" for s in sets)]
+    rows.append("|---|---|" + "---|---|---|" * len(sets))
     for arch in archs:
-        cells = []
-        for s in sets:
-            line = found.get((s, arch))
-            factor = 1 if s == "esol" else 1000
-            cells += (
-                ["", "", "", ""]
-                if line is None
-                else [f"{factor * float(line['test']):.3g}", str(line["epochs"])]  # type: ignore[arg-type]
-                + [f"{float(line[k]):,.0f}" for k in ("train_molecules_per_second", "predict_molecules_per_second")]  # type: ignore[arg-type]
-            )
+        cells = [cell for s in sets for cell in _cells(found.get((s, arch)), 1 if s == "esol" else 1000)]
         parameters = next(line["parameters"] for (_, a), line in found.items() if a == arch)
         rows.append(f"| `{arch}` | {parameters:,} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
+
+
+def _cells(line: dict[str, Any] | None, factor: int) -> tuple[str, str, str]:
+    """Error, epochs and seconds of the training, molecules a second in training and in prediction."""
+    if line is None:
+        return "", "", ""
+    rates = " / ".join(f"{line[k]:,.0f}" for k in ("train_molecules_per_second", "predict_molecules_per_second"))
+    return f"{factor * line['test']:.3g}", f"{line['epochs']} ({line['seconds']:.0f})", rates
 
 
 def main() -> None:
