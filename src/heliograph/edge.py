@@ -95,7 +95,7 @@ class Edge:
     def reverse(self) -> Ends:
         """Features of the edge that runs the other way; zero where there is none."""
         t = self.graph.topology
-        if t.symmetric:
+        if not torch.compiler.is_compiling() and t.symmetric:  # only data tells
             return Ends(self.graph.edges, t.reverse)
         zero = {k: torch.cat([dense(v), dense(v).new_zeros(1, *v.shape[1:])]) for k, v in self.graph.edges.items()}
         return Ends(zero, torch.where(t.reverse < 0, t.E, t.reverse))

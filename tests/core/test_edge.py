@@ -298,7 +298,7 @@ for name in sys.argv[1:]:
 """
 
 
-UNKNOWN = {"ggnn", "graphormer", "kgnn", "san"}  # which edges share a matrix, which are taken out, how many sets there are: data says
+UNKNOWN = {"graphormer", "kgnn", "san"}  # which nodes are taken out, how many sets there are: only data says
 
 
 @pytest.mark.parametrize("names", [["gat", "schnet"], pytest.param([n for n in zoo.names() if n not in UNKNOWN], marks=pytest.mark.slow)])
