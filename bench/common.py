@@ -60,6 +60,8 @@ class Lines:
         self.kept = list(_whole(self.output.read_text())) if there and self.output else []
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
             os.environ[name] = str(options.threads)  # for the workers
+        if "numba" in sys.modules:  # it compares the two when it compiles, and refuses a change once its threads have started
+            sys.modules["numba"].config.reload_config()
         torch.set_num_threads(options.threads)
         self(machine(options.threads) | {"command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])} | rates())
 
