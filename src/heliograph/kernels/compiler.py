@@ -54,9 +54,9 @@ def at(index: Any, e: int) -> int:
 
 
 @inner
-def row(table: Any, index: Any, e: int) -> Any:
+def place(table: Any, index: Any, e: int) -> int:
     """The row of a table that edge e uses; a table of one row serves all (zeros, for a term that is not there)."""
-    return table[0] if len(table) == 1 else table[at(index, e)]
+    return 0 if len(table) == 1 else at(index, e)
 
 
 def threads() -> int:

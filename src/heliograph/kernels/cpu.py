@@ -16,7 +16,7 @@ import numpy as np
 from numba import prange
 from numba.extending import overload
 
-from heliograph.kernels.compiler import always, at, first, inner, jit, kept, row, run
+from heliograph.kernels.compiler import always, at, first, inner, jit, kept, place, run
 
 LOG2 = math.log(2.0)
 IDENTITY, RELU, SILU, SSP = range(4)  # in the order of reference.ACTIVATIONS
@@ -83,71 +83,6 @@ def _softplus(s: Any, one: Any) -> Any:
     return (s if s > zero else zero) + _log1p(_exp(-s if s > zero else s))
 
 
-@inner
-def _add_value(kind: int, a: Any, b: Any, c: Any, out: Any) -> None:
-    """out += f(a + b + c)."""
-    one = out.dtype.type(1)
-    zero = one - one
-    if kind == RELU:
-        for k in range(len(out)):
-            s = a[k] + b[k] + c[k]
-            out[k] += zero if s <= zero else s
-    elif kind == SILU:
-        for k in range(len(out)):
-            s = a[k] + b[k] + c[k]
-            out[k] += s / (one + _exp(-s))
-    elif kind == SSP:
-        shift = out.dtype.type(LOG2)
-        for k in range(len(out)):
-            out[k] += _softplus(a[k] + b[k] + c[k], one) - shift
-    else:
-        for k in range(len(out)):
-            out[k] += a[k] + b[k] + c[k]
-
-
-@inner
-def _add_slope(kind: int, a: Any, b: Any, c: Any, g: Any, out: Any) -> None:
-    """out += g f'(a + b + c)."""
-    one = out.dtype.type(1)
-    zero = one - one
-    if kind == RELU:
-        for k in range(len(out)):
-            out[k] += zero if a[k] + b[k] + c[k] <= zero else g[k]
-    elif kind == SILU:
-        for k in range(len(out)):
-            s = a[k] + b[k] + c[k]
-            y = one / (one + _exp(-s))
-            out[k] += g[k] * y * (one + s * (one - y))
-    elif kind == SSP:
-        for k in range(len(out)):
-            out[k] += g[k] / (one + _exp(-(a[k] + b[k] + c[k])))
-    else:
-        for k in range(len(out)):
-            out[k] += g[k]
-
-
-@inner
-def _add_heads(w: Any, x: Any, out: Any) -> None:
-    """out += w x, each of w [H] for its d / H columns; slices, since loops that begin elsewhere than at 0 hardly vectorise."""
-    q = len(x) // len(w)
-    for h in range(len(w)):
-        weight, head, total = w[h], x[h * q : h * q + q], out[h * q : h * q + q]
-        for c in range(q):
-            total[c] += weight * head[c]
-
-
-@inner
-def _add_dots(x: Any, y: Any, out: Any) -> None:
-    """out [H] += the dot product of x and y over each head's d / H columns."""
-    q = len(x) // len(out)
-    for h in range(len(out)):
-        head, other = x[h * q : h * q + q], y[h * q : h * q + q]
-        total = out.dtype.type(0)
-        for c in range(q):
-            total += head[c] * other[c]
-        out[h] += total
-
-
 @numba.njit(cache=kept, nogil=True)
 def group(index: Any, order: Any, parts: int, pointer: Any) -> None:
     """Edges sorted by `index`, stably: `order` [E], and where each row's run starts, `pointer` [n + 1]. In one thread, whatever `parts`."""
@@ -182,6 +117,7 @@ def product_sum(a: Any, ia: Any, b: Any, ib: Any, order: Any, pointer: Any, part
     n, d = out.shape
     H = a.shape[1]
     q = d // H
+    heads, total = b.reshape((len(b), H, q)), out.reshape((n, H, q))  # a loop that begins elsewhere than at 0 hardly vectorises
     for part in prange(parts):
         for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i, :] = 0
@@ -197,33 +133,59 @@ def product_sum(a: Any, ia: Any, b: Any, ib: Any, order: Any, pointer: Any, part
                     for c in range(d):
                         out[i, c] += w * b[v, c]
                 else:
-                    _add_heads(a[u], b[v], out[i])
+                    for h in range(H):
+                        w = a[u, h]
+                        for c in range(q):
+                            total[i, h, c] += w * heads[v, h, c]
 
 
 @jit
 def dot_sum(a: Any, ia: Any, b: Any, ib: Any, order: Any, pointer: Any, parts: int, out: Any) -> None:
     """out[i, h] = sum over edges e of row i of the dot product of a[ia[e]] and b[ib[e]] over the d / H columns of head h."""
-    n = len(out)
+    n, H = out.shape
+    q = a.shape[1] // H
+    x, y = a.reshape((len(a), H, q)), b.reshape((len(b), H, q))
     for part in prange(parts):
         for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i, :] = 0
             low, high = run(pointer, i)
             for k in range(low, high):
                 e = at(order, k)
-                _add_dots(a[at(ia, e)], b[at(ib, e)], out[i])
+                u, v = at(ia, e), at(ib, e)
+                for h in range(H):
+                    total = out.dtype.type(0)
+                    for c in range(q):
+                        total += x[u, h, c] * y[v, h, c]
+                    out[i, h] += total
 
 
 @jit
 def act_sum(kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, order: Any, pointer: Any, parts: int, out: Any) -> None:
     """out[i] = sum over edges e of row i of f(a[ia[e]] + b[ib[e]] + c[ic[e]])."""
-    n = len(out)
+    n, d = out.shape
+    one, shift = out.dtype.type(1), out.dtype.type(LOG2)
+    zero = one - one
     for part in prange(parts):
         for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i, :] = 0
             low, high = run(pointer, i)
             for k in range(low, high):
                 e = at(order, k)
-                _add_value(kind, row(a, ia, e), row(b, ib, e), row(c, ic, e), out[i])
+                u, v, w = place(a, ia, e), place(b, ib, e), place(c, ic, e)
+                if kind == RELU:
+                    for t in range(d):
+                        s = a[u, t] + b[v, t] + c[w, t]
+                        out[i, t] += zero if s <= zero else s
+                elif kind == SILU:
+                    for t in range(d):
+                        s = a[u, t] + b[v, t] + c[w, t]
+                        out[i, t] += s / (one + _exp(-s))
+                elif kind == SSP:
+                    for t in range(d):
+                        out[i, t] += _softplus(a[u, t] + b[v, t] + c[w, t], one) - shift
+                else:
+                    for t in range(d):
+                        out[i, t] += a[u, t] + b[v, t] + c[w, t]
 
 
 @jit
@@ -231,14 +193,30 @@ def act_slope_sum(
     kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, g: Any, ig: Any, order: Any, pointer: Any, parts: int, out: Any
 ) -> None:
     """out[i] = sum over edges e of row i of g[ig[e]] f'(a[ia[e]] + b[ib[e]] + c[ic[e]])."""
-    n = len(out)
+    n, d = out.shape
+    one = out.dtype.type(1)
+    zero = one - one
     for part in prange(parts):
         for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i, :] = 0
             low, high = run(pointer, i)
             for k in range(low, high):
                 e = at(order, k)
-                _add_slope(kind, row(a, ia, e), row(b, ib, e), row(c, ic, e), g[at(ig, e)], out[i])
+                u, v, w, r = place(a, ia, e), place(b, ib, e), place(c, ic, e), at(ig, e)
+                if kind == RELU:
+                    for t in range(d):
+                        out[i, t] += zero if a[u, t] + b[v, t] + c[w, t] <= zero else g[r, t]
+                elif kind == SILU:
+                    for t in range(d):
+                        s = a[u, t] + b[v, t] + c[w, t]
+                        y = one / (one + _exp(-s))
+                        out[i, t] += g[r, t] * y * (one + s * (one - y))
+                elif kind == SSP:
+                    for t in range(d):
+                        out[i, t] += g[r, t] / (one + _exp(-(a[u, t] + b[v, t] + c[w, t])))
+                else:
+                    for t in range(d):
+                        out[i, t] += g[r, t]
 
 
 @inner
