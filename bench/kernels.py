@@ -79,8 +79,16 @@ def cases(E: int, d: int, device: str) -> dict[str, Case]:
             lambda: total((h[near] + a[receivers] + w).relu()), (h, a, w), 2, E),
         "outer_sum": Case(lambda: kernels.outer_sum(phi, None, w, None, by), lambda: torch.stack(
             [total(phi[:, k : k + 1] * w) for k in range(K)], 1), (phi, w), 1),
+        "softmax, eight heads": Case(lambda: kernels.softmax(w8, by), lambda: _plain_softmax(w8, receivers, N), (w8,), 1),
         "dropout": Case(lambda: kernels.dropout(w, 0.5), lambda: F.dropout(w, 0.5), (w,), 0, expected=lambda y: 2 * w * (y != 0)),
     }  # fmt: skip
+
+
+def _plain_softmax(x: Tensor, receivers: Tensor, n: int) -> Tensor:
+    place = receivers[:, None, None].expand_as(x)
+    top = x.detach().new_zeros(n, *x.shape[1:]).scatter_reduce(0, place, x.detach(), "amax", include_self=False)
+    weight = (x - top[receivers]).exp()
+    return weight / torch.zeros_like(top).index_add(0, receivers, weight)[receivers]
 
 
 def measure(case: Case, E: int, d: int, seconds: float) -> dict[str, object]:

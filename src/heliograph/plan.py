@@ -31,6 +31,7 @@ _SUMS = {
     "dot_sum": "dot products of gathered rows",
     "act_sum": "sums of gathered rows, summed",
     "argmax": "the largest of gathered rows",
+    "softmax": "softmax over each segment",
     "index_add": "rows summed",
 }
 

@@ -82,9 +82,7 @@ def softmax(x: Tensor, segments: Segments) -> Tensor:
     """exp(x) over its sum in the segment, [M, ...]: weights that add up to one in each segment."""
     if has_torch_function_unary(x):
         return _dispatch(softmax, x, segments)
-    largest = kernels.segment_max(x.detach(), segments)
-    weight = (x - kernels.gather(largest, segments.index)).exp()
-    return weight / kernels.gather(kernels.segment_sum(weight, segments), segments.index)
+    return kernels.softmax(x, segments)
 
 
 def _dispatch(function: Callable[..., Tensor], x: Tensor, *rest: Any) -> Tensor:

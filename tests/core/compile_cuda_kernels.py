@@ -14,41 +14,45 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from heliograph.kernels import cuda
+from heliograph.kernels import programs
 
 INDICES = ("index", "order", "pointer", "ia", "ib", "ic", "ig", "of_phi", "of_x")
 NUMBERS = ("n", "d", "H", "K", "low", "high", "least")
 ONE = {"A1": False, "B1": False, "C1": True}
 ROWS, FLAT, TILE = {"R": 8, "C": 128}, {"C": 1024}, {"B": 64, "C": 64}
 FORMS: list[tuple[str, dict[str, Any], dict[str, str | None]]] = [  # kernel, constants, types that differ; None: an argument that is None
-    ("_gather_sum", ROWS, {}),
-    ("_gather_sum", ROWS, {"index": None, "order": None}),
-    ("_gather_sum", ROWS, {"pointer": None}),
-    ("_product_sum", ROWS, {}),
-    ("_product_sum", ROWS, {"ia": None, "order": None}),
-    ("_dot_sum", ROWS, {}),
-    ("_dot_sum", ROWS, {"ib": None, "order": None, "pointer": None}),
+    ("gather_sum", ROWS, {}),
+    ("gather_sum", ROWS, {"index": None, "order": None}),
+    ("gather_sum", ROWS, {"pointer": None}),
+    ("product_sum", ROWS, {}),
+    ("product_sum", ROWS, {"ia": None, "order": None}),
+    ("dot_sum", ROWS, {}),
+    ("dot_sum", ROWS, {"ib": None, "order": None, "pointer": None}),
     *(
         (name, ROWS | {"KIND": kind, "A1": False, "B1": False, "C1": True}, {})
-        for name in ("_act_sum", "_act_slope_sum")
+        for name in ("act_sum", "act_slope_sum")
         for kind in range(4)
     ),
-    ("_argmax", ROWS, {"out": "*i64"}),
-    ("_argmax", ROWS, {"out": "*i64", "index": None}),
-    ("_spread", ROWS, {"best": "*i64", "by": "*i64"}),
-    ("_outer_sum", TILE, {}),
-    ("_outer_left", TILE, {"of_x": None}),
-    ("_outer_right", {"B": 128, "C": 32}, {}),
-    ("_shifted_softplus", FLAT, {}),
-    ("_sigmoid_times", FLAT, {}),
-    ("_dropout", FLAT, {}),
-    ("_dropout", FLAT, {"low": "i64", "high": "i64", "least": "i64"}),
+    ("argmax", ROWS, {"out": "*i64"}),
+    ("argmax", ROWS, {"out": "*i64", "index": None}),
+    ("picked", FLAT, {"best": "*i64"}),
+    ("picked", FLAT, {"best": "*i64", "index": None}),
+    ("spread", ROWS, {"best": "*i64", "by": "*i64"}),
+    ("softmax", ROWS, {}),
+    ("softmax_slope", ROWS, {}),
+    ("outer_sum", TILE, {}),
+    ("outer_left", TILE, {"of_x": None}),
+    ("outer_right", {"B": 128, "C": 32}, {}),
+    ("shifted_softplus", FLAT, {}),
+    ("sigmoid_times", FLAT, {}),
+    ("dropout", FLAT, {}),
+    ("dropout", FLAT, {"low": "i64", "high": "i64", "least": "i64"}),
 ]
 
 
 def compiled(name: str, constants: dict[str, Any], types: dict[str, str | None], pointer: str, capability: int) -> str:
     """The PTX of one form."""
-    kernel = getattr(cuda, name)
+    kernel = getattr(programs, name)
     given = {k: None for k, t in types.items() if t is None} | constants
     kinds = dict.fromkeys(INDICES, "*i64") | dict.fromkeys(NUMBERS, "i32") | types | dict.fromkeys(given, "constexpr")
     signature = {k: kinds.get(k, pointer) for k in kernel.arg_names}
@@ -60,7 +64,7 @@ def compiled(name: str, constants: dict[str, Any], types: dict[str, str | None],
 def main() -> None:
     capability = int(sys.argv[1]) if len(sys.argv) > 1 else 90
     for name, constants, types in FORMS:
-        for pointer in ("*fp32", "*fp64") if name == "_act_slope_sum" else ("*fp32",):
+        for pointer in ("*fp32", "*fp64") if name == "act_slope_sum" else ("*fp32",):
             print(name, constants, types, pointer, len(compiled(name, constants, types, pointer, capability)), flush=True)
 
 

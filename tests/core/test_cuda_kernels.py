@@ -20,7 +20,7 @@ from torch import Tensor
 
 from heliograph import kernels, zoo
 from heliograph.graph import Graph, Segments
-from heliograph.kernels import maxima, noise, ops, outer
+from heliograph.kernels import maxima, noise, ops, outer, weights
 from heliograph.model import Inputs
 from tests.core.test_kernels import SIZES, WIDTHS, case, sizes, table
 from tests.graphs import ATOMS, BONDS, awkward, strange
@@ -42,7 +42,7 @@ def interpreted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def run(loop: str, *args: Any, out: Tensor) -> None:
         getattr(cuda, loop)(*[a.contiguous() if isinstance(a, Tensor) else a for a in args], out)
 
-    for module in (ops, outer, maxima, noise):
+    for module in (ops, outer, maxima, noise, weights):
         monkeypatch.setattr(module, "run", run)
     yield
 
@@ -113,6 +113,22 @@ def test_activations(size: tuple[int, int, int], name: str, summed: bool) -> Non
 
 
 @sizes
+@pytest.mark.parametrize("shape", [(3,), (2, 2), (130,)])
+def test_softmax(size: tuple[int, int, int], shape: tuple[int, ...]) -> None:
+    segments, _, _, rng = placed(size)
+    same(lambda x: kernels.softmax(x, segments), 9 * table(rng, size[0], *shape).detach())
+
+
+def test_softmax_of_long_segments_and_at_the_ends() -> None:
+    segments, _, _, rng = placed((500, 3, 4))
+    same(lambda x: kernels.softmax(x, segments), table(rng, 500, 2))
+    three = Segments(torch.tensor([0, 0, 1, 1, 3, 3], device=DEVICE), 4)
+    x = torch.tensor([-1e4, 3.0, -math.inf, 1e30, math.nan, 0.0], device=DEVICE)
+    y = kernels.softmax(x, three)
+    assert y[:4].tolist() == [0, 1, 0, 1] and y[4:].isnan().all()
+
+
+@sizes
 @pytest.mark.parametrize(("K", "d"), [(5, 2), (1, 3), (70, 3)])
 def test_outer_sums(size: tuple[int, int, int], K: int, d: int) -> None:
     segments, first, second, rng = placed(size)
@@ -169,10 +185,10 @@ def test_they_compile_for_a_gpu_that_is_not_there(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.core.compile_cuda_kernels"]
     done = subprocess.run(command, env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
-    from heliograph.kernels import cuda
+    from heliograph.kernels import programs
 
-    programs = {name for name, value in vars(cuda).items() if "out" in getattr(value, "arg_names", ())}
-    assert {line.split()[0] for line in done.stdout.splitlines()} == programs
+    known = {name for name, value in vars(programs).items() if "out" in getattr(value, "arg_names", ())}
+    assert {line.split()[0] for line in done.stdout.splitlines()} == known
 
 
 @pytest.mark.parametrize(
@@ -208,6 +224,7 @@ def test_single_precision_on_a_gpu() -> None:
             + kernels.act_sum("silu", [(x, j), (y, None)], segments).square().sum()
             + kernels.outer_sum(z, None, x, j, segments).square().sum()
             + kernels.gather_max(x, j, segments).square().sum()
+            + kernels.softmax(z, segments).square().sum()
         )
         found.append([total, *torch.autograd.grad(total, leaves)])
     for ours, theirs, again in zip(*found, strict=True):

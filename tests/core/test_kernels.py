@@ -16,7 +16,7 @@ from heliograph import kernels
 from heliograph.cli.common import Bar
 from heliograph.errors import UsageError
 from heliograph.graph import Segments
-from heliograph.kernels import maxima, noise, ops, outer, reference
+from heliograph.kernels import maxima, noise, ops, outer, reference, weights
 from heliograph.kernels.operator import Operator
 
 # edges, segments, rows of the tables: random (segments of 3 and of 9 edges: kernels take four at a time), none, empty segments at the
@@ -117,6 +117,27 @@ def test_gather_max(size: tuple[int, int, int]) -> None:
     same(lambda x: kernels.segment_max(x, segments), table(rng, size[0], 3))
 
 
+@sizes
+@pytest.mark.parametrize("shape", [(3,), (1,), (2, 2), ()])
+def test_softmax(size: tuple[int, int, int], shape: tuple[int, ...]) -> None:
+    segments, _, _, rng = case(size)
+    x = table(rng, size[0], *shape)
+    same(lambda x: kernels.softmax(x, segments), x)
+    expected = torch.cat([torch.empty(0, *shape, dtype=x.dtype), *(x[segments.index == i].softmax(0) for i in range(segments.n))])
+    assert torch.allclose(kernels.softmax(x, segments), expected, atol=1e-14)
+    by = ops.by_segments(segments)
+    same(lambda p, g: weights.softmax_slope(p, g, by, segments.n), table(rng, size[0], 3), table(rng, size[0], 3))
+
+
+def test_softmax_at_the_ends() -> None:
+    segments = Segments(torch.tensor([0, 0, 1, 1, 2, 2]), 3)
+    for dtype in (torch.float32, torch.float64):
+        x = torch.tensor([-1e4, 3.0, float("-inf"), 1e30, float("nan"), 0.0], dtype=dtype)
+        for which in ("cpu", "reference"):
+            with kernels.use(which):
+                assert kernels.softmax(x, segments)[:4].tolist() == [0.0, 1.0, 0.0, 1.0] and kernels.softmax(x, segments)[4:].isnan().all()
+
+
 def test_of_equal_values_the_first_takes_the_gradient() -> None:
     segments, x = Segments(torch.tensor([0, 0, 1]), 3), torch.tensor([[2.0], [2.0], [1.0]], requires_grad=True)
     for which in ("cpu", "reference"):
@@ -178,7 +199,8 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            y = kernels.product_sum(w, None, a, first, segments) + kernels.act_sum("relu", [(a, first), (w, None)], segments)
+            p = kernels.softmax(w, segments)
+            y = kernels.product_sum(p, None, a, first, segments) + kernels.act_sum("relu", [(a, first), (w, None)], segments)
             results.append([y, *torch.autograd.grad(y.square().sum(), [a, w])])
     finally:
         torch.set_num_threads(before)
@@ -216,6 +238,8 @@ def calls() -> list[tuple[Operator, tuple[Any, ...]]]:
         (maxima.argmax, (a.detach(), first, segments.pointer)),
         (maxima.picked, (a, maxima.argmax(a.detach(), first, segments.pointer), of_a, by)),
         (maxima.spread, (table(rng, 7, 4), maxima.argmax(a.detach(), first, segments.pointer), of_a, by, 11)),
+        (weights.softmax, (w, by, 7)),
+        (weights.softmax_slope, (w, table(rng, 40, 4), by, 7)),
         (ops.group, (first, 11)),
         (ops.shifted_softplus, (a,)),
         (ops.sigmoid_times, (a, table(rng, 11, 4))),
@@ -273,7 +297,7 @@ def test_the_loops_are_what_runs() -> None:
 
 def test_reference_has_the_same_functions() -> None:
     for name in kernels.__all__:
-        assert name in ("chosen", "compile_all", "segment_max", "shifted_softplus", "use") or hasattr(reference, name)
+        assert name in ("chosen", "compile_all", "segment_max", "shifted_softplus", "softmax", "use") or hasattr(reference, name)
 
 
 def test_a_set_of_kernels_that_is_not_there() -> None:

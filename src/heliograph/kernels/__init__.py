@@ -1,7 +1,7 @@
 """Reductions and gathers, each on the fastest loops that the machine offers for its tensors.
 
 `reference` is plain PyTorch and runs everywhere. `cpu` (numba) and, for tensors on a GPU, `cuda` (Triton) take float32 and float64; both
-are behind the operators of `ops`, `outer`, `maxima` and `noise`.
+are behind the operators of `ops`, `outer`, `maxima`, `weights` and `noise`.
 `HELIOGRAPH_KERNELS=reference`, or `with use("reference")`, keeps to the first. `index` None means that edge e uses row e.
 """
 
@@ -26,7 +26,7 @@ from heliograph.kernels.operator import PLAIN
 from heliograph.kernels.reference import ACTIVATIONS, Index
 
 __all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "dot", "dropout", "gather", "gather_max", "gather_sum", "outer_sum",
-           "product_sum", "segment_max", "segment_sum", "shifted_softplus", "use"]  # fmt: skip
+           "product_sum", "segment_max", "segment_sum", "shifted_softplus", "softmax", "use"]  # fmt: skip
 
 SETS = ("cpu", "reference")
 
@@ -240,6 +240,18 @@ def gather_max(table: Tensor, index: Index, segments: Segments) -> Tensor:
     return _shaped(out, table.shape[1:])
 
 
+def softmax(x: Tensor, segments: Segments) -> Tensor:
+    """exp(x) over its sum in the segment, [M, ...]: weights that add up to one in each segment."""
+    # a GPU's kernel goes through a segment one row after the other: long ones are better summed in parts
+    serial = x.is_cuda and not torch.compiler.is_compiling() and len(x) > 64 * segments.n
+    if serial or not _fused(x) or not x.numel():
+        weight = (x - gather(segment_max(x.detach(), segments), segments.index)).exp()
+        return weight / gather(segment_sum(weight, segments), segments.index)
+    from heliograph.kernels import ops, weights
+
+    return _shaped(weights.softmax(_flat(x), ops.by_segments(segments), segments.n), x.shape[1:])
+
+
 def compile_all() -> None:
     """Compile every loop that training and prediction in float32 use, so that the first run need not wait. Nothing where none are used."""
     if chosen() == "reference":
@@ -248,6 +260,7 @@ def compile_all() -> None:
 
     index = torch.tensor([0, 0])
     segments, x, w = Segments(index, 1), torch.ones(1, 2, requires_grad=True), torch.ones(2, 1, requires_grad=True)
+    w = softmax(w, Segments(index, 1))
     y = (
         product_sum(x, index, w, None, segments)
         + outer_sum(w, None, x, index, segments)[:, 0]

@@ -14,73 +14,11 @@ from typing import Any
 import numba
 import numpy as np
 from numba import prange
-from numba.extending import overload
 
-from heliograph.kernels.compiler import always, at, first, inner, jit, kept, place, run
+from heliograph.kernels.compiler import at, exp, first, inner, jit, kept, place, run, softplus
 
 LOG2 = math.log(2.0)
 IDENTITY, RELU, SILU, SSP = range(4)  # in the order of reference.ACTIVATIONS
-
-
-def _exp(x: float) -> float:
-    return math.exp(x)
-
-
-def _log1p(x: float) -> float:
-    return math.log1p(x)
-
-
-@overload(_exp)
-def _exp_of(x: Any) -> Any:
-    """exp in the width of x; float32 by a polynomial that vectorises (relative error below 2e-7; x is kept within [-87, 88])."""
-
-    def exp64(x: Any) -> Any:
-        return math.exp(x)
-
-    def exp32(x: Any) -> Any:
-        f = np.float32
-        y = f(-87.3) if x < f(-87.3) else (f(88.3) if x > f(88.3) else x)  # NaN passes
-        n = np.floor(y * f(1.4426950408889634) + f(0.5))
-        r = y - n * f(0.693359375) + n * f(2.12194440e-4)
-        p = f(1.9875691500e-4)
-        p = p * r + f(1.3981999507e-3)
-        p = p * r + f(8.3334519073e-3)
-        p = p * r + f(4.1665795894e-2)
-        p = p * r + f(1.6666665459e-1)
-        p = p * r + f(5.0000001201e-1)
-        p = p * r * r + r + f(1.0)
-        return p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
-
-    return exp32 if x == numba.float32 else exp64
-
-
-@overload(_log1p)
-def _log1p_of(x: Any) -> Any:
-    """log(1 + x) for x in [0, 1]; float32 as 2 atanh(x / (2 + x)) by its series, whose argument is a third at most."""
-
-    def log64(x: Any) -> Any:
-        return math.log1p(x)
-
-    def log32(x: Any) -> Any:
-        f = np.float32
-        z = x / (f(2.0) + x)
-        y = z * z
-        p = f(0.07692307692)
-        p = p * y + f(0.09090909091)
-        p = p * y + f(0.11111111111)
-        p = p * y + f(0.14285714286)
-        p = p * y + f(0.2)
-        p = p * y + f(0.33333333333)
-        return f(2.0) * (z + z * y * p)
-
-    return log32 if x == numba.float32 else log64
-
-
-@always
-def _softplus(s: Any, one: Any) -> Any:
-    """ln(1 + exp(s)) without overflow."""
-    zero = one - one
-    return (s if s > zero else zero) + _log1p(_exp(-s if s > zero else s))
 
 
 @numba.njit(cache=kept, nogil=True)
@@ -179,10 +117,10 @@ def act_sum(kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, order:
                 elif kind == SILU:
                     for t in range(d):
                         s = a[u, t] + b[v, t] + c[w, t]
-                        out[i, t] += s / (one + _exp(-s))
+                        out[i, t] += s / (one + exp(-s))
                 elif kind == SSP:
                     for t in range(d):
-                        out[i, t] += _softplus(a[u, t] + b[v, t] + c[w, t], one) - shift
+                        out[i, t] += softplus(a[u, t] + b[v, t] + c[w, t], one) - shift
                 else:
                     for t in range(d):
                         out[i, t] += a[u, t] + b[v, t] + c[w, t]
@@ -209,11 +147,11 @@ def act_slope_sum(
                 elif kind == SILU:
                     for t in range(d):
                         s = a[u, t] + b[v, t] + c[w, t]
-                        y = one / (one + _exp(-s))
+                        y = one / (one + exp(-s))
                         out[i, t] += g[r, t] * y * (one + s * (one - y))
                 elif kind == SSP:
                     for t in range(d):
-                        out[i, t] += g[r, t] / (one + _exp(-(a[u, t] + b[v, t] + c[w, t])))
+                        out[i, t] += g[r, t] / (one + exp(-(a[u, t] + b[v, t] + c[w, t])))
                 else:
                     for t in range(d):
                         out[i, t] += g[r, t]
@@ -223,7 +161,7 @@ def act_slope_sum(
 def _softplus_of(x: Any, out: Any) -> None:
     one, shift = out.dtype.type(1), out.dtype.type(LOG2)
     for k in range(len(x)):
-        out[k] = _softplus(x[k], one) - shift
+        out[k] = softplus(x[k], one) - shift
 
 
 @jit
@@ -238,7 +176,7 @@ def shifted_softplus(x: Any, parts: int, out: Any) -> None:
 def _sigmoid_of(x: Any, g: Any, out: Any) -> None:
     one = out.dtype.type(1)
     for k in range(len(x)):
-        out[k] = g[k] / (one + _exp(-x[k]))
+        out[k] = g[k] / (one + exp(-x[k]))
 
 
 @jit
@@ -279,16 +217,34 @@ def argmax(x: Any, index: Any, pointer: Any, parts: int, out: Any) -> None:
     """
     n, d = out.shape
     for part in prange(parts):
-        top = np.empty(d, x.dtype)
+        top, best = np.empty(d, x.dtype), np.empty(d, np.int32)  # counted from the segment's start, as wide as a float32
         for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
-            out[i, :] = -1
-            for e in range(pointer[i], pointer[i + 1]):
-                r = at(index, e)
+            low, high = pointer[i], pointer[i + 1]
+            if low == high:
+                out[i, :] = -1
+                continue
+            top[:] = x[at(index, low)]
+            best[:] = 0
+            for e in range(low + 1, high):
+                r, k = at(index, e), np.int32(e - low)
                 for c in range(d):
-                    v, t, best = x[r, c], top[c], out[i, c]
-                    more = (best < 0) | (v > t) | ((v != v) & (t == t))
+                    v, t = x[r, c], top[c]
+                    more = (v > t) | ((v != v) & (t == t))
                     top[c] = v if more else t
-                    out[i, c] = e if more else best
+                    best[c] = k if more else best[c]
+            for c in range(d):
+                out[i, c] = low + best[c]
+
+
+@jit
+def picked(x: Any, index: Any, best: Any, parts: int, out: Any) -> None:
+    """out[i, c] = the value of column c that edge best[i, c] uses; zero for none."""
+    n, d = out.shape
+    for part in prange(parts):
+        for i in range(n * part // parts, n * (part + 1) // parts):
+            for c in range(d):
+                e = best[i, c]
+                out[i, c] = x[at(index, e), c] if e >= 0 else 0
 
 
 @jit
@@ -304,6 +260,59 @@ def spread(g: Any, best: Any, by: Any, order: Any, pointer: Any, parts: int, out
                 i = by[e]
                 for c in range(d):
                     out[r, c] += g[i, c] if best[i, c] == e else 0
+
+
+@inner
+def _exp_in_place(x: Any) -> None:
+    """x = exp(x) for x <= 0; zero below -87, where float32 ends: beside the weight of the largest, which is one, it is nothing."""
+    zero, least = x.dtype.type(0), x.dtype.type(-87.0)
+    for k in range(len(x)):
+        y = exp(x[k])
+        x[k] = zero if x[k] < least else y
+
+
+@jit
+def softmax(x: Any, pointer: Any, parts: int, out: Any) -> None:
+    """out[e, h] = exp(x[e, h]) over the sum of exp(x[k, h]) of the rows k in e's segment. NaN counts as the largest."""
+    H, n = x.shape[1], len(pointer) - 1
+    flat = out.reshape(-1)
+    for part in prange(parts):
+        top = np.empty(H, x.dtype)  # of each head; then the sum
+        for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
+            low, high = pointer[i], pointer[i + 1]
+            if low == high:
+                continue
+            top[:] = x[low]
+            for e in range(low + 1, high):
+                for h in range(H):
+                    top[h] = x[e, h] if (x[e, h] > top[h]) | (x[e, h] != x[e, h]) else top[h]
+            for e in range(low, high):
+                for h in range(H):
+                    out[e, h] = x[e, h] - top[h]
+            _exp_in_place(flat[low * H : high * H])
+            top[:] = 0
+            for e in range(low, high):
+                for h in range(H):
+                    top[h] += out[e, h]
+            for e in range(low, high):
+                for h in range(H):
+                    out[e, h] /= top[h]
+
+
+@jit
+def softmax_slope(p: Any, g: Any, pointer: Any, parts: int, out: Any) -> None:
+    """out[e, h] = p[e, h] (g[e, h] - sum of p[k, h] g[k, h] over the rows k in e's segment)."""
+    H, n = p.shape[1], len(pointer) - 1
+    for part in prange(parts):
+        total = np.empty(H, p.dtype)
+        for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
+            total[:] = 0
+            for e in range(pointer[i], pointer[i + 1]):
+                for h in range(H):
+                    total[h] += p[e, h] * g[e, h]
+            for e in range(pointer[i], pointer[i + 1]):
+                for h in range(H):
+                    out[e, h] = p[e, h] * (g[e, h] - total[h])
 
 
 @jit
@@ -381,6 +390,9 @@ LOOPS = (
     sigmoid_times,
     dropout,
     argmax,
+    picked,
     spread,
+    softmax,
+    softmax_slope,
     group,
 )

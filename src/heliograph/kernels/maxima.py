@@ -32,10 +32,9 @@ def _(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
 @Operator
 def picked(x: Tensor, best: Tensor, own: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
     """out[i, c] = x[own[best[i, c]], c], [n, d]; zero where best is -1."""
-    index, rows = own[0], best.clamp(min=0)
-    if not (len(x) if index is None else len(index)):
-        return x.new_zeros(best.shape)
-    return torch.where(best >= 0, x.gather(0, rows if index is None else index[rows]), 0)
+    out = x.new_empty(best.shape)
+    run("picked", x, own[0], best, out=out)
+    return out
 
 
 @picked.register_fake
