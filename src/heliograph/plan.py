@@ -168,7 +168,7 @@ class _Watch(TorchDispatchMode):
             what = _SUMS[name]
             if name == "act_sum" and args[0]:
                 what = f"{list(kernels.ACTIVATIONS)[args[0]]} of {what}"
-            if name in ("gather_sum", "act_sum") and args[2 if name == "gather_sum" else 5][2] is None:
+            if name in ("gather_sum", "act_sum") and args[2 if name == "gather_sum" else 6][2] is None:
                 what = what.removesuffix(" and summed").removesuffix(", summed")  # each edge on its own
             self.cost.operators[f"{what}: {len(result):,} rows{self._named(len(result))}"] += 1
 

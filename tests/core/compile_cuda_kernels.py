@@ -16,9 +16,8 @@ from triton.compiler import ASTSource
 
 from heliograph.kernels import programs
 
-INDICES = ("index", "order", "pointer", "ia", "ib", "ic", "ig", "of_phi", "of_x")
+INDICES = ("index", "order", "pointer", "ia", "ib", "ic", "iq", "ig", "of_phi", "of_x")
 NUMBERS = ("n", "d", "H", "K", "low", "high", "least")
-ONE = {"A1": False, "B1": False, "C1": True}
 ROWS, FLAT, TILE = {"R": 8, "C": 128}, {"C": 1024}, {"B": 64, "C": 64}
 FORMS: list[tuple[str, dict[str, Any], dict[str, str | None]]] = [  # kernel, constants, types that differ; None: an argument that is None
     ("gather_sum", ROWS, {}),
@@ -29,9 +28,10 @@ FORMS: list[tuple[str, dict[str, Any], dict[str, str | None]]] = [  # kernel, co
     ("dot_sum", ROWS, {}),
     ("dot_sum", ROWS, {"ib": None, "order": None, "pointer": None}),
     *(
-        (name, ROWS | {"KIND": kind, "A1": False, "B1": False, "C1": True}, {})
+        (name, ROWS | {"KIND": kind}, {} if terms == 4 else {"c": None, "ic": None, "q": None, "iq": None})
         for name in ("act_sum", "act_slope_sum")
         for kind in range(4)
+        for terms in (2, 4)
     ),
     ("argmax", ROWS, {"out": "*i64"}),
     ("argmax", ROWS, {"out": "*i64", "index": None}),

@@ -109,6 +109,8 @@ def test_activations(size: tuple[int, int, int], name: str, summed: bool) -> Non
     same(lambda x, y, z: kernels.act_sum(name, [(x, first), (y, segments.index), (z, None)], by),
          table(rng, R, 2), table(rng, n, 2), table(rng, E, 2))  # fmt: skip
     same(lambda x, y: kernels.act_sum(name, [(x, first), (y, second)], by), table(rng, R, 2), table(rng, R, 2))
+    same(lambda *t: kernels.act_sum(name, list(zip(t, (first, second, None, segments.index), strict=True)), by),
+         table(rng, R, 2), table(rng, R, 2), table(rng, E, 2), table(rng, n, 2))  # fmt: skip
     same(kernels.shifted_softplus, 9 * table(rng, E, 2).detach())
 
 

@@ -94,8 +94,11 @@ def test_act_sum(size: tuple[int, int, int], name: str, summed: bool) -> None:
     same(lambda x, y, z: kernels.act_sum(name, [(x, first), (y, segments.index), (z, None)], by),
          table(rng, R, 2), table(rng, n, 2), table(rng, E, 2))  # fmt: skip
     same(lambda x, y: kernels.act_sum(name, [(x, first), (y, second)], by), table(rng, R, 2), table(rng, R, 2))
-    same(lambda *t: kernels.act_sum(name, list(zip(t, (first, second, None, segments.index), strict=True)), by),
-         table(rng, R, 2), table(rng, R, 2), table(rng, E, 2), table(rng, n, 2))  # fmt: skip
+    columns = (first, second, None, segments.index)
+    four = table(rng, R, 2), table(rng, R, 2), table(rng, E, 2), table(rng, n, 2)
+    same(lambda *t: kernels.act_sum(name, list(zip(t, columns, strict=True)), by), *four)
+    five = (*columns, first)
+    same(lambda *t: kernels.act_sum(name, list(zip(t, five, strict=True)), by), *four, table(rng, R, 2))
 
 
 @sizes
@@ -230,8 +233,9 @@ def calls() -> list[tuple[Operator, tuple[Any, ...]]]:
         (ops.gather_sum, (a, of_a, by, 7)),
         (ops.product_sum, (b, a, of_b, of_a, by, 7)),
         (ops.dot_sum, (w, a, ops.EDGES, of_a, by, 7, 2)),
-        (ops.act_sum, (1, a, w, None, [*of_a, *ops.EDGES], by, 7)),
-        (ops.act_slope_sum, (2, a, w, None, table(rng, 7, 4), [*of_a, *ops.EDGES], by, of_a, 11)),
+        (ops.act_sum, (1, a, w, None, None, [*of_a, *ops.EDGES], by, 7)),
+        (ops.act_sum, (3, a, w, table(rng, 11, 4), table(rng, 7, 4), [*of_a, *ops.EDGES, *of_b, *by], by, 7)),
+        (ops.act_slope_sum, (2, a, w, None, None, table(rng, 7, 4), [*of_a, *ops.EDGES], by, of_a, 11)),
         (outer.outer_sum, (a, b, of_a, of_b, by, 7)),
         (outer.outer_left, (table(rng, 7, 4, 2), b, of_b, by)),
         (outer.outer_right, (table(rng, 7, 4, 2), a, of_a, by)),

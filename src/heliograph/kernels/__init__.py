@@ -162,22 +162,21 @@ def dot(a: Tensor, a_index: Index, b: Tensor, b_index: Index) -> Tensor:
 def act_sum(name: str, terms: Sequence[tuple[Tensor, Index]], segments: Segments | None) -> Tensor:
     """Sum of f(T1[idx1] + T2[idx2] + ...) over each segment; `segments` None: of each edge on its own, [E, ...].
 
-    f is one of ACTIVATIONS. Three terms at most go through one pass; the others are added before.
+    f is one of ACTIVATIONS. Four terms at most go through one pass; the others are added before.
     """
     tables = [t for t, _ in terms]
     if not _fused(*tables):
         return reference.act_sum(name, terms, segments)
     from heliograph.kernels import ops
 
-    if len(terms) > 3:
-        first = reference.act_sum("identity", terms[2:], None)
-        return act_sum(name, [*terms[:2], (first, None)], segments)
+    if len(terms) > 4:
+        others = reference.act_sum("identity", terms[3:], None)
+        return act_sum(name, [*terms[:3], (others, None)], segments)
     flat = [_flat(t) for t in tables]
     E = next((len(i) for _, i in terms if i is not None), len(tables[0]))
     columns = [c for x, (_, i) in zip(flat, terms, strict=True) for c in ops.column(i, len(x), x.requires_grad)]
     n = E if segments is None else segments.n
-    second, third = [*flat[1:], None, None][:2]
-    out = ops.act_sum(ops.KINDS[name], flat[0], second, third, columns, ops.by_segments(segments), n)
+    out = ops.act_sum(ops.KINDS[name], *flat, *[None] * (4 - len(flat)), columns, ops.by_segments(segments), n)
     return _shaped(out, tables[0].shape[1:])
 
 

@@ -55,10 +55,20 @@ def at(index: Any, e: int) -> int:
     return index[e] if len(index) else e
 
 
-@inner
-def place(table: Any, index: Any, e: int) -> int:
-    """The row of a table that edge e uses; a table of one row serves all (zeros, for a term that is not there)."""
-    return 0 if len(table) == 1 else at(index, e)
+def term(table: Any, row: int, column: int, zero: Any) -> Any:
+    """An element of a table, or zero for a table that is not there, an empty tuple: known when a loop is compiled, so it costs nothing."""
+    return table[row, column] if len(table) else zero
+
+
+@overload(term)
+def _term_of(table: Any, row: int, column: int, zero: Any) -> Any:
+    def element(table: Any, row: int, column: int, zero: Any) -> Any:
+        return table[row, column]
+
+    def nothing(table: Any, row: int, column: int, zero: Any) -> Any:
+        return zero
+
+    return nothing if isinstance(table, numba.types.BaseTuple) else element
 
 
 def exp(x: float) -> float:

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from heliograph.kernels.compiler import at, exp, first, inner, jit, kept, place, run, softplus
+from heliograph.kernels.compiler import at, exp, first, inner, jit, kept, run, softplus, term
 
 LOG2 = math.log(2.0)
 IDENTITY, RELU, SILU, SSP = range(4)  # in the order of reference.ACTIVATIONS
@@ -98,8 +98,10 @@ def dot_sum(a: Any, ia: Any, b: Any, ib: Any, order: Any, pointer: Any, parts: i
 
 
 @jit
-def act_sum(kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, order: Any, pointer: Any, parts: int, out: Any) -> None:
-    """out[i] = sum over edges e of row i of f(a[ia[e]] + b[ib[e]] + c[ic[e]])."""
+def act_sum(
+    kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, q: Any, iq: Any, order: Any, pointer: Any, parts: int, out: Any
+) -> None:
+    """out[i] = sum over edges e of row i of f(a[ia[e]] + b[ib[e]] + c[ic[e]] + q[iq[e]]); b, c and q may be missing."""
     n, d = out.shape
     one, shift = out.dtype.type(1), out.dtype.type(LOG2)
     zero = one - one
@@ -109,28 +111,30 @@ def act_sum(kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, order:
             low, high = run(pointer, i)
             for k in range(low, high):
                 e = at(order, k)
-                u, v, w = place(a, ia, e), place(b, ib, e), place(c, ic, e)
+                u, v, w, y = at(ia, e), at(ib, e), at(ic, e), at(iq, e)
                 if kind == RELU:
                     for t in range(d):
-                        s = a[u, t] + b[v, t] + c[w, t]
+                        s = a[u, t] + term(b, v, t, zero) + term(c, w, t, zero) + term(q, y, t, zero)
                         out[i, t] += zero if s <= zero else s
                 elif kind == SILU:
                     for t in range(d):
-                        s = a[u, t] + b[v, t] + c[w, t]
+                        s = a[u, t] + term(b, v, t, zero) + term(c, w, t, zero) + term(q, y, t, zero)
                         out[i, t] += s / (one + exp(-s))
                 elif kind == SSP:
                     for t in range(d):
-                        out[i, t] += softplus(a[u, t] + b[v, t] + c[w, t], one) - shift
+                        s = a[u, t] + term(b, v, t, zero) + term(c, w, t, zero) + term(q, y, t, zero)
+                        out[i, t] += softplus(s, one) - shift
                 else:
                     for t in range(d):
-                        out[i, t] += a[u, t] + b[v, t] + c[w, t]
+                        out[i, t] += a[u, t] + term(b, v, t, zero) + term(c, w, t, zero) + term(q, y, t, zero)
 
 
 @jit
 def act_slope_sum(
-    kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, g: Any, ig: Any, order: Any, pointer: Any, parts: int, out: Any
-) -> None:
-    """out[i] = sum over edges e of row i of g[ig[e]] f'(a[ia[e]] + b[ib[e]] + c[ic[e]])."""
+    kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, q: Any, iq: Any, g: Any, ig: Any, order: Any, pointer: Any, parts: int,
+    out: Any,
+) -> None:  # fmt: skip
+    """out[i] = sum over edges e of row i of g[ig[e]] f'(a[ia[e]] + b[ib[e]] + c[ic[e]] + q[iq[e]]); b, c and q may be missing."""
     n, d = out.shape
     one = out.dtype.type(1)
     zero = one - one
@@ -140,18 +144,20 @@ def act_slope_sum(
             low, high = run(pointer, i)
             for k in range(low, high):
                 e = at(order, k)
-                u, v, w, r = place(a, ia, e), place(b, ib, e), place(c, ic, e), at(ig, e)
+                u, v, w, y, r = at(ia, e), at(ib, e), at(ic, e), at(iq, e), at(ig, e)
                 if kind == RELU:
                     for t in range(d):
-                        out[i, t] += zero if a[u, t] + b[v, t] + c[w, t] <= zero else g[r, t]
+                        s = a[u, t] + term(b, v, t, zero) + term(c, w, t, zero) + term(q, y, t, zero)
+                        out[i, t] += zero if s <= zero else g[r, t]
                 elif kind == SILU:
                     for t in range(d):
-                        s = a[u, t] + b[v, t] + c[w, t]
-                        y = one / (one + exp(-s))
-                        out[i, t] += g[r, t] * y * (one + s * (one - y))
+                        s = a[u, t] + term(b, v, t, zero) + term(c, w, t, zero) + term(q, y, t, zero)
+                        z = one / (one + exp(-s))
+                        out[i, t] += g[r, t] * z * (one + s * (one - z))
                 elif kind == SSP:
                     for t in range(d):
-                        out[i, t] += g[r, t] / (one + exp(-(a[u, t] + b[v, t] + c[w, t])))
+                        s = a[u, t] + term(b, v, t, zero) + term(c, w, t, zero) + term(q, y, t, zero)
+                        out[i, t] += g[r, t] / (one + exp(-s))
                 else:
                     for t in range(d):
                         out[i, t] += g[r, t]

@@ -74,25 +74,25 @@ def dot_sum(a: Tensor, ia: Any, b: Tensor, ib: Any, order: Any, pointer: Any, ou
     _sums(programs.dot_sum, (a, ia, b, ib), order, pointer, out, H, a.shape[1], E=_edges(order, ia, ib, a), heads=H)
 
 
-def act_sum(kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, order: Any, pointer: Any, out: Tensor) -> None:
-    E = _edges(order, ia, ib, ic, *(t for t in (a, b, c) if len(t) > 1), a)
-    _sums(programs.act_sum, (a, ia, b, ib, c, ic), order, pointer, out, out.shape[1], E=E, KIND=kind, **_single(a, b, c))
+def act_sum(kind: int, a: Tensor, ia: Any, *rest: Any) -> None:
+    """Then b, ib, c, ic, q, iq, order, pointer and out."""
+    *terms, order, pointer = [None if isinstance(x, tuple) else x for x in rest[:-1]]
+    out: Tensor = rest[-1]
+    E = _edges(order, ia, *terms[1::2], *terms[::2], a)
+    _sums(programs.act_sum, (a, ia, *terms), order, pointer, out, out.shape[1], E=E, KIND=kind)
 
 
-def act_slope_sum(
-    kind: int, a: Any, ia: Any, b: Any, ib: Any, c: Any, ic: Any, g: Any, ig: Any, order: Any, pointer: Any, out: Tensor
-) -> None:
-    E = _edges(order, ia, ib, ic, ig, g)
-    _sums(programs.act_slope_sum, (a, ia, b, ib, c, ic, g, ig), order, pointer, out, out.shape[1], E=E, KIND=kind, **_single(a, b, c))
+def act_slope_sum(kind: int, a: Tensor, ia: Any, *rest: Any) -> None:
+    """Then b, ib, c, ic, q, iq, g, ig, order, pointer and out."""
+    *terms, order, pointer = [None if isinstance(x, tuple) else x for x in rest[:-1]]
+    out: Tensor = rest[-1]
+    E = _edges(order, ia, *terms[1::2], terms[-2])
+    _sums(programs.act_slope_sum, (a, ia, *terms), order, pointer, out, out.shape[1], E=E, KIND=kind)
 
 
 def _edges(*columns: Any) -> int:
     """How many edges there are, by the first column that has a row for each."""
     return next(len(c) for c in columns if c is not None)
-
-
-def _single(*tables: Tensor) -> dict[str, int]:
-    return {name: len(table) == 1 for name, table in zip(("A1", "B1", "C1"), tables, strict=True)}
 
 
 def argmax(x: Any, index: Any, pointer: Any, out: Tensor) -> None:

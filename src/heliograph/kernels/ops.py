@@ -198,26 +198,38 @@ dot_sum.register_autograd(_dot_sum_backward, setup_context=pair_inputs)
 
 @Operator
 def act_sum(
-    kind: int, a: Tensor, b: Tensor | None, c: Tensor | None, columns: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int
+    kind: int,
+    a: Tensor,
+    b: Tensor | None,
+    c: Tensor | None,
+    q: Tensor | None,
+    columns: Sequence[Tensor | None],
+    by: Sequence[Tensor | None],
+    n: int,
 ) -> Tensor:
-    """out[i] = sum of f(a[c1] + b[c2] + c[c3]) over the edges of row i, [n, d]; `columns` holds three tensors a table."""
+    """out[i] = sum of f(a[c1] + b[c2] + c[c3] + q[c4]) over the edges of row i, [n, d]; `columns` holds three tensors a table."""
     out = a.new_empty(n, a.shape[1])
-    run("act_sum", kind, *_terms(a, b, c, columns), by[1], by[2], out=out)
+    run("act_sum", kind, *_terms((a, b, c, q), columns), by[1], by[2], out=out)
     return out
 
 
 @act_sum.register_fake
 def _(
-    kind: int, a: Tensor, b: Tensor | None, c: Tensor | None, columns: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int
+    kind: int,
+    a: Tensor,
+    b: Tensor | None,
+    c: Tensor | None,
+    q: Tensor | None,
+    columns: Sequence[Tensor | None],
+    by: Sequence[Tensor | None],
+    n: int,
 ) -> Tensor:
     return a.new_empty(n, a.shape[1])
 
 
-def _terms(a: Tensor, b: Tensor | None, c: Tensor | None, columns: Sequence[Tensor | None]) -> list[Any]:
-    """Table and index of three terms; zeros for those that are not there."""
-    zero = None if c is not None else a.new_zeros(1, a.shape[1])
-    given = [(t, columns[3 * k]) if t is not None else (zero, None) for k, t in enumerate((a, b, c))]
-    return [x for term in given for x in term]
+def _terms(tables: Sequence[Tensor | None], columns: Sequence[Tensor | None]) -> list[Any]:
+    """Table and index of each term; an empty tuple for a table that is not there."""
+    return [x for k, t in enumerate(tables) for x in (((), None) if t is None else (t, columns[3 * k]))]
 
 
 def _act_sum_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
@@ -228,7 +240,7 @@ def _act_sum_inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
 def _act_sum_backward(ctx: Any, g: Tensor) -> Any:
     tables, g = ctx.saved_tensors, g.contiguous()
     columns = [ctx.columns[3 * k : 3 * k + 3] for k in range(len(ctx.columns) // 3)]
-    grads: list[Tensor | None] = [None] * 3
+    grads: list[Tensor | None] = [None] * len(tables)
     on_edges: Tensor | None = None  # g f'(s) of each edge, where a table of the edges' own needs it anyway
     for k in sorted(range(len(columns)), key=lambda k: columns[k][0] is not None):
         table, own = tables[k], columns[k]
@@ -251,15 +263,16 @@ def act_slope_sum(
     a: Tensor,
     b: Tensor | None,
     c: Tensor | None,
+    q: Tensor | None,
     g: Tensor,
     columns: Sequence[Tensor | None],
     of_g: Sequence[Tensor | None],
     by: Sequence[Tensor | None],
     n: int,
 ) -> Tensor:
-    """out[r] = sum of g[of_g] f'(a[c1] + b[c2] + c[c3]) over the edges of row r, [n, d]."""
+    """out[r] = sum of g[of_g] f'(a[c1] + b[c2] + c[c3] + q[c4]) over the edges of row r, [n, d]."""
     out = g.new_empty(n, g.shape[1])
-    run("act_slope_sum", kind, *_terms(a, b, c, columns), g, of_g[0], by[1], by[2], out=out)
+    run("act_slope_sum", kind, *_terms((a, b, c, q), columns), g, of_g[0], by[1], by[2], out=out)
     return out
 
 
@@ -269,6 +282,7 @@ def _(
     a: Tensor,
     b: Tensor | None,
     c: Tensor | None,
+    q: Tensor | None,
     g: Tensor,
     columns: Sequence[Tensor | None],
     of_g: Sequence[Tensor | None],
@@ -296,7 +310,7 @@ def _act_slope_backward(ctx: Any, h: Tensor) -> Any:
     return (
         None,
         *to_tables,
-        *[None] * (3 - len(tables)),
+        *[None] * (4 - len(tables)),
         grouped(h * first, EDGES, ctx.of_g, g.shape[0]),
         *nones(ctx.columns, ctx.of_g, ctx.by),
         None,

@@ -38,14 +38,23 @@ def _block(d, R: tl.constexpr, C: tl.constexpr):
 
 
 @triton.jit
-def _row(table, index, e, live, columns, inside, d, ONE: tl.constexpr):
-    """Some columns of the rows of a table [R, d] that edges use; ONE row serves all."""
-    if ONE:
-        row = tl.load(table + columns, inside, 0)[None, :]
-    else:
-        r = _at(index, e, live)
-        row = tl.load(table + r[:, None] * d + columns[None, :], live[:, None] & inside[None, :], 0)
-    return row
+def _row(table, index, e, live, columns, inside, d):
+    """Some columns of the rows of a table [R, d] that edges use."""
+    r = _at(index, e, live)
+    return tl.load(table + r[:, None] * d + columns[None, :], live[:, None] & inside[None, :], 0)
+
+
+@triton.jit
+def _sum(a, ia, b, ib, c, ic, q, iq, e, live, columns, inside, d):
+    """a[ia] + b[ib] + c[ic] + q[iq] of some edges, without the tables that are not there."""
+    s = _row(a, ia, e, live, columns, inside, d)
+    if b is not None:
+        s += _row(b, ib, e, live, columns, inside, d)
+    if c is not None:
+        s += _row(c, ic, e, live, columns, inside, d)
+    if q is not None:
+        s += _row(q, iq, e, live, columns, inside, d)
+    return s
 
 
 @triton.jit
@@ -85,7 +94,7 @@ def gather_sum(x, index, order, pointer, out, n, d, R: tl.constexpr, C: tl.const
     total = tl.zeros((R, C), out.dtype.element_ty)
     for k in range(tl.max(high - low, 0)):
         live = low + k < high
-        total += _row(x, index, _at(order, low + k, live), live, columns, inside, d, False)
+        total += _row(x, index, _at(order, low + k, live), live, columns, inside, d)
     tl.store(out + rows[:, None] * d + columns[None, :], total, (rows < n)[:, None] & inside[None, :])
 
 
@@ -99,7 +108,7 @@ def product_sum(a, ia, b, ib, order, pointer, out, n, d, H, R: tl.constexpr, C: 
         live = low + k < high
         e = _at(order, low + k, live)
         w = tl.load(a + _at(ia, e, live)[:, None] * H + heads[None, :], live[:, None] & inside[None, :], 0)
-        total += w * _row(b, ib, e, live, columns, inside, d, False)
+        total += w * _row(b, ib, e, live, columns, inside, d)
     tl.store(out + rows[:, None] * d + columns[None, :], total, (rows < n)[:, None] & inside[None, :])
 
 
@@ -116,32 +125,26 @@ def dot_sum(a, ia, b, ib, order, pointer, out, n, H, d, R: tl.constexpr, C: tl.c
         for k in range(tl.max(high - low, 0)):
             live = low + k < high
             e = _at(order, low + k, live)
-            products += _row(a, ia, e, live, columns, inside, d, False) * _row(b, ib, e, live, columns, inside, d, False)
+            products += _row(a, ia, e, live, columns, inside, d) * _row(b, ib, e, live, columns, inside, d)
         total += tl.sum(products, 1)
     tl.store(out + rows * H + head, total, rows < n)
 
 
 @triton.jit
-def act_sum(
-    a, ia, b, ib, c, ic, order, pointer, out, n, d,
-    KIND: tl.constexpr, A1: tl.constexpr, B1: tl.constexpr, C1: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
-):  # fmt: skip
+def act_sum(a, ia, b, ib, c, ic, q, iq, order, pointer, out, n, d, KIND: tl.constexpr, R: tl.constexpr, C: tl.constexpr):
     rows, columns, inside = _block(d, R, C)
     low, high = _span(pointer, rows, n)
     total = tl.zeros((R, C), out.dtype.element_ty)
     for k in range(tl.max(high - low, 0)):
         live = low + k < high
-        e = _at(order, low + k, live)
-        s = _row(a, ia, e, live, columns, inside, d, A1) + _row(b, ib, e, live, columns, inside, d, B1)
-        s += _row(c, ic, e, live, columns, inside, d, C1)
+        s = _sum(a, ia, b, ib, c, ic, q, iq, _at(order, low + k, live), live, columns, inside, d)
         total += tl.where(live[:, None], _value(s, KIND), 0)
     tl.store(out + rows[:, None] * d + columns[None, :], total, (rows < n)[:, None] & inside[None, :])
 
 
 @triton.jit
 def act_slope_sum(
-    a, ia, b, ib, c, ic, g, ig, order, pointer, out, n, d,
-    KIND: tl.constexpr, A1: tl.constexpr, B1: tl.constexpr, C1: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+    a, ia, b, ib, c, ic, q, iq, g, ig, order, pointer, out, n, d, KIND: tl.constexpr, R: tl.constexpr, C: tl.constexpr
 ):  # fmt: skip
     rows, columns, inside = _block(d, R, C)
     low, high = _span(pointer, rows, n)
@@ -149,9 +152,8 @@ def act_slope_sum(
     for k in range(tl.max(high - low, 0)):
         live = low + k < high
         e = _at(order, low + k, live)
-        s = _row(a, ia, e, live, columns, inside, d, A1) + _row(b, ib, e, live, columns, inside, d, B1)
-        s += _row(c, ic, e, live, columns, inside, d, C1)
-        slope = _slope(s, _row(g, ig, e, live, columns, inside, d, False), KIND)
+        s = _sum(a, ia, b, ib, c, ic, q, iq, e, live, columns, inside, d)
+        slope = _slope(s, _row(g, ig, e, live, columns, inside, d), KIND)
         total += tl.where(live[:, None], slope, 0)
     tl.store(out + rows[:, None] * d + columns[None, :], total, (rows < n)[:, None] & inside[None, :])
 
@@ -202,15 +204,15 @@ def softmax(x, pointer, out, n, d, R: tl.constexpr, C: tl.constexpr):
     top, total = tl.full((R, C), float("-inf"), x.dtype.element_ty), tl.zeros((R, C), x.dtype.element_ty)
     for k in range(longest):
         live = low + k < high
-        v = _row(x, None, low + k, live, columns, inside, d, False)
+        v = _row(x, None, low + k, live, columns, inside, d)
         top = tl.where(live[:, None] & ((v > top) | (v != v)), v, top)
     for k in range(longest):
         live = low + k < high
-        v = tl.exp(_row(x, None, low + k, live, columns, inside, d, False) - top)
+        v = tl.exp(_row(x, None, low + k, live, columns, inside, d) - top)
         total += tl.where(live[:, None], v, 0)
     for k in range(longest):
         live = low + k < high
-        v = tl.exp(_row(x, None, low + k, live, columns, inside, d, False) - top) / total
+        v = tl.exp(_row(x, None, low + k, live, columns, inside, d) - top) / total
         tl.store(out + (low + k)[:, None] * d + columns[None, :], v, live[:, None] & inside[None, :])
 
 
@@ -222,12 +224,12 @@ def softmax_slope(p, g, pointer, out, n, d, R: tl.constexpr, C: tl.constexpr):
     total = tl.zeros((R, C), p.dtype.element_ty)
     for k in range(longest):
         live = low + k < high
-        weight = _row(p, None, low + k, live, columns, inside, d, False)
-        total += weight * _row(g, None, low + k, live, columns, inside, d, False)
+        weight = _row(p, None, low + k, live, columns, inside, d)
+        total += weight * _row(g, None, low + k, live, columns, inside, d)
     for k in range(longest):
         live = low + k < high
-        weight = _row(p, None, low + k, live, columns, inside, d, False)
-        v = weight * (_row(g, None, low + k, live, columns, inside, d, False) - total)
+        weight = _row(p, None, low + k, live, columns, inside, d)
+        v = weight * (_row(g, None, low + k, live, columns, inside, d) - total)
         tl.store(out + (low + k)[:, None] * d + columns[None, :], v, live[:, None] & inside[None, :])
 
 
