@@ -98,7 +98,7 @@ def test_algebra_on_equals_off(name: str, geometry: bool, make: Callable[[], Gra
     parameters = list(net.parameters())
     results = []
     small = {"LEAST_ROWS": 1, "LEAST_WIDTH": 1, "MOST_TYPES": 1.0} if coloured else {"LEAST_ROWS": colour.LEAST_ROWS}
-    for on, which in ((True, "cpu"), (False, "reference")):
+    for on, which in ((True, "fused"), (False, "reference")):
         with mock.patch.multiple(colour, **small), algebra(on), kernels.use(which):
             y = net(graph)["y"]
             first = torch.autograd.grad(y.square().sum(), parameters, create_graph=True, materialize_grads=True)

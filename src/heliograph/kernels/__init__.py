@@ -28,7 +28,7 @@ from heliograph.kernels.reference import ACTIVATIONS, Index
 __all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "dot", "dropout", "gather", "gather_max", "gather_sum", "outer_sum",
            "product_sum", "segment_max", "segment_sum", "shifted_softplus", "softmax", "use"]  # fmt: skip
 
-SETS = ("cpu", "reference")
+SETS = ("fused", "reference")
 
 
 def _known(kernels: str) -> str:
@@ -37,12 +37,12 @@ def _known(kernels: str) -> str:
     return kernels
 
 
-_fallback: str = _known(os.environ.get("HELIOGRAPH_KERNELS", "cpu" if find_spec("numba") else "reference"))
+_fallback: str = _known(os.environ.get("HELIOGRAPH_KERNELS", "fused" if find_spec("numba") else "reference"))
 _set: ContextVar[str | None] = ContextVar("kernels", default=None)
 
 
 def chosen() -> str:
-    """The set of kernels in use, "cpu" or "reference"."""
+    """The set of kernels in use, "fused" or "reference"."""
     return _set.get() or _fallback
 
 
@@ -51,7 +51,7 @@ chosen._dynamo_marked_constant = True  # type: ignore[attr-defined]  # torch.com
 
 @contextmanager
 def use(kernels: str) -> Iterator[None]:
-    """Keep to one set of kernels, "cpu" or "reference", inside a `with` block.
+    """Keep to one set of kernels, "fused" or "reference", inside a `with` block.
 
     What `torch.compile` has made keeps to the set that was in use when it was made.
     """

@@ -27,13 +27,12 @@ def _launch(kernel: Any, grid: tuple[int, ...], out: Tensor, *args: Any, **const
             kernel[grid](*args, **constants)
 
 
-def _rows(kernel: Any, out: Tensor, *args: Any, heads: int = 0, **constants: int) -> None:
-    """A kernel over blocks of rows and columns of `out` [n, d]; with `heads`, of rows and heads, as many columns each as `d` says."""
+def _rows(kernel: Any, out: Tensor, *args: Any, head: int = 0, **constants: int) -> None:
+    """A kernel over blocks of rows and columns of `out` [n, d]; with `head`, over rows and columns, each the sum of so many products."""
     n, d = out.shape
-    width, blocks = (args[-1] // max(heads, 1), heads) if heads else (d, triton.cdiv(d, _power(d, 128)))
-    C = _power(width, 128)
+    C = _power(head or d, 128)
     R = ELEMENTS // C
-    _launch(kernel, (triton.cdiv(n, R), blocks), out, *args, R=R, C=C, **constants)
+    _launch(kernel, (triton.cdiv(n, R), d if head else triton.cdiv(d, C)), out, *args, R=R, C=C, **constants)
 
 
 def _sums(kernel: Any, columns: tuple[Any, ...], order: Any, pointer: Any, out: Tensor, *args: Any, E: int, **constants: int) -> None:
@@ -71,7 +70,7 @@ def product_sum(a: Tensor, ia: Any, b: Tensor, ib: Any, order: Any, pointer: Any
 
 def dot_sum(a: Tensor, ia: Any, b: Tensor, ib: Any, order: Any, pointer: Any, out: Tensor) -> None:
     H = out.shape[1]
-    _sums(programs.dot_sum, (a, ia, b, ib), order, pointer, out, H, a.shape[1], E=_edges(order, ia, ib, a), heads=H)
+    _sums(programs.dot_sum, (a, ia, b, ib), order, pointer, out, H, a.shape[1], E=_edges(order, ia, ib, a), head=a.shape[1] // H)
 
 
 def act_sum(kind: int, a: Tensor, ia: Any, *rest: Any) -> None:
