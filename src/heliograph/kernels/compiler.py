@@ -7,6 +7,7 @@ import os
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from threading import local
 from typing import Any
 
 import numba
@@ -27,6 +28,7 @@ config.CACHE_DIR = str(_folder / sha256(Path(__file__).read_bytes()).hexdigest()
 config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 jit = numba.njit(parallel=True, cache=kept, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+_set = local()
 inner, always = register_jitable(inline="never"), register_jitable(inline="always")
 
 
@@ -136,7 +138,9 @@ def threads() -> int:
     """Threads for the next kernel: as many as PyTorch uses."""
     _start()
     parts = min(torch.get_num_threads(), config.NUMBA_NUM_THREADS)
-    numba.set_num_threads(parts)
+    if getattr(_set, "parts", 0) != parts:  # numba's number is each thread's own, as this one, and setting it takes longer than a small loop
+        numba.set_num_threads(parts)
+        _set.parts = parts
     return parts
 
 
@@ -150,7 +154,7 @@ def _start() -> None:
 
 def is_compiled(loop: Any) -> bool:
     """Whether a loop needs no compiler any more, in this process or because an earlier one left it in the cache folder."""
-    return bool(loop.signatures) or (kept and any(Path(loop.stats.cache_path).glob(f"cpu.{loop.py_func.__name__}-*.nbi")))
+    return bool(loop.overloads) or (kept and any(Path(loop.stats.cache_path).glob(f"cpu.{loop.py_func.__name__}-*.nbi")))
 
 
 def threading_layer() -> str:
