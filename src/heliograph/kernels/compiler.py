@@ -138,7 +138,7 @@ def threads() -> int:
     """Threads for the next kernel: as many as PyTorch uses."""
     _start()
     parts = min(torch.get_num_threads(), config.NUMBA_NUM_THREADS)
-    if getattr(_set, "parts", 0) != parts:  # numba's number is each thread's own, as this one, and setting it takes longer than a small loop
+    if getattr(_set, "parts", 0) != parts:  # both are each thread's own, and setting numba's takes longer than a small loop
         numba.set_num_threads(parts)
         _set.parts = parts
     return parts
