@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from heliograph import kernels
 from heliograph.cli.common import Bar
 from heliograph.errors import UsageError
 from heliograph.graph import Segments
-from heliograph.kernels import maxima, noise, ops, outer, reference, weights
+from heliograph.kernels import compiler, maxima, noise, ops, outer, reference, weights
 from heliograph.kernels.operator import Operator
 
 # edges, segments, rows of the tables: random (segments of 3 and of 9 edges: kernels take four at a time), none, empty segments at the
@@ -277,11 +278,35 @@ def test_who_listens_at_the_dispatcher_hears_of_every_call() -> None:
 
 def test_quiet_commands_do_not_announce_that_kernels_are_compiled(capsys: pytest.CaptureFixture[str]) -> None:
     for quiet in (True, False):
-        ops._announce.cache_clear()
+        compiler.announce.cache_clear()
         with Bar(quiet):
-            ops._announce()
+            compiler.announce()
         assert ("Compiling kernels" in capsys.readouterr().err) == (not quiet)
     assert "HELIOGRAPH_QUIET" not in os.environ
+
+
+def test_each_new_form_of_a_loop_is_announced(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not one that is there, nor a loop of somebody else's."""
+    code = """
+import numba, torch
+from heliograph import kernels
+from heliograph.graph import Segments
+from heliograph.kernels import compiler
+
+segments = Segments(torch.tensor([0, 0]), 1)
+for dtype in (torch.float32, torch.float32, torch.float64):
+    compiler.announce.cache_clear()
+    kernels.segment_sum(torch.zeros(2, 3, dtype=dtype), segments)
+    print("called")
+compiler.announce.cache_clear()
+numba.njit(lambda a: a + 1)(1)
+"""
+    with tempfile.TemporaryDirectory() as empty:
+        environment = {k: v for k, v in os.environ.items() if k != "HELIOGRAPH_QUIET"} | {"NUMBA_CACHE_DIR": empty}
+        done = subprocess.run(
+            [sys.executable, "-u", "-c", code], env=environment, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["Compiling", "called", "called", "Compiling", "called"]
 
 
 def test_an_index_is_grouped_once() -> None:

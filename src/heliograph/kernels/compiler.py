@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 import torch
+from numba.core import event
 from numba.extending import overload, register_jitable
 
 from heliograph.data.cache import cache_dir
@@ -152,8 +154,28 @@ def _start() -> None:
     torch.set_num_threads(wanted)
 
 
+class _Compilations(event.Listener):
+    """Tells of the first loop of ours that is compiled, not taken from the cache folder."""
+
+    def on_start(self, event: event.Event) -> None:
+        if event.data["dispatcher"].py_func.__module__ == "heliograph.kernels.cpu":
+            announce()
+
+    def on_end(self, event: event.Event) -> None:
+        pass
+
+
+@lru_cache
+def announce() -> None:
+    if "HELIOGRAPH_QUIET" not in os.environ:
+        print("Compiling kernels for this processor: once, seconds each, kept for later runs.", file=sys.stderr, flush=True)
+
+
+event.register("numba:compile", _Compilations())
+
+
 def is_compiled(loop: Any) -> bool:
-    """Whether a loop needs no compiler any more, in this process or because an earlier one left it in the cache folder."""
+    """Whether a loop has been compiled, in one form at least, in this process or an earlier one that left it in the cache folder."""
     return bool(loop.overloads) or (kept and any(Path(loop.stats.cache_path).glob(f"cpu.{loop.py_func.__name__}-*.nbi")))
 
 

@@ -10,8 +10,6 @@ edges come sorted) and `pointer` [n + 1]. The columns that derivatives need are 
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, cast
@@ -69,16 +67,7 @@ def run(loop: str, *args: Any, out: Tensor) -> None:
         return
     from heliograph.kernels import compiler, cpu
 
-    function = getattr(cpu, loop)
-    if not compiler.is_compiled(function):
-        _announce()
-    function(*[numpy(x) if x is None or isinstance(x, Tensor) else x for x in args], compiler.threads(), numpy(out))
-
-
-@lru_cache
-def _announce() -> None:
-    if "HELIOGRAPH_QUIET" not in os.environ:
-        print("Compiling kernels for this processor: once, seconds each, kept for later runs.", file=sys.stderr, flush=True)
+    getattr(cpu, loop)(*[numpy(x) if x is None or isinstance(x, Tensor) else x for x in args], compiler.threads(), numpy(out))
 
 
 def nones(*columns: Sequence[Tensor | None]) -> list[Any]:
