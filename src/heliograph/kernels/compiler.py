@@ -158,7 +158,8 @@ class _Compilations(event.Listener):
     """Tells of the first loop of ours that is compiled, not taken from the cache folder."""
 
     def on_start(self, event: event.Event) -> None:
-        if event.data["dispatcher"].py_func.__module__ == "heliograph.kernels.cpu":
+        function = getattr(event.data["dispatcher"], "py_func", None)  # not all that numba compiles is a function
+        if getattr(function, "__module__", "") == "heliograph.kernels.cpu":
             announce()
 
     def on_end(self, event: event.Event) -> None:
