@@ -87,7 +87,7 @@ def main() -> None:
         raise SystemExit(f"{DATA / 'expressivity'} is absent: set HELIOGRAPH_DATA to the folder that has it. Nothing was run.")
     sets = {"EXP": lambda: text("expressivity/EXP_GRAPHSAT.txt.gz"), "CSL": csl, "SR25": sr25}
     lines = Lines(given)
-    kept = [line for line in lines.kept if line.get("draws") == DRAWS or ("args" in line and line["args"] == ARGS[line["arch"]])]
+    kept = [line for line in lines.kept if line.get("draws") == DRAWS or ("args" in line and line["args"] == ARGS.get(line["arch"]))]
     done = {(line["set"], line["arch"], line["weights"]) for line in kept}
     for name in given.sets:
         data = sets[name]()

@@ -79,7 +79,7 @@ def prod(x: Tensor, segments: Segments) -> Tensor:
 
 
 def softmax(x: Tensor, segments: Segments) -> Tensor:
-    """exp(x) over its sum in the segment, [M, ...]: weights that add up to one in each segment."""
+    """exp(x) over its sum in the segment, [M, ...]: weights that add up to one in each segment. Not to be changed in place."""
     if has_torch_function_unary(x):
         return _dispatch(softmax, x, segments)
     return kernels.softmax(x, segments)

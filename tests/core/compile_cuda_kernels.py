@@ -64,7 +64,7 @@ def compiled(name: str, constants: dict[str, Any], types: dict[str, str | None],
 def main() -> None:
     capability = int(sys.argv[1]) if len(sys.argv) > 1 else 90
     for name, constants, types in FORMS:
-        for pointer in ("*fp32", "*fp64") if name == "act_slope_sum" else ("*fp32",):
+        for pointer in ("*fp32", "*fp64") if name in ("act_slope_sum", "softmax", "softmax_slope", "picked") else ("*fp32",):
             print(name, constants, types, pointer, len(compiled(name, constants, types, pointer, capability)), flush=True)
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 import torch
+from numba.core import event
 from torch import Tensor
 
 from heliograph import kernels
 from heliograph.cli.common import Bar
 from heliograph.errors import UsageError
 from heliograph.graph import Segments
-from heliograph.kernels import compiler, maxima, noise, ops, outer, reference, weights
+from heliograph.kernels import compiler, cpu, maxima, noise, ops, outer, reference, weights
 from heliograph.kernels.operator import Operator
 
 # edges, segments, rows of the tables: random (segments of 3 and of 9 edges: kernels take four at a time), none, empty segments at the
@@ -129,8 +130,10 @@ def test_softmax(size: tuple[int, int, int], shape: tuple[int, ...]) -> None:
     same(lambda x: kernels.softmax(x, segments), x)
     expected = torch.cat([torch.empty(0, *shape, dtype=x.dtype), *(x[segments.index == i].softmax(0) for i in range(segments.n))])
     assert torch.allclose(kernels.softmax(x, segments), expected, atol=1e-14)
-    by = ops.by_segments(segments)
-    same(lambda p, g: weights.softmax_slope(p, g, by, segments.n), table(rng, size[0], 3), table(rng, size[0], 3))
+    by, p, g = ops.by_segments(segments), table(rng, size[0], 3), table(rng, size[0], 3)
+    same(lambda p, g: weights.softmax_slope(p, g, by, segments.n), p, g)
+    total = torch.zeros(segments.n, 3, dtype=p.dtype).index_add(0, segments.index, p * g)
+    assert torch.allclose(weights.softmax_slope(p, g, by, segments.n), p * (g - total[segments.index]))
 
 
 def test_softmax_at_the_ends() -> None:
@@ -140,6 +143,23 @@ def test_softmax_at_the_ends() -> None:
         for which in ("fused", "reference"):
             with kernels.use(which):
                 assert kernels.softmax(x, segments)[:4].tolist() == [0.0, 1.0, 0.0, 1.0] and kernels.softmax(x, segments)[4:].isnan().all()
+
+
+def test_a_row_too_many_or_too_few_is_not_read() -> None:
+    """A single row is broadcast where plain PyTorch does so."""
+    segments, index, x, one = Segments(torch.tensor([0, 0, 1]), 2), torch.tensor([0, 1, 1]), torch.randn(4, 2), torch.randn(1, 2)
+    for f in (kernels.segment_sum, kernels.segment_max, kernels.softmax):
+        with pytest.raises((RuntimeError, IndexError)):
+            f(x, segments)
+    for g in (
+        lambda y: kernels.act_sum("relu", [(x, index), (y, None)], segments),
+        lambda y: kernels.act_sum("relu", [(x, index), (y, None)], None),
+        lambda y: kernels.product_sum(x, index, y, None, segments),
+        lambda y: kernels.dot(x, index, y, None),
+    ):
+        with pytest.raises(RuntimeError):
+            g(x)
+        assert torch.allclose(g(one), g(one.expand(3, 2)))
 
 
 def test_of_equal_values_the_first_takes_the_gradient() -> None:
@@ -163,6 +183,10 @@ def test_not_a_number_and_infinity_survive(name: str) -> None:
     segments = Segments(torch.tensor([0]), 1)
     out = kernels.act_sum(name, [(bad, None)], segments)
     assert out.isnan().tolist() == [[True, False, False]] and out[0, 1] == float("inf")
+    far = torch.tensor([[-1e30, float("-inf"), -200.0]])
+    with kernels.use("reference"):
+        expected = kernels.act_sum(name, [(far, None)], segments)
+    assert torch.allclose(kernels.act_sum(name, [(far, None)], segments), expected, equal_nan=True)
     assert kernels.segment_max(torch.cat([-bad, bad]), Segments(torch.tensor([0, 0]), 1)).isnan().tolist() == [[True, False, False]]
     for which in ("fused", "reference"):
         with kernels.use(which):
@@ -175,7 +199,9 @@ def test_float32_is_as_near_as_float32_can_be() -> None:
     a, b, w = torch.randn(60, 16, generator=rng), torch.randn(60, 16, generator=rng), torch.randn(500, 16, generator=rng)
     for f in (
         lambda a, b, w: kernels.act_sum("silu", [(a, first), (b, second), (w, None)], segments),
+        lambda a, b, w: kernels.act_sum("shifted_softplus", [(a, first), (b, second), (w, None), (b, first)], segments),
         lambda a, b, w: kernels.product_sum(w, None, a, first, segments) + kernels.product_sum(a, first, b, second, segments),
+        lambda a, b, w: kernels.softmax(20 * w, segments),
     ):
         with kernels.use("reference"):
             exact = f(a.double(), b.double(), w.double())
@@ -277,10 +303,11 @@ def test_who_listens_at_the_dispatcher_hears_of_every_call() -> None:
 
 
 def test_quiet_commands_do_not_announce_that_kernels_are_compiled(capsys: pytest.CaptureFixture[str]) -> None:
+    compiled = event.Event("numba:compile", event.EventStatus.START, {"dispatcher": cpu.gather_sum})
     for quiet in (True, False):
         compiler.announce.cache_clear()
         with Bar(quiet):
-            compiler.announce()
+            event.broadcast(compiled)
         assert ("Compiling kernels" in capsys.readouterr().err) == (not quiet)
     assert "HELIOGRAPH_QUIET" not in os.environ
 

@@ -73,6 +73,11 @@ def _fused(*tables: Tensor) -> bool:
     return torch.is_autocast_enabled(device.type) or (len(types) == 1 and types <= {torch.float32, torch.float64})
 
 
+def _fit(E: int, *columns: tuple[Tensor, Index]) -> bool:
+    """Whether there is a row for each of E edges: the loops don't look; plain PyTorch broadcasts a single row, or says what is wrong."""
+    return torch.compiler.is_compiling() or all((table if index is None else index).shape[0] == E for table, index in columns)
+
+
 @lru_cache
 def _triton() -> bool:
     """Whether Triton is there and its kernels run: it needs a C compiler, and a GPU that it knows."""
@@ -116,7 +121,7 @@ def segment_sum(x: Tensor, segments: Segments) -> Tensor:
 
 def gather_sum(table: Tensor, index: Index, segments: Segments) -> Tensor:
     """Sum of table[index] over each segment, [n, ...]."""
-    if not _fused(table):
+    if not _fused(table) or not _fit(len(segments.index), (table, index)):
         return reference.gather_sum(table, index, segments)
     from heliograph.kernels import ops
 
@@ -136,7 +141,8 @@ def product_sum(a: Tensor, a_index: Index, b: Tensor, b_index: Index, segments: 
         return outer_sum(a[:, :, 0], a_index, b[:, 0], b_index, segments)
     if prod(a.shape[1:]) > prod(b.shape[1:]):
         a, a_index, b, b_index = b, b_index, a, a_index
-    if not _fused(a, b) or not _per_head(a.shape[1:], b.shape[1:]) or not b.numel():
+    fit = _fit(len(segments.index), (a, a_index), (b, b_index))
+    if not _fused(a, b) or not fit or not _per_head(a.shape[1:], b.shape[1:]) or not b.numel():
         return reference.product_sum(a, a_index, b, b_index, segments)
     from heliograph.kernels import ops
 
@@ -148,12 +154,12 @@ def product_sum(a: Tensor, a_index: Index, b: Tensor, b_index: Index, segments: 
 
 def dot(a: Tensor, a_index: Index, b: Tensor, b_index: Index) -> Tensor:
     """Dot products over the last axis of a[a_index] and b[b_index], edge by edge, [E, ...] for tables [R, ..., d] of one trailing shape."""
-    if not _fused(a, b) or a.shape[1:] != b.shape[1:] or not a.numel() or not b.numel():
+    E = len(next((i for i in (a_index, b_index) if i is not None), a))
+    if not _fused(a, b) or not _fit(E, (a, a_index), (b, b_index)) or a.shape[1:] != b.shape[1:] or not a.numel() or not b.numel():
         return reference.dot(a, a_index, b, b_index)
     from heliograph.kernels import ops
 
     x, y = _flat(a), _flat(b)
-    E = len(next((i for i in (a_index, b_index) if i is not None), x))
     of_a, of_b = ops.column(a_index, len(x), x.requires_grad), ops.column(b_index, len(y), y.requires_grad)
     out: Tensor = ops.dot_sum(x, y, of_a, of_b, ops.EDGES, E, prod(a.shape[1:-1]))
     return out.view(E, *a.shape[1:-1])
@@ -165,7 +171,8 @@ def act_sum(name: str, terms: Sequence[tuple[Tensor, Index]], segments: Segments
     f is one of ACTIVATIONS. Four terms at most go through one pass; the others are added before.
     """
     tables = [t for t, _ in terms]
-    if not _fused(*tables):
+    E = len(next((i for _, i in terms if i is not None), tables[0] if segments is None else segments.index))
+    if not _fused(*tables) or not _fit(E if segments is None else len(segments.index), *terms):
         return reference.act_sum(name, terms, segments)
     from heliograph.kernels import ops
 
@@ -173,7 +180,6 @@ def act_sum(name: str, terms: Sequence[tuple[Tensor, Index]], segments: Segments
         others = reference.act_sum("identity", terms[3:], None)
         return act_sum(name, [*terms[:3], (others, None)], segments)
     flat = [_flat(t) for t in tables]
-    E = next((len(i) for _, i in terms if i is not None), len(tables[0]))
     columns = [c for x, (_, i) in zip(flat, terms, strict=True) for c in ops.column(i, len(x), x.requires_grad)]
     n = E if segments is None else segments.n
     out = ops.act_sum(ops.KINDS[name], *flat, *[None] * (4 - len(flat)), columns, ops.by_segments(segments), n)
@@ -182,7 +188,7 @@ def act_sum(name: str, terms: Sequence[tuple[Tensor, Index]], segments: Segments
 
 def outer_sum(phi: Tensor, phi_index: Index, x: Tensor, x_index: Index, segments: Segments) -> Tensor:
     """Sum of outer products phi[phi_index] (x) x[x_index] over each segment, [n, K, d]; phi [Q, K], x [R, d]."""
-    if not _fused(phi, x):
+    if not _fused(phi, x) or not _fit(len(segments.index), (phi, phi_index), (x, x_index)):
         return reference.outer_sum(phi, phi_index, x, x_index, segments)
     from heliograph.kernels import ops, outer
 
@@ -229,7 +235,7 @@ def segment_max(x: Tensor, segments: Segments) -> Tensor:
 
 def gather_max(table: Tensor, index: Index, segments: Segments) -> Tensor:
     """Largest value of table[index] in each segment, [n, ...]; zero for an empty one. Of equal values the first takes the gradient."""
-    if not _fused(table) or not table.numel():
+    if not _fused(table) or not _fit(len(segments.index), (table, index)) or not table.numel():
         return reference.gather_max(table, index, segments)
     from heliograph.kernels import maxima, ops
 
@@ -243,7 +249,7 @@ def softmax(x: Tensor, segments: Segments) -> Tensor:
     """exp(x) over its sum in the segment, [M, ...]: weights that add up to one in each segment."""
     # a GPU's kernel goes through a segment one row after the other: long ones are better summed in parts
     serial = x.is_cuda and not torch.compiler.is_compiling() and len(x) > 64 * segments.n
-    if serial or not _fused(x) or not x.numel():
+    if serial or not _fused(x) or not _fit(len(segments.index), (x, None)) or not x.numel():
         weight = (x - gather(segment_max(x.detach(), segments), segments.index)).exp()
         return weight / gather(segment_sum(weight, segments), segments.index)
     from heliograph.kernels import ops, weights

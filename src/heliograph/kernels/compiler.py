@@ -26,7 +26,8 @@ try:
     kept = os.access(_folder, os.W_OK)
 except OSError:
     kept = False  # compiled anew by each process, then
-config.CACHE_DIR = str(_folder / sha256(Path(__file__).read_bytes()).hexdigest()[:8])  # numba looks at the file of a loop alone
+_loops = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("compiler.py", "cpu.py"))
+config.CACHE_DIR = str(_folder / sha256(_loops).hexdigest()[:8])  # numba looks at the file of a loop alone
 config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 jit = numba.njit(parallel=True, cache=kept, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
@@ -85,7 +86,7 @@ def _log1p(x: float) -> float:
 
 @overload(exp)
 def _exp_of(x: Any) -> Any:
-    """exp in the width of x; float32 by a polynomial that vectorises (relative error below 2e-7; x is kept within [-87, 88])."""
+    """exp in the width of x; float32 by a polynomial that vectorises (relative error below 2e-7): 0 below -87.3, infinite above 88.3."""
 
     def exp64(x: Any) -> Any:
         return math.exp(x)
@@ -102,7 +103,8 @@ def _exp_of(x: Any) -> Any:
         p = p * r + f(1.6666665459e-1)
         p = p * r + f(5.0000001201e-1)
         p = p * r * r + r + f(1.0)
-        return p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+        p = p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+        return f(0.0) if x < f(-87.3) else (f(np.inf) if x > f(88.3) else p)
 
     return exp32 if x == numba.float32 else exp64
 
@@ -159,7 +161,7 @@ class _Compilations(event.Listener):
 
     def on_start(self, event: event.Event) -> None:
         function = getattr(event.data["dispatcher"], "py_func", None)  # not all that numba compiles is a function
-        if getattr(function, "__module__", "") == "heliograph.kernels.cpu":
+        if getattr(function, "__module__", "") == "heliograph.kernels.cpu" and "HELIOGRAPH_QUIET" not in os.environ:
             announce()
 
     def on_end(self, event: event.Event) -> None:
@@ -168,8 +170,7 @@ class _Compilations(event.Listener):
 
 @lru_cache
 def announce() -> None:
-    if "HELIOGRAPH_QUIET" not in os.environ:
-        print("Compiling kernels for this processor: once, seconds each, kept for later runs.", file=sys.stderr, flush=True)
+    print("Compiling kernels for this processor: once, seconds each, kept for later runs.", file=sys.stderr, flush=True)
 
 
 event.register("numba:compile", _Compilations())

@@ -270,11 +270,8 @@ def spread(g: Any, best: Any, by: Any, order: Any, pointer: Any, parts: int, out
 
 @inner
 def _exp_in_place(x: Any) -> None:
-    """x = exp(x) for x <= 0; zero below -87, where float32 ends: beside the weight of the largest, which is one, it is nothing."""
-    zero, least = x.dtype.type(0), x.dtype.type(-87.0)
     for k in range(len(x)):
-        y = exp(x[k])
-        x[k] = zero if x[k] < least else y
+        x[k] = exp(x[k])
 
 
 @jit
