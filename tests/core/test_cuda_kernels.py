@@ -20,7 +20,7 @@ from torch import Tensor
 
 from heliograph import kernels, zoo
 from heliograph.graph import Graph, Segments
-from heliograph.kernels import maxima, noise, ops, outer, weights
+from heliograph.kernels import maxima, noise, ops, outer, segment_softmax
 from heliograph.model import Inputs
 from tests.core.test_kernels import SIZES, WIDTHS, case, sizes, table
 from tests.graphs import ATOMS, BONDS, awkward, strange
@@ -42,7 +42,7 @@ def interpreted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def run(loop: str, *args: Any, out: Tensor) -> None:
         getattr(cuda, loop)(*[a.contiguous() if isinstance(a, Tensor) else a for a in args], out)
 
-    for module in (ops, outer, maxima, noise, weights):
+    for module in (ops, outer, maxima, noise, segment_softmax):
         monkeypatch.setattr(module, "run", run)
     yield
 
@@ -124,7 +124,7 @@ def test_softmax(size: tuple[int, int, int], shape: tuple[int, ...]) -> None:
 def test_softmax_of_long_segments_and_at_the_ends() -> None:
     segments, _, _, rng = placed((500, 3, 4))
     x = table(rng, 500, 2).detach().to(DEVICE)
-    by_kernel = weights.softmax(x, ops.by_segments(segments), 3)  # `kernels.softmax` does without it on a GPU
+    by_kernel = segment_softmax.softmax(x, ops.by_segments(segments), 3)  # `kernels.softmax` does without it on a GPU
     with kernels.use("reference"):
         assert torch.allclose(by_kernel, kernels.softmax(x, segments), atol=1e-14)
     three = Segments(torch.tensor([0, 0, 1, 1, 3, 3], device=DEVICE), 4)

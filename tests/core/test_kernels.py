@@ -18,7 +18,7 @@ from heliograph import kernels
 from heliograph.cli.common import Bar
 from heliograph.errors import UsageError
 from heliograph.graph import Segments
-from heliograph.kernels import compiler, cpu, maxima, noise, ops, outer, reference, weights
+from heliograph.kernels import compiler, cpu, maxima, noise, ops, outer, reference, segment_softmax
 from heliograph.kernels.operator import Operator
 
 # edges, segments, rows of the tables: random (segments of 3 and of 9 edges: kernels take four at a time), none, empty segments at the
@@ -131,9 +131,9 @@ def test_softmax(size: tuple[int, int, int], shape: tuple[int, ...]) -> None:
     expected = torch.cat([torch.empty(0, *shape, dtype=x.dtype), *(x[segments.index == i].softmax(0) for i in range(segments.n))])
     assert torch.allclose(kernels.softmax(x, segments), expected, atol=1e-14)
     by, p, g = ops.by_segments(segments), table(rng, size[0], 3), table(rng, size[0], 3)
-    same(lambda p, g: weights.softmax_slope(p, g, by, segments.n), p, g)
+    same(lambda p, g: segment_softmax.softmax_slope(p, g, by, segments.n), p, g)
     total = torch.zeros(segments.n, 3, dtype=p.dtype).index_add(0, segments.index, p * g)
-    assert torch.allclose(weights.softmax_slope(p, g, by, segments.n), p * (g - total[segments.index]))
+    assert torch.allclose(segment_softmax.softmax_slope(p, g, by, segments.n), p * (g - total[segments.index]))
 
 
 def test_softmax_at_the_ends() -> None:
@@ -269,8 +269,8 @@ def calls() -> list[tuple[Operator, tuple[Any, ...]]]:
         (maxima.argmax, (a.detach(), first, segments.pointer)),
         (maxima.picked, (a, maxima.argmax(a.detach(), first, segments.pointer), of_a, by)),
         (maxima.spread, (table(rng, 7, 4), maxima.argmax(a.detach(), first, segments.pointer), of_a, by, 11)),
-        (weights.softmax, (w, by, 7)),
-        (weights.softmax_slope, (w, table(rng, 40, 4), by, 7)),
+        (segment_softmax.softmax, (w, by, 7)),
+        (segment_softmax.softmax_slope, (w, table(rng, 40, 4), by, 7)),
         (ops.group, (first, 11)),
         (ops.shifted_softplus, (a,)),
         (ops.sigmoid_times, (a, table(rng, 11, 4))),
@@ -312,7 +312,7 @@ def test_quiet_commands_do_not_announce_that_kernels_are_compiled(capsys: pytest
     assert "HELIOGRAPH_QUIET" not in os.environ
 
 
-def test_each_new_form_of_a_loop_is_announced(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_new_form_of_a_loop_is_announced() -> None:
     """Not one that is there, nor a loop of somebody else's."""
     code = """
 import numba, torch

@@ -1,7 +1,7 @@
 """Reductions and gathers, each on the fastest loops that the machine offers for its tensors.
 
 `reference` is plain PyTorch and runs everywhere. `cpu` (numba) and, for tensors on a GPU, `cuda` (Triton) take float32 and float64; both
-are behind the operators of `ops`, `outer`, `maxima`, `weights` and `noise`.
+are behind the operators of `ops`, `outer`, `maxima`, `segment_softmax` and `noise`.
 `HELIOGRAPH_KERNELS=reference`, or `with use("reference")`, keeps to the first. `index` None means that edge e uses row e.
 """
 
@@ -171,8 +171,8 @@ def act_sum(name: str, terms: Sequence[tuple[Tensor, Index]], segments: Segments
     f is one of ACTIVATIONS. Four terms at most go through one pass; the others are added before.
     """
     tables = [t for t, _ in terms]
-    E = len(next((i for _, i in terms if i is not None), tables[0] if segments is None else segments.index))
-    if not _fused(*tables) or not _fit(E if segments is None else len(segments.index), *terms):
+    E = len(next((i for _, i in terms if i is not None), tables[0]) if segments is None else segments.index)
+    if not _fused(*tables) or not _fit(E, *terms):
         return reference.act_sum(name, terms, segments)
     from heliograph.kernels import ops
 
@@ -247,14 +247,14 @@ def gather_max(table: Tensor, index: Index, segments: Segments) -> Tensor:
 
 def softmax(x: Tensor, segments: Segments) -> Tensor:
     """exp(x) over its sum in the segment, [M, ...]: weights that add up to one in each segment."""
-    # a GPU's kernel goes through a segment one row after the other: long ones are better summed in parts
+    # a GPU's kernel goes through a segment one row after the other: long ones (64: as `cuda.LONG`) are better summed in parts
     serial = x.is_cuda and not torch.compiler.is_compiling() and len(x) > 64 * segments.n
     if serial or not _fused(x) or not _fit(len(segments.index), (x, None)) or not x.numel():
         weight = (x - gather(segment_max(x.detach(), segments), segments.index)).exp()
         return weight / gather(segment_sum(weight, segments), segments.index)
-    from heliograph.kernels import ops, weights
+    from heliograph.kernels import ops, segment_softmax
 
-    return _shaped(weights.softmax(_flat(x), ops.by_segments(segments), segments.n), x.shape[1:])
+    return _shaped(segment_softmax.softmax(_flat(x), ops.by_segments(segments), segments.n), x.shape[1:])
 
 
 def compile_all() -> None:
