@@ -21,15 +21,18 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from heliograph import wl
+from heliograph import kernels, wl
 from heliograph.graph import Feature, Indexed, Segments
 
 LEAST_ROWS, LEAST_WIDTH = 256, 128  # below, finding the colours costs more than they save
+MOST_DISTINCT = 0.9  # of the rows: where more are distinct, all are computed
 MOST_VALUES = 4  # of a row, that are its colour by themselves
 MOST_TYPES = 1 / 8  # of the rows: a table with more rows than that is not called discrete
 
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-_numbers: Any = WeakTensorKeyDictionary()  # rows or an index -> their colour, a function that gives it, or None: the index itself is it
+_UNDECIDED, _MANY = object(), object()  # whether a narrow feature's values are its colour is found out when somebody asks; they are not
+_NONE = object()  # nothing known
+_numbers: Any = WeakTensorKeyDictionary()  # rows or an index -> version, and colour, function that gives it, or None: the index itself
 _hashes: Any = WeakTensorKeyDictionary()  # the same in hashes
 
 
@@ -80,8 +83,27 @@ def keeping() -> bool:
     return kept() is not None
 
 
-def _known() -> Any:
-    return _hashes if keeping() else _numbers
+def _get(x: Tensor) -> Any:
+    """What is known of the colour of x, if x is still what it was then: whoever changes a tensor in place ends its colour."""
+    version, colour = (_hashes if keeping() else _numbers).get(x, (None, _NONE))
+    return colour if version == _version(x) else _NONE
+
+
+def _put(x: Tensor, colour: Any) -> Any:
+    (_hashes if keeping() else _numbers)[x] = (_version(x), colour)
+    return colour
+
+
+def _version(x: Tensor) -> int:
+    return -1 if x.is_inference() else x._version
+
+
+def _trusted(x: Tensor) -> bool:
+    """Whether a later change of x would be seen: PyTorch doesn't count those of tensors made in inference mode.
+
+    While environments are kept there are such tensors only; there the results were compared with plain ones (`Environments.check`).
+    """
+    return not torch.compiler.is_compiling() and (keeping() or not x.is_inference())
 
 
 def begin(feature: Indexed, index: Tensor | None, name: str = "") -> Tensor:
@@ -90,11 +112,11 @@ def begin(feature: Indexed, index: Tensor | None, name: str = "") -> Tensor:
     if torch.compiler.is_compiling():  # how many colours there are is known from data alone
         return own
     if keeping():
-        if own not in _known():
+        if _get(own) is _NONE:
             found = of_feature(feature, name)
-            _known()[own] = found if index is None or found is None else found[index]
+            _put(own, found if index is None or found is None else found[index])
     elif is_colour(feature.index) or (len(feature.table) <= MOST_TYPES * len(own) and len(own) >= LEAST_ROWS):
-        _known()[own] = None
+        _put(own, None)
     return own
 
 
@@ -114,7 +136,20 @@ def of_feature(feature: Feature, name: str) -> Tensor | None:
 def by_value(x: Tensor, name: str) -> None:
     """Let the values of a narrow feature be its colour, where it has none."""
     if not known(x) and (found := of_feature(x, name)) is not None:
-        _known()[x] = found
+        _put(x, found)
+
+
+def perhaps(x: Tensor) -> None:
+    """Let the values of a feature of one number a row be its colour, if they turn out to be few."""
+    narrow = x.numel() == len(x) >= LEAST_ROWS and not x.is_cuda
+    if narrow and not x.requires_grad and _trusted(x) and _get(x) is _NONE:  # a number that is learned is equal today, not tomorrow
+        _put(x, _UNDECIDED)
+
+
+def indexed(x: Tensor, feature: Indexed) -> None:
+    """The rows of x are functions of those of a discrete feature."""
+    if _trusted(x) and not keeping() and len(x) >= LEAST_ROWS and len(feature.table) <= MOST_TYPES * len(x):
+        _put(x, lambda: feature.index)
 
 
 def is_colour(index: Tensor | None) -> bool:
@@ -124,20 +159,27 @@ def is_colour(index: Tensor | None) -> bool:
 
 def put(x: Tensor, colour: Callable[[], Tensor]) -> None:
     """The rows of x have this colour; it is found out only if somebody asks."""
-    if not torch.compiler.is_compiling():
-        _known()[x] = colour
+    if _trusted(x):
+        _put(x, colour)
 
 
 def known(x: Tensor) -> bool:
     """Whether the rows of x are coloured."""
-    return not torch.compiler.is_compiling() and x in _known()
+    if torch.compiler.is_compiling():
+        return False
+    there = _get(x)
+    if there is _UNDECIDED:
+        bits = x.contiguous().view(_BITS[x.element_size()]) if x.is_floating_point() else x  # zero and minus zero are two
+        values, number = torch.unique(bits, return_inverse=True)
+        there = _put(x, number.view(-1) if len(values) <= MOST_TYPES * len(x) else _MANY)
+    return there is not _NONE and there is not _MANY
 
 
 def of(x: Tensor) -> Tensor:
     """The colour of x's rows."""
-    colour = _known()[x]
+    colour = _get(x)
     if callable(colour):
-        colour = _known()[x] = colour()
+        colour = _put(x, colour())
     result: Tensor = x if colour is None else colour
     return result
 
@@ -145,7 +187,10 @@ def of(x: Tensor) -> Tensor:
 def together(first: Tensor, *others: Tensor) -> Tensor:
     """The colour of rows that have several."""
     if not keeping():
-        return wl.together(first, *others)
+        if not others:
+            return first
+        found = kernels.numbers([first, *others])
+        return wl.together(first, *others) if found is None else found[0]
     for other in others:
         first = _mix(first * 5 + other)
     return first
@@ -154,21 +199,29 @@ def together(first: Tensor, *others: Tensor) -> Tensor:
 def of_sum(colour: Tensor, segments: Segments) -> Tensor:
     """The colour of a sum over each segment: that of the multiset of its rows' colours."""
     if not keeping():
-        return wl.multisets(colour, segments)
+        found = kernels.multisets(colour, segments)
+        return wl.multisets(colour, segments) if found is None else found
     running = torch.cat([colour.new_zeros(1), _mix(colour + 1).cumsum(0)])  # sums of hashes wrap around, and differences of sums with them
     return _mix(running[segments.pointer[1:]] - running[segments.pointer[:-1]] + 1)
 
 
 def distinct(colours: list[Tensor]) -> Distinct | None:
-    """One row of each combination of colours; None where that saves less than a quarter of the rows and nothing is kept."""
-    whole = together(*colours)
+    """One row of each combination of colours; None where that saves little and nothing is kept."""
+    own = list({id(c): c for c in colours}.values())
+    if not keeping() and (found := kernels.numbers(own)) is not None:
+        colour, rows = found
+        if len(rows) > MOST_DISTINCT * len(colour):
+            return None
+        _put(colour, None)
+        return Distinct(rows, colour)
+    whole = together(*own)
     hashes, colour = torch.unique(whole, return_inverse=True)
     E, C = len(colour), len(hashes)
-    if 4 * C > 3 * E and not keeping():
+    if C > MOST_DISTINCT * E and not keeping():
         return None
     first = torch.full((C,), E, dtype=torch.long, device=colour.device)
     rows = first.scatter_reduce(0, colour, torch.arange(E, device=colour.device), "amin")  # the first of each: the same in every run
-    _known()[colour] = whole if keeping() else None
+    _put(colour, whole if keeping() else None)
     return Distinct(rows, colour, hashes if keeping() else None)
 
 

@@ -67,6 +67,8 @@ class Ends:
             return EdgeTensor(Gather(feature.table, colour.begin(feature, self.index, called)))
         if colour.keeping():
             colour.by_value(feature, called)
+        elif isinstance(self.features, Features) and self.features.of == "node":
+            colour.perhaps(feature)
         return EdgeTensor(Gather(feature, self.index))
 
 
@@ -99,3 +101,14 @@ class Edge:
             return Ends(self.graph.edges, t.reverse)
         zero = {k: torch.cat([dense(v), dense(v).new_zeros(1, *v.shape[1:])]) for k, v in self.graph.edges.items()}
         return Ends(zero, torch.where(t.reverse < 0, t.E, t.reverse))
+
+
+def rows(features: Features, name: str) -> Any:
+    """A feature as it is, or as a lazy tensor where it is held as a table: sums then read the table."""
+    return Ends(features, None)[name] if isinstance(features[name], Indexed) else features[name]
+
+
+def seen(features: Features) -> Features:
+    """All features as lazy tensors: an update of nodes then runs on one row of each colour."""
+    ends = Ends(features, None)
+    return Features({name: ends[name] for name in features}, features.of)

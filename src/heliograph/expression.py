@@ -50,8 +50,8 @@ class Expression(ABC):
         return Map(f, self, name)
 
     def rowwise(self, f: TensorFunction) -> Expression:
-        """An f of whole rows (a norm, a slice, a reshape), never of several rows at once."""
-        return Gather(f(self.value), None)
+        """An f of whole rows (a norm, a slice, a reshape), never of several rows at once; once for each colour, where that is known."""
+        return as_gather(self).rowwise(f)
 
     def total(self, segments: Segments) -> Tensor:
         """Sum over each segment, [n, ...]."""
@@ -70,9 +70,13 @@ class Expression(ABC):
         """What each row is a function of, row by row; nothing where that is not known."""
         return ()
 
+    def take(self, rows: Tensor) -> Expression:
+        """Some of the E rows, not computed yet."""
+        return Gather(kernels.gather(self.value, rows), None)
+
     def at(self, rows: Tensor) -> Tensor:
         """Some of the E rows, computed on their own."""
-        return kernels.gather(self.value, rows)
+        return self.take(rows).value
 
     @property
     def coloured(self) -> bool:
@@ -91,6 +95,11 @@ class Expression(ABC):
             return None
         worth = self.E >= colour.LEAST_ROWS and prod(self.shape) >= colour.LEAST_WIDTH and self.coloured
         return colour.distinct(self.colours()) if worth else None
+
+    @derived
+    def gathered(self) -> Gather:
+        """As rows of one table: one row for each colour, where colours are known, else one for each edge."""
+        return Gather(self.value, None) if self.distinct is None else Gather(self.at(self.distinct.rows), self.distinct.colour)
 
 
 @final
@@ -114,7 +123,7 @@ class Gather(Expression):
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
         """linear(T[idx]) = linear(T)[idx]."""
-        return Gather(_of(F.linear(self.table, weight, bias), self.table), self.index) if self.small else Linear(self, weight, bias)
+        return Gather(made_of(F.linear(self.table, weight, bias), self.table), self.index) if self.small else Linear(self, weight, bias)
 
     def map(self, f: TensorFunction, name: str = "") -> Expression:
         """f(T[idx]) = f(T)[idx] for an f that acts on each row alone."""
@@ -122,7 +131,7 @@ class Gather(Expression):
 
     def rowwise(self, f: TensorFunction) -> Expression:
         """The same identity; what is not on a small table runs on the edges."""
-        return Gather(_of(f(self.table), self.table), self.index) if self.small else Gather(f(self.value), None)
+        return Gather(made_of(f(self.table), self.table), self.index) if self.small else Gather(f(self.value), None)
 
     def total(self, segments: Segments) -> Tensor:
         """sum_j T[i] = degree_i T[i] where the table is the receivers'; else gather and sum in one pass."""
@@ -134,8 +143,8 @@ class Gather(Expression):
         """The rows are read where they are."""
         return kernels.gather_max(self.table, self.index, segments)
 
-    def at(self, rows: Tensor) -> Tensor:
-        return kernels.gather(self.table, rows if self.index is None else self.index[rows])
+    def take(self, rows: Tensor) -> Expression:
+        return Gather(self.table, rows if self.index is None else self.index[rows])
 
     @property
     def coloured(self) -> bool:
@@ -165,8 +174,8 @@ class Sum(Expression):
     def parts(self) -> Sequence[Expression]:
         return self.terms
 
-    def at(self, rows: Tensor) -> Tensor:
-        return kernels.act_sum("identity", [(t.table, rows if t.index is None else t.index[rows]) for t in self.terms], None)
+    def take(self, rows: Tensor) -> Expression:
+        return Sum([Gather(t.table, rows if t.index is None else t.index[rows]) for t in self.terms])
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
         """linear(a + b) = W a + W b + bias, on the tables, where they have fewer rows than the edges together; or once a colour."""
@@ -175,7 +184,7 @@ class Sum(Expression):
             return once
         if self.rows >= self.E:
             return Linear(self, weight, bias)
-        tables = [_of(F.linear(t.table, weight, bias if k == 0 else None), t.table) for k, t in enumerate(self.terms)]
+        tables = [made_of(F.linear(t.table, weight, bias if k == 0 else None), t.table) for k, t in enumerate(self.terms)]
         return add([Gather(table, t.index) for table, t in zip(tables, self.terms, strict=True)])
 
     def total(self, segments: Segments) -> Tensor:
@@ -200,8 +209,8 @@ class Cat(Expression):
     def parts(self) -> Sequence[Expression]:
         return self.pieces
 
-    def at(self, rows: Tensor) -> Tensor:
-        return torch.cat([p.at(rows) for p in self.pieces], -1)
+    def take(self, rows: Tensor) -> Expression:
+        return Cat([p.take(rows) for p in self.pieces])
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
         """linear(cat(a, b, c)) = A a + B b + C c + bias with W = [A B C]; what lives on edges anyway stays one matmul."""
@@ -238,8 +247,8 @@ class Map(Expression):
     def parts(self) -> Sequence[Expression]:
         return (self.inner,)
 
-    def at(self, rows: Tensor) -> Tensor:
-        return self.f(self.inner.at(rows))
+    def take(self, rows: Tensor) -> Expression:
+        return Map(self.f, self.inner.take(rows), self.name)
 
     def compute(self) -> Tensor:
         """f(a[idx1] + b[idx2] + ...) in one pass where f is known."""
@@ -271,8 +280,16 @@ class Linear(Expression):
     def parts(self) -> Sequence[Expression]:
         return (self.inner,)
 
+    def take(self, rows: Tensor) -> Expression:
+        return Linear(self.inner.take(rows), self.weight, self.bias, self.shape)
+
     def at(self, rows: Tensor) -> Tensor:
         return F.linear(self.inner.at(rows), self.weight, self.bias).view(len(rows), *self.shape)
+
+    @derived
+    def gathered(self) -> Gather:
+        """Once for each colour: a linear map is what may be kept from batch to batch."""
+        return _once(self, self.weight, self.bias, self.at, self.E) or Gather(self.value, None)
 
     def total(self, segments: Segments) -> Tensor:
         """sum_j (W a_j + bias) = W sum_j a_j + degree bias: the matmul runs on the segments, where they are fewer."""
@@ -285,12 +302,8 @@ class Linear(Expression):
 
 
 def as_gather(x: Expression) -> Gather:
-    """An expression as rows of one table: one row for each colour, where colours are known, else one for each edge."""
-    if isinstance(x, Gather):
-        return x
-    if isinstance(x, Linear) and (once := _once(x, x.weight, x.bias, x.at, x.E)) is not None:
-        return once
-    return Gather(x.value, None) if x.distinct is None else Gather(x.at(x.distinct.rows), x.distinct.colour)
+    """An expression as rows of one table."""
+    return x if isinstance(x, Gather) else x.gathered
 
 
 def _once(x: Expression, weight: Tensor, bias: Tensor | None, at: TensorFunction, most: int) -> Gather | None:
@@ -314,7 +327,7 @@ def add(gathers: Sequence[Gather]) -> Expression:
     for term in gathers:
         for k, other in enumerate(merged):
             if term.index is other.index and len(term.table) == len(other.table):
-                merged[k] = Gather(_of(other.table + term.table, other.table, term.table), other.index)
+                merged[k] = Gather(made_of(other.table + term.table, other.table, term.table), other.index)
                 break
         else:
             merged.append(term)
@@ -336,9 +349,9 @@ def reshape(x: Expression, f: TensorFunction, shape: Shape) -> Expression:
     return x.rowwise(f)
 
 
-def _of(table: Tensor, *tables: Tensor) -> Tensor:
-    """`table`, whose rows are functions of those of `tables`: while values are kept, it has their colours."""
-    if colour.keeping() and all(colour.known(t) for t in tables):
+def made_of(table: Tensor, *tables: Tensor) -> Tensor:
+    """`table`, whose rows are functions of those of `tables`: it has their colours."""
+    if all(colour.known(t) for t in tables):
         colour.put(table, lambda: colour.together(*(colour.of(t) for t in tables)))
     return table
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from heliograph.errors import DataError, suggest
+from heliograph.tensorlike import TensorLike
 
 if TYPE_CHECKING:
     import networkx
@@ -70,8 +71,8 @@ class Segments:
 
 
 @final
-class Indexed:
-    """A feature held as a small `table` [R, ...] of distinct rows and an `index` [n] that says who uses which."""
+class Indexed(TensorLike):
+    """A feature held as a small `table` [R, ...] of distinct rows and an `index` [n] that says who uses which. Use it like a tensor."""
 
     __slots__ = ("index", "table")
 
@@ -85,6 +86,9 @@ class Indexed:
     def shape(self) -> torch.Size:
         """Shape of `dense()`: [n, ...]."""
         return torch.Size((len(self.index), *self.table.shape[1:]))
+
+    def __repr__(self) -> str:
+        return f"Indexed(shape={tuple(self.shape)}, {len(self.table)} distinct rows at most)"
 
     def dense(self) -> Tensor:
         """The plain tensor [n, ...]."""

@@ -15,8 +15,9 @@ from typing import final
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.edge import Edge, EdgeTensor
+from heliograph.edge import Edge, EdgeTensor, seen
 from heliograph.graph import Feature, Graph
+from heliograph.lazy import aggregated
 from heliograph.segment import Aggregate
 
 
@@ -26,6 +27,7 @@ class Layer(nn.Module):
 
     `message(edge) -> {name: [E, ...]}`, `update(nodes, messages) -> {name: [N, ...]}` and `edge(edge) -> {name: [E, ...]}` return
     named features, which replace those of the same name; `aggregate` is a function or module (values [E, ...], segments) -> [N, ...].
+    What slots get may be lazy tensors (`heliograph.edge`): they are used like plain ones, and fewer rows may be computed than they have.
     """
 
     def __init__(self, message: nn.Module, update: nn.Module, aggregate: Aggregate = segment.sum, edge: nn.Module | None = None):
@@ -36,13 +38,15 @@ class Layer(nn.Module):
         """The graph after the edges' update, and the messages {name: [N, ...]}: all of the step but the update of its nodes."""
         if self.edge is not None:
             graph = graph.with_edges(**plain(self.edge(Edge(graph))))
-        return graph, {name: self.aggregate(m, graph.topology.incoming) for name, m in self.message(Edge(graph)).items()}
+        incoming = graph.topology.incoming
+        return graph, {name: aggregated(self.aggregate, m, incoming) for name, m in self.message(Edge(graph)).items()}
 
     def forward(self, graph: Graph) -> Graph:
         graph, messages = self.messages(graph)
-        return graph.with_nodes(**self.update(graph.nodes, messages))
+        nodes = seen(graph.nodes) if any(isinstance(m, EdgeTensor) for m in messages.values()) else graph.nodes
+        return graph.with_nodes(**plain(self.update(nodes, messages)))
 
 
 def plain(features: Mapping[str, Tensor | EdgeTensor]) -> dict[str, Feature]:
-    """Edge features as a graph can hold them; what sits on a small table stays there."""
+    """Features as a graph can hold them; what sits on a small table stays there."""
     return {name: f.feature() if isinstance(f, EdgeTensor) else f for name, f in features.items()}

@@ -1,4 +1,4 @@
-"""The lazy edge tensor: ordinary PyTorch code on it builds an expression instead of computing.
+"""The lazy tensor of edges, and of nodes in an update: ordinary PyTorch code on it builds an expression instead of computing.
 
 The rules below say which torch function becomes which expression; a function without a rule, or with arguments that its rule
 does not cover, gets plain tensors.
@@ -14,18 +14,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from heliograph import colour, segment
+from heliograph import segment
 from heliograph.activation import shifted_softplus
+from heliograph.aggregated import REDUCTIONS, Aggregated, Reduce, coloured, pays
+from heliograph.batchnorm import batch_norm
 from heliograph.errors import HeliographError
 from heliograph.expression import Cat, Expression, Gather, add, as_gather, concatenate, reshape, terms
 from heliograph.graph import Feature, Indexed, Segments
 from heliograph.matvec import MatVec
 from heliograph.product import Product, multiply
+from heliograph.tensorlike import TensorLike, operator, plain
 
 
 @final
-class EdgeTensor:
-    """A tensor [E, ...] that is not computed until something needs its rows. Use it like a `torch.Tensor`."""
+class EdgeTensor(TensorLike):
+    """A tensor [E, ...] that is not computed until something needs its rows. Use it like a `torch.Tensor`.
+
+    Methods and operators stay lazy where the algebra knows them.
+    """
 
     __slots__ = ("expression",)
 
@@ -39,6 +45,8 @@ class EdgeTensor:
     def feature(self) -> Feature:
         """What a graph can keep: a table and who uses which row, where that is smaller, else the plain tensor."""
         e = self.expression.merged if isinstance(self.expression, Product) else self.expression
+        if isinstance(e, Aggregated):  # nothing was made of it
+            return coloured(e.value, e.inner, e.segments)
         e = e if e.distinct is None else as_gather(e)
         return Indexed(e.table, e.index) if isinstance(e, Gather) and e.small and e.index is not None else self.dense()
 
@@ -46,52 +54,26 @@ class EdgeTensor:
     def shape(self) -> torch.Size:
         return torch.Size((self.expression.E, *self.expression.shape))
 
-    def size(self, dim: int | None = None) -> Any:
-        return self.shape if dim is None else self.shape[dim]
-
-    def dim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
     def __len__(self) -> int:
         return self.expression.E
 
     def __repr__(self) -> str:
         return f"EdgeTensor({type(self.expression).__name__}, shape={tuple(self.shape)})"
 
-    def __getattr__(self, name: str) -> Any:
-        """Methods of Tensor stay lazy where the algebra knows them; other attributes are those of the plain tensor."""
-        if name.startswith("__"):  # what Python and PyTorch's compiler look for in any object is not the plain tensor's
-            raise AttributeError(f"a lazy edge tensor has no {name}")
-        member = getattr(Tensor, name)  # AttributeError where there is no such thing
-        if callable(member):
-            return lambda *args, **kwargs: type(self).__torch_function__(member, (type(self),), (self, *args), kwargs)
-        return getattr(self.dense(), name)
-
     @classmethod
     def __torch_function__(
         cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
-        inplace = bool(kwargs.pop("inplace", False))
+        func, inplace = _out_of_place(func)
+        inplace |= bool(kwargs.pop("inplace", False))
         result = _NAMED[_rule_name(func)](func, *args, **kwargs)
         if result is NotImplemented:
-            result = func(*_plain(args), **_plain(kwargs))
+            result = func(*plain(args), **plain(kwargs))
         if inplace:  # the name that was handed in now means the result, as it would for a plain tensor
             args[0].expression = result.expression if isinstance(result, EdgeTensor) else Gather(result, None)
+            return args[0]
         return result
-
-
-def _plain(x: Any) -> Any:
-    """`x` with every lazy tensor in it computed."""
-    if isinstance(x, EdgeTensor):
-        return x.dense()
-    if isinstance(x, (list, tuple)):
-        return type(x)(_plain(v) for v in x)
-    return {k: _plain(v) for k, v in x.items()} if isinstance(x, dict) else x
 
 
 # ---- rules: from a torch function to what the expression does with it -------------------------------------------
@@ -196,6 +178,11 @@ def _layer_norm(func: Callable[..., Any], x: Any, normalized_shape: Any, *args: 
     return EdgeTensor(x.expression.rowwise(lambda t: func(t, normalized_shape, *args, **kwargs)))
 
 
+def _batch_norm(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
+    e = as_gather(x.expression) if isinstance(x, EdgeTensor) and x.dim() == 2 and len(x) > 1 else None
+    return EdgeTensor(batch_norm(e, *args, **kwargs)) if e is not None and e.small else NotImplemented
+
+
 def _dropout(func: Callable[..., Any], x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Without dropping it is nothing; with it, edges that share a row must not share its noise."""
     return x if p == 0 or not training else NotImplemented
@@ -239,27 +226,27 @@ def _chunk(func: Callable[..., Any], x: EdgeTensor, chunks: Any, dim: int = 0) -
 
 
 def _total(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
-    return _coloured(x.expression.total(segments), x, segments) if len(x) == len(segments.index) else NotImplemented
+    return _reduced(REDUCTIONS[segment.sum], x, segments)
 
 
 def _max(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
-    return _coloured(x.expression.largest(segments), x, segments) if len(x) == len(segments.index) else NotImplemented
+    return _reduced(REDUCTIONS[segment.max], x, segments)
 
 
 def _mean(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
-    """mean_j = sum_j / degree, so every identity of the sum serves it."""
-    if len(x) != len(segments.index):
-        return NotImplemented
-    total = x.expression.total(segments)
-    return _coloured(total / segments.count.clamp(min=1).to(total.dtype).view(-1, *[1] * (total.dim() - 1)), x, segments)
+    return _reduced(REDUCTIONS[segment.mean], x, segments)
 
 
-def _coloured(aggregate: Tensor, x: EdgeTensor, segments: Segments) -> Tensor:
-    """Equal multisets of colours, equal sums."""
-    e = x.expression
-    if e.coloured and prod(e.shape) >= colour.LEAST_WIDTH:
-        colour.put(aggregate, lambda: colour.of_sum(colour.together(*e.colours()), segments))
-    return aggregate
+def _reduced(reduce: Reduce, x: EdgeTensor, segments: Segments) -> Tensor:
+    return coloured(reduce(x.expression, segments), x.expression, segments) if len(x) == len(segments.index) else NotImplemented
+
+
+def aggregated(aggregate: segment.Aggregate, x: Any, segments: Segments) -> Any:
+    """`aggregate(x, segments)`; left open where each distinct row of it can be computed once."""
+    reduce = REDUCTIONS.get(aggregate) if isinstance(x, EdgeTensor) and len(x) == len(segments.index) else None
+    if reduce is None or not pays(x.expression, segments):
+        return aggregate(x, segments)
+    return EdgeTensor(Aggregated(x.expression, segments, reduce))
 
 
 def _both(*names: str) -> list[Callable[..., Any]]:
@@ -333,6 +320,7 @@ _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     **dict.fromkeys(_both("norm"), _norm),
     **dict.fromkeys(_both("layer_norm"), _layer_norm),
     **dict.fromkeys(_both("dropout"), _dropout),
+    F.batch_norm: _batch_norm,
     **dict.fromkeys(_both("matmul", "__matmul__"), _matmul),
     **dict.fromkeys(_both("cat", "concat", "concatenate"), _cat),
     **dict.fromkeys(_both("unflatten"), _unflatten),
@@ -354,10 +342,17 @@ def _no_rule(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 def _rule_name(func: Callable[..., Any]) -> str:
     """Which rule a torch function has: by name, since a compiler can take a text for granted, but not a function."""
-    name = _called(func)
-    if name.endswith("_") and not name.endswith("__"):
-        raise HeliographError(f"in-place {name} on a lazy edge tensor; write the out-of-place form, or .dense() first")
     return _RULES.get(func, _no_rule).__name__
+
+
+def _out_of_place(func: Callable[..., Any]) -> tuple[Callable[..., Any], bool]:
+    """The function that a name with an underscore changes its argument by, and that it does; any other as it is."""
+    name = _called(func)
+    if not name.endswith("_") or name.endswith("__"):
+        return func, False
+    if not hasattr(Tensor, name[:-1]):
+        raise HeliographError(f"{name} on a lazy tensor: there is no out-of-place form of it; take .dense() first")
+    return getattr(Tensor, name[:-1]), True
 
 
 def _called(func: Callable[..., Any]) -> str:
@@ -368,39 +363,5 @@ _NAMED = {rule.__name__: rule for rule in (*_RULES.values(), _no_rule)}
 _rule_name._dynamo_marked_constant = _called._dynamo_marked_constant = True  # type: ignore[attr-defined]  # as `kernels.chosen`
 
 
-def _operator(name: str) -> Callable[..., Any]:
-    function = getattr(Tensor, name)
-
-    def operate(self: EdgeTensor, *args: Any) -> Any:
-        return EdgeTensor.__torch_function__(function, (EdgeTensor,), (self, *args))
-
-    return operate
-
-
-for _name in [
-    "__add__",
-    "__radd__",
-    "__sub__",
-    "__rsub__",
-    "__mul__",
-    "__rmul__",
-    "__truediv__",
-    "__rtruediv__",
-    "__neg__",
-    "__pow__",
-    "__rpow__",
-    "__matmul__",
-    "__getitem__",
-    "__lt__",
-    "__le__",
-    "__gt__",
-    "__ge__",
-    "__eq__",
-    "__ne__",
-    "__and__",
-    "__or__",
-    "__invert__",
-    "__mod__",
-    "__floordiv__",
-]:
-    setattr(EdgeTensor, _name, _operator(_name))
+for _name in ("__eq__", "__ne__"):
+    setattr(EdgeTensor, _name, operator(_name))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from heliograph import kernels
-from heliograph.expression import Expression, Gather, Linear, Map, Shape, TensorFunction, as_gather
+from heliograph.expression import Expression, Gather, Linear, Map, Shape, TensorFunction, as_gather, made_of
 from heliograph.graph import Segments, derived
 
 
@@ -31,11 +31,8 @@ class Product(Expression):
     def parts(self) -> Sequence[Expression]:
         return self.factors
 
-    def at(self, rows: Tensor) -> Tensor:
-        total = self.factors[0].at(rows)
-        for factor in self.factors[1:]:
-            total = total * factor.at(rows)
-        return total
+    def take(self, rows: Tensor) -> Expression:
+        return Product([f.take(rows) for f in self.factors])
 
     @property
     def rows(self) -> int:
@@ -119,7 +116,7 @@ def _merge(factors: Sequence[Expression], also: Callable[[Gather, Gather], bool]
     for factor in factors:
         for k, other in enumerate(merged):
             if isinstance(factor, Gather) and isinstance(other, Gather) and factor.index is other.index and also(factor, other):
-                merged[k] = Gather(other.table * factor.table, other.index)
+                merged[k] = Gather(made_of(other.table * factor.table, other.table, factor.table), other.index)
                 break
         else:
             merged.append(factor)

@@ -1,4 +1,4 @@
-"""Each distinct state is computed once: how many rows that is, that nothing changes, and where it must stop."""
+"""Each distinct state of bonds and of nodes is computed once: how many rows that is, that nothing changes, and where it must stop."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from heliograph import colour, wl, zoo
-from heliograph.edge import Edge, algebra
-from heliograph.graph import Graph, Indexed, batch, dense
-from heliograph.layer import plain
+from heliograph import colour, kernels, segment, wl, zoo
+from heliograph.blocks import Embed, Neighbour
+from heliograph.edge import Edge, EdgeTensor, algebra
+from heliograph.graph import Features, Graph, Indexed, Segments, batch, dense
+from heliograph.layer import Layer, plain
 from heliograph.model import MPNN, Inputs
 from tests.graphs import ATOMS, BONDS, DTYPE, make_tables, random_graph
 
@@ -123,3 +124,147 @@ def test_a_state_of_edges_is_kept_as_a_table() -> None:
     with algebra(False):
         e = Edge(graph)
         assert torch.allclose(dense(state), layer(torch.cat([e.j["x"], e.e["edge_attr"]], -1)).relu(), atol=1e-12)
+
+
+def of_nodes(arch: str, **arguments: object) -> MPNN:
+    torch.manual_seed(0)
+    return zoo.build(arch, Inputs(ATOMS, BONDS), 1, {"d": WIDTH, **arguments}).to(DTYPE)
+
+
+def test_rows_are_the_distinct_states_of_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GCN's states see degrees one step before 1-WL does: 1-WL of atoms with their degrees."""
+    graph, net = molecules(), of_nodes("gcn", depth=4)
+    degree = graph.topology.incoming.count[:, None]
+    expected = [
+        len(wl.colours(graph.with_nodes(degree=degree), k, ("x", "degree"), ()).unique()) for k in (1, 2, 3, 4)
+    ]  # one more round a layer
+    assert linear_rows(monkeypatch, lambda: net(graph))[:4] == expected and max(expected) < graph.N / 4
+    with kernels.use("reference"):
+        assert linear_rows(monkeypatch, lambda: net(graph))[:4] == expected
+    with algebra(False):
+        assert linear_rows(monkeypatch, lambda: net(graph))[:4] == [graph.N] * 4
+
+
+def test_a_linear_map_runs_before_or_after_the_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SAGE's W_1 h_i + W_2 m_i: both on the states before the step, of which there are fewer than sums."""
+    graph, net = molecules(), of_nodes("sage", depth=2)
+    before = [len(wl.colours(graph, k, edges=()).unique()) for k in (0, 1)]
+    rows = linear_rows(monkeypatch, lambda: net(graph))
+    assert rows[2:4] == [before[1]] * 2 and max(rows[:2]) <= graph.N  # the first states are plain rows
+
+
+@pytest.mark.parametrize("arch", ["gcn", "gin", "sage", "graphconv", "dmpnn", "sage aggregate=max"])
+@pytest.mark.parametrize("training", [False, True])
+def test_nothing_changes_for_nodes(arch: str, training: bool) -> None:
+    """Values, first and second derivatives, and what batch norm keeps of the batches it has seen."""
+    graph, (name, *arguments) = molecules(), arch.split()
+    results = []
+    for on in (True, False):
+        net = of_nodes(name, **dict(a.split("=") for a in arguments)).train(training)
+        with algebra(on):
+            y = net(graph)["y"]
+        first = torch.autograd.grad(y.square().sum(), list(net.parameters()), create_graph=True)
+        second = torch.autograd.grad(torch.stack([g.square().sum() for g in first]).sum(), list(net.parameters()))
+        results.append([[y], first, second, [b.to(DTYPE) for b in net.buffers()]])
+    for fast, slow in zip(*results, strict=True):  # of one kind: a bias before batch norm has no gradient but rounding
+        scale = max((float(b.detach().abs().max()) for b in slow), default=0.0)
+        assert all(torch.allclose(a, b, rtol=0, atol=1e-10 * scale) for a, b in zip(fast, slow, strict=True))
+
+
+def test_noise_ends_it_for_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, net = molecules(), of_nodes("gcn", dropout=0.5).train()
+    rows = linear_rows(monkeypatch, lambda: net(graph))
+    assert rows[0] < graph.N / 4 and rows[1:3] == [graph.N] * 2
+    assert linear_rows(monkeypatch, lambda: net.eval()(graph))[2] < graph.N / 4
+
+
+def test_a_state_of_nodes_is_kept_as_a_table() -> None:
+    graph = molecules()
+    graph = graph.with_nodes(h=Indexed(torch.randn(3, WIDTH, dtype=DTYPE), graph.nodes["x"].index))  # type: ignore[union-attr]
+
+    class Seen(nn.Module):
+        def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
+            assert isinstance(messages["m"], EdgeTensor) and isinstance(nodes["h"], EdgeTensor)
+            m = messages["m"].mul_(2)  # in place, as for a plain tensor: nothing but this name changes
+            return {"h": m + dense(nodes["h"]), "m": messages["m"], "pos": nodes["pos"], "untouched": nodes["h"]}
+
+    nodes = Layer(Neighbour(), Seen())(graph).nodes
+    assert isinstance(nodes["h"], Indexed) and len(nodes["h"].table) < graph.N / 4 and nodes["pos"] is graph.nodes["pos"]
+    with algebra(False):
+        m = segment.sum(Edge(graph).j["h"], graph.topology.incoming)
+    for name, value in {"h": 2 * m + dense(graph.nodes["h"]), "m": 2 * m, "untouched": dense(graph.nodes["h"])}.items():
+        assert torch.allclose(dense(nodes[name]), value, atol=1e-12)
+
+
+def test_equal_values_that_are_learned_stay_apart() -> None:
+    """A weight for each node, all alike today, has a gradient of its own for each."""
+    graph = molecules()
+    h = Indexed(torch.randn(3, WIDTH, dtype=DTYPE), graph.nodes["x"].index)  # type: ignore[union-attr]
+    w = torch.ones(graph.N, 1, dtype=DTYPE, requires_grad=True)
+    gradients = []
+    for on in (True, False):
+        with algebra(on):
+            e = Edge(graph.with_nodes(h=h, w=w))
+            m = segment.sum((e.j["h"] * e.j["w"]).tanh(), graph.topology.incoming)
+            gradients.append(torch.autograd.grad((m * torch.arange(graph.N)[:, None]).sum(), w)[0])
+    assert torch.allclose(*gradients) and len(gradients[0].unique()) > 100
+
+
+def test_a_feature_of_few_values_is_a_colour_and_zero_has_a_sign() -> None:
+    few = torch.tensor([[0.0], [-0.0]], dtype=DTYPE).repeat(300, 1)
+    many = torch.rand(600, 1, generator=torch.Generator().manual_seed(0), dtype=DTYPE)
+    for x in (few, many):
+        colour.perhaps(x)
+    assert colour.known(few) and len(colour.of(few).unique()) == 2
+    assert not colour.known(many)
+
+
+def test_numbers_are_exact() -> None:
+    """The loops against `wl`, which sorts: the same rows, and the same multisets, have one number."""
+    rng = torch.Generator().manual_seed(0)
+
+    def same(a: Tensor, b: Tensor) -> bool:
+        return len(a.unique()) == len(b.unique()) == len(torch.stack([a, b]).unique(dim=1).T)
+
+    for n, segments, values in ((0, 1, 1), (1, 1, 1), (7, 3, 2), (500, 3, 3), (3000, 1500, 2), (3000, 1500, 1000)):
+        a, b, c = (torch.randint(values, (n,), generator=rng) for _ in range(3))
+        for columns in ([a], [a, b], [a, b, c]):
+            found = kernels.numbers(columns)
+            assert found is not None
+            number, rows = found
+            assert same(number, wl.together(*columns)) and torch.equal(number[rows], torch.arange(len(rows)))
+        runs = Segments(torch.randint(segments, (n,), generator=rng).sort().values, segments + 1)
+        number_of = kernels.multisets(a, runs)
+        assert number_of is not None and same(number_of, wl.multisets(a, runs))
+
+
+@pytest.mark.parametrize("what", ["embedding", "messages", "narrow feature"])
+def test_what_is_changed_in_place_loses_its_colour(what: str) -> None:
+    """Atoms of one colour that somebody makes different, between two steps that would have computed them once."""
+    graph = molecules()
+    noise = torch.randn(graph.N, 1, generator=torch.Generator().manual_seed(0), dtype=DTYPE)
+
+    class Changed(nn.Module):
+        def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
+            m = messages["m"]
+            return {"h": m.add_(noise) if what == "messages" else m + dense(nodes["h"])}
+
+    torch.manual_seed(0)
+    embed, layer = Embed(ATOMS, WIDTH).to(DTYPE), Layer(Scaled(), Changed())
+    results = []
+    for on in (True, False):
+        with algebra(on):
+            one = torch.ones(graph.N, 1, dtype=DTYPE)
+            first = embed(graph).with_nodes(one=one)
+            layer(first)  # what was seen here must not be believed afterwards
+            if what == "embedding":
+                first.nodes["h"].add_(noise)  # type: ignore[union-attr]
+            if what == "narrow feature":
+                one.copy_(noise)
+            results.append(dense(layer(layer(first)).nodes["h"]))
+    assert torch.allclose(*results, rtol=1e-10) and len(results[0].unique(dim=0)) > graph.N / 2
+
+
+class Scaled(nn.Module):
+    def forward(self, e: Edge) -> dict[str, Tensor]:
+        return {"m": (e.j["h"] * e.j["one"]).tanh()}

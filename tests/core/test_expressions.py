@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from heliograph import colour, segment
 from heliograph.activation import shifted_softplus
-from heliograph.edge import Edge, algebra
-from heliograph.graph import Graph, Indexed
-from heliograph.layer import plain
+from heliograph.edge import Edge, algebra, rows
+from heliograph.graph import Graph, Indexed, dense
+from heliograph.layer import Layer, plain
 from tests.graphs import DTYPE
 
 D = 4
@@ -44,7 +44,9 @@ DISCRETE: dict[str, Message] = {
 }
 AFTER: dict[str, Message] = {**DISCRETE, "m[j]": lambda e: e.j["m"], "m[i]": lambda e: e.i["m"], "state": lambda e: e.e["s"],
                              "reverse state": lambda e: e.reverse["s"]}  # fmt: skip
-LEAVES |= DISCRETE | AFTER
+NODES: dict[str, Message] = {"own m": lambda u: u["m"], "own x": lambda u: dense(u["x"]), "own kind": lambda u: u["kind"] * row,
+                             "own h": lambda u: u["h"]}  # fmt: skip
+LEAVES |= DISCRETE | AFTER | NODES
 UNARY: dict[str, Callable[[Any], Any]] = {
     "linear": linear,
     "relu": torch.relu,
@@ -79,7 +81,7 @@ def trees(leaves: list[str]) -> st.SearchStrategy[Any]:
     return st.recursive(st.sampled_from(leaves), grow, max_leaves=6)
 
 
-ALL = [name for name in LEAVES if name not in AFTER or name in DISCRETE]
+ALL = [name for name in LEAVES if name not in (*AFTER, *NODES) or name in DISCRETE]
 
 
 def message(tree: Any, e: Edge) -> Any:
@@ -100,6 +102,7 @@ def graph_of(N: int, E: int, seed: int) -> tuple[Graph, list[Tensor]]:
     h, x, w, t, p = rows(N), rows(2), rows(E), rows(3), rows(base.topology.pairs.P)
     graph = base.with_nodes(h=h, x=Indexed(x, torch.randint(2, (N,), generator=rng)))
     graph = graph.with_edges(w=w, t=Indexed(t, torch.randint(3, (E,), generator=rng)), p=Indexed(p, base.topology.pairs.index))
+    graph = graph.with_nodes(kind=torch.randint(3, (N, 1), generator=rng).to(DTYPE))
     graph = graph.with_edges(near=(torch.rand(E, 1, generator=rng) < 0.4).to(DTYPE))
     return graph, [h, x, w, t, p]
 
@@ -147,6 +150,43 @@ def test_on_equals_off(tree: Any, aggregate: str, N: int, E: int, seed: int) -> 
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_rows_of_one_colour_are_computed_once(before: Any, tree: Any, aggregate: str, N: int, E: int, seed: int) -> None:
     graph, leaves = graph_of(N, E, seed)
-    with mock.patch.multiple(colour, LEAST_ROWS=1, LEAST_WIDTH=1, MOST_TYPES=10.0):
+    with mock.patch.multiple(colour, LEAST_ROWS=1, LEAST_WIDTH=1, MOST_TYPES=10.0, MOST_DISTINCT=1.0):
         fast = evaluate(tree, AGGREGATES[aggregate], graph, leaves, True, before)
     agree(fast, evaluate(tree, AGGREGATES[aggregate], graph, leaves, False, before))
+
+
+class Written(nn.Module):
+    """A tree as a message of edges or an update of nodes."""
+
+    def __init__(self, tree: Any, name: str):
+        super().__init__()
+        self.tree, self.name = tree, name
+
+    def forward(self, e: Any, messages: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+        return {self.name: message(self.tree, e if messages is None else {**e, **messages})}
+
+
+def two_layers(first: Any, update: Any, second: Any, aggregate: Any, graph: Graph, leaves: list[Tensor], on: bool) -> list[Tensor]:
+    """`update` of nodes between two messages: the states "m" that it makes are what the second message and update begin with."""
+    with algebra(on):
+        for tree in (first, second):
+            graph = Layer(Written(tree, "m"), Written(update, "m"), aggregate)(graph)
+        value = aggregate(rows(graph.nodes, "m"), graph.topology.members) + leaves[0].sum()  # there is always a gradient
+    return [value, dense(graph.nodes["m"]), *derivatives(value, leaves)]
+
+
+@given(
+    trees(list(DISCRETE)),
+    trees(["own m", "own m", "own x", "own kind", "own h"]),
+    trees(["x[j]", "x[i]", "type", "m[j]", "m[j]", "m[i]"]),
+    st.sampled_from(list(AGGREGATES)),
+    st.integers(1, 9),
+    st.integers(0, 20),
+    st.integers(0, 2**16),
+)
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_nodes_of_one_colour_are_updated_once(first: Any, update: Any, second: Any, aggregate: str, N: int, E: int, seed: int) -> None:
+    graph, leaves = graph_of(N, E, seed)
+    with mock.patch.multiple(colour, LEAST_ROWS=1, LEAST_WIDTH=1, MOST_TYPES=10.0, MOST_DISTINCT=1.0):
+        fast = two_layers(first, update, second, AGGREGATES[aggregate], graph, leaves, True)
+    agree(fast, two_layers(first, update, second, AGGREGATES[aggregate], graph, leaves, False))

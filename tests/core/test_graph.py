@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+from typing import Any
+
 import networkx as nx
 import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from heliograph.errors import DataError
-from heliograph.graph import Graph, Indexed, Topology, batch, dense
+from heliograph import segment
+from heliograph.errors import DataError, HeliographError
+from heliograph.graph import Graph, Indexed, Segments, Topology, batch, dense
 from heliograph.views import CompleteGraph, RadiusGraph, line_graph
 from tests.graphs import awkward, random_graph
 
@@ -135,3 +140,33 @@ def test_complete_and_radius_graphs(rng: torch.Generator) -> None:
 def test_pairs_of_a_molecule_have_one_row_each(rng: torch.Generator) -> None:
     graph = random_graph(9, 0.5, rng)
     assert graph.topology.pairs.P * 2 == graph.E and graph.topology.symmetric
+
+
+def test_a_table_is_used_like_a_tensor() -> None:
+    table = torch.randn(3, 4, requires_grad=True)
+    x = Indexed(table, torch.tensor([0, 2, 2, 1, 0]))
+    y, linear, two = dense(x), torch.nn.Linear(4, 2), Segments(torch.tensor([0, 0, 1, 1, 1]), 2)
+    uses: list[Callable[[Any], Any]] = [
+        lambda x: x + 1,
+        lambda x: 1 - x * x,
+        lambda x: -x / (1 + x**2),
+        lambda x: x @ linear.weight.T,
+        lambda x: y @ x.T,
+        lambda x: x[1:, :2],
+        lambda x: x.unflatten(-1, (2, 2)).mean(0),
+        lambda x: torch.cat([x, y, x], -1).relu(),
+        lambda x: torch.where(x > 0, x, 0.0),
+        lambda x: linear(x),
+        lambda x: segment.sum(x, two),
+        lambda x: segment.softmax(x, two),
+        lambda x: x.new_zeros(2),
+    ]
+    for use in uses:
+        assert torch.equal(use(x), use(y))
+    assert x.shape == y.shape and x.size(-1) == 4 and x.dim() == x.ndim == 2 and len(x) == 5 and x.dtype == y.dtype and x.requires_grad
+    assert repr(x) == "Indexed(shape=(5, 4), 3 distinct rows at most)"
+    assert torch.equal(copy.deepcopy(Indexed(table.detach(), x.index)), y)
+    with pytest.raises(AttributeError):
+        x.no_such_thing  # noqa: B018
+    with pytest.raises(HeliographError, match=r"in-place relu_ on a feature that is held as a table"):
+        x.relu_()

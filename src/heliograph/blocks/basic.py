@@ -8,7 +8,7 @@ from typing import final
 
 from torch import Tensor, nn
 
-from heliograph import kernels
+from heliograph import colour, kernels
 from heliograph.activation import shifted_softplus
 from heliograph.graph import Feature, Indexed
 
@@ -16,7 +16,9 @@ from heliograph.graph import Feature, Indexed
 def on_rows(f: Callable[[Tensor], Tensor], feature: Feature) -> Tensor:
     """f of every row of a feature [n, ...]; on the distinct rows where it is held as a small table."""
     if isinstance(feature, Indexed) and len(feature.table) <= len(feature):
-        return kernels.gather(f(feature.table), feature.index)
+        rows = kernels.gather(f(feature.table), feature.index)
+        colour.indexed(rows, feature)
+        return rows
     return f(feature.dense() if isinstance(feature, Indexed) else feature)
 
 

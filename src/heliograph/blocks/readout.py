@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from heliograph import kernels, segment
-from heliograph.edge import Edge, EdgeTensor
+from heliograph.edge import Edge, EdgeTensor, rows
 from heliograph.graph import Graph, Segments, dense
 from heliograph.segment import Aggregate
 
@@ -24,7 +24,7 @@ class Pool(nn.Module):
         self.head, self.aggregate, self.scale, self.of = head, aggregate, scale, of
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
-        pooled = self.aggregate(dense(graph.nodes[self.of]), graph.topology.members) * self.scale  # [G, d]
+        pooled = self.aggregate(rows(graph.nodes, self.of), graph.topology.members) * self.scale  # [G, d]
         return {"y": self.head(pooled)}
 
 

@@ -85,10 +85,11 @@ def _kernels() -> str:
 
     if kernels.chosen() == "reference":
         return "reference (plain PyTorch)"
-    from heliograph.kernels import compiler, cpu
+    from heliograph.kernels import compiler, cpu, numbering
 
-    ready = sum(compiler.is_compiled(loop) for loop in cpu.LOOPS)
-    state = "compiled" if ready == len(cpu.LOOPS) else f"{ready} of {len(cpu.LOOPS)} compiled (--compile does the rest)"
+    loops = (*cpu.LOOPS, *numbering.LOOPS)
+    ready = sum(compiler.is_compiled(loop) for loop in loops)
+    state = "compiled" if ready == len(loops) else f"{ready} of {len(loops)} compiled (--compile does the rest)"
     on_gpu = f"; on the GPU cuda (Triton {_version('triton')})" if torch.cuda.is_available() and _version("triton") else ""
     return f"cpu (numba, {compiler.threading_layer()}), {state}{on_gpu}"
 

@@ -25,8 +25,8 @@ from heliograph.kernels import reference
 from heliograph.kernels.operator import PLAIN
 from heliograph.kernels.reference import ACTIVATIONS, Index
 
-__all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "dot", "dropout", "gather", "gather_max", "gather_sum", "outer_sum",
-           "product_sum", "segment_max", "segment_sum", "shifted_softplus", "softmax", "use"]  # fmt: skip
+__all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "dot", "dropout", "gather", "gather_max", "gather_sum", "multisets",
+           "numbers", "outer_sum", "product_sum", "segment_max", "segment_sum", "shifted_softplus", "softmax", "use"]  # fmt: skip
 
 SETS = ("fused", "reference")
 
@@ -257,6 +257,32 @@ def softmax(x: Tensor, segments: Segments) -> Tensor:
     return _shaped(segment_softmax.softmax(_flat(x), ops.by_segments(segments), segments.n), x.shape[1:])
 
 
+def numbers(columns: Sequence[Tensor]) -> tuple[Tensor, Tensor] | None:
+    """A number 0, 1, ... for each row of several columns of whole numbers [n] (>= 0, below 2^31), equal for equal rows alone; where
+    each appears first. None where there is no loop for it."""
+    if chosen() == "reference" or columns[0].is_cuda:
+        return None
+    from heliograph.kernels import numbering
+
+    number, *others = [c.contiguous() for c in columns]
+    for other in others or [torch.zeros_like(number)]:
+        result, rows = torch.empty_like(number), torch.empty_like(number)
+        count = numbering.number_pairs(number.numpy(), other.numpy(), result.numpy(), rows.numpy())
+        number = result
+    return number, rows[:count]
+
+
+def multisets(values: Tensor, segments: Segments) -> Tensor | None:
+    """A number for each segment, equal for equal multisets of values [M] (>= 0, below 2^31) alone. None where there is no loop for it."""
+    if chosen() == "reference" or values.is_cuda:
+        return None
+    from heliograph.kernels import numbering
+
+    number = values.new_empty(segments.n)
+    numbering.number_multisets(values.contiguous().numpy(), segments.pointer.numpy(), number.numpy())
+    return number
+
+
 def compile_all() -> None:
     """Compile every loop that training and prediction in float32 use, so that the first run need not wait. Nothing where none are used."""
     if chosen() == "reference":
@@ -274,4 +300,5 @@ def compile_all() -> None:
     )
     for terms in range(1, 5):
         y = y + act_sum("relu", [(x, index)] * terms, segments).sum()
+    numbers([index]), multisets(index, segments)
     (y + gather_max(gather_sum(x, index, segments), None, Segments(index[:1], 1))).sum().backward()

@@ -26,7 +26,7 @@ try:
     kept = os.access(_folder, os.W_OK)
 except OSError:
     kept = False  # compiled anew by each process, then
-_loops = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("compiler.py", "cpu.py"))
+_loops = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("compiler.py", "cpu.py", "numbering.py"))
 config.CACHE_DIR = str(_folder / sha256(_loops).hexdigest()[:8])  # numba looks at the file of a loop alone
 config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
@@ -161,7 +161,7 @@ class _Compilations(event.Listener):
 
     def on_start(self, event: event.Event) -> None:
         function = getattr(event.data["dispatcher"], "py_func", None)  # not all that numba compiles is a function
-        if getattr(function, "__module__", "") == "heliograph.kernels.cpu" and "HELIOGRAPH_QUIET" not in os.environ:
+        if getattr(function, "__module__", "").startswith("heliograph.kernels") and "HELIOGRAPH_QUIET" not in os.environ:
             announce()
 
     def on_end(self, event: event.Event) -> None:
@@ -178,7 +178,11 @@ event.register("numba:compile", _Compilations())
 
 def is_compiled(loop: Any) -> bool:
     """Whether a loop has been compiled, in one form at least, in this process or an earlier one that left it in the cache folder."""
-    return bool(loop.overloads) or (kept and any(Path(loop.stats.cache_path).glob(f"cpu.{loop.py_func.__name__}-*.nbi")))
+    return bool(loop.overloads) or (kept and any(Path(loop.stats.cache_path).glob(f"{_file(loop)}.{loop.py_func.__name__}-*.nbi")))
+
+
+def _file(loop: Any) -> str:
+    return str(loop.py_func.__module__).rpartition(".")[2]
 
 
 def threading_layer() -> str:

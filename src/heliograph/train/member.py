@@ -194,7 +194,7 @@ class Member:
         self.model.eval()
         for start in range(0, len(rows), size):
             graph = self.job.store.batch(rows[start : start + size])
-            with torch.inference_mode(), self.fabric.autocast():
+            with torch.no_grad(), self.fabric.autocast():  # not inference mode: it hides what is changed in place (`colour`)
                 parts.append(self.model(graph)["y"].cpu())
         return torch.cat(parts).to(self.scaled.dtype)
 

@@ -1,0 +1,95 @@
+"""Sums over neighbours that are not computed yet: nodes of equal 1-WL colour get equal messages, so each distinct one is summed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from heliograph import colour, segment
+from heliograph.expression import Expression, Gather
+from heliograph.graph import Segments, derived
+
+Reduce = Callable[[Expression, Segments], Tensor]
+
+
+@final
+class Aggregated(Expression):
+    """One row for each segment: a sum, mean or maximum of the rows of `inner` in it."""
+
+    def __init__(self, inner: Expression, segments: Segments, reduce: Reduce):
+        self.inner, self.segments, self.reduce = inner, segments, reduce
+        self.E, self.shape = segments.n, inner.shape
+
+    @property
+    def rows(self) -> int:
+        return self.E if self.distinct is None else len(self.distinct.rows)
+
+    @property
+    def coloured(self) -> bool:
+        return self.inner.coloured
+
+    def colours(self) -> list[Tensor]:
+        """That of the multiset of the colours of the segment's rows."""
+        return [self.colour]
+
+    @derived
+    def colour(self) -> Tensor:
+        """[E]"""
+        return colour.of_sum(colour.together(*self.inner.colours()), self.segments)
+
+    def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
+        """W sum_j a_j + bias = sum_j W a_j + bias, a mean likewise: on a table with fewer rows than there are distinct sums."""
+        if self.reduce is _max or self.inner.rows >= self.rows:
+            return super().linear(weight, bias)
+        total = Aggregated(self.inner.linear(weight, None), self.segments, self.reduce)
+        return total if bias is None else total.map(lambda t: t + bias)
+
+    def compute(self) -> Tensor:
+        return self.reduce(self.inner, self.segments)
+
+    def take(self, rows: Tensor) -> Expression:
+        return Gather(self.at(rows), None)
+
+    def at(self, rows: Tensor) -> Tensor:
+        """The sums of some segments: only what lies in them is looked at."""
+        s = self.segments
+        part = Segments(torch.repeat_interleave(torch.arange(len(rows), device=rows.device), s.count[rows]), len(rows))
+        return self.reduce(self.inner.take(s.pointer[rows][part.index] + part.rank), part)
+
+
+def pays(inner: Expression, segments: Segments) -> bool:
+    """Whether an aggregate of these rows may be left open: it is known which are equal, and they are many and wide.
+
+    Not while environments are kept, which look nodes up themselves, nor on a GPU, where finding colours takes longer than they save.
+    """
+    if colour.keeping() or torch.compiler.is_compiling() or segments.index.is_cuda:
+        return False
+    return segments.n >= colour.LEAST_ROWS and prod(inner.shape) >= colour.LEAST_WIDTH and inner.coloured
+
+
+def coloured(aggregate: Tensor, inner: Expression, segments: Segments) -> Tensor:
+    """An aggregate that is computed, with its colour: equal multisets of colours, equal rows."""
+    if inner.coloured and prod(inner.shape) >= colour.LEAST_WIDTH:
+        colour.put(aggregate, lambda: colour.of_sum(colour.together(*inner.colours()), segments))
+    return aggregate
+
+
+def _sum(x: Expression, segments: Segments) -> Tensor:
+    return x.total(segments)
+
+
+def _mean(x: Expression, segments: Segments) -> Tensor:
+    """mean_j = sum_j / degree, so every identity of the sum serves it."""
+    total = x.total(segments)
+    return total / segments.count.clamp(min=1).to(total.dtype).view(-1, *[1] * (total.dim() - 1))
+
+
+def _max(x: Expression, segments: Segments) -> Tensor:
+    return x.largest(segments)
+
+
+REDUCTIONS: dict[Any, Reduce] = {segment.sum: _sum, segment.mean: _mean, segment.max: _max}
