@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol
+from weakref import ref
 from zlib import crc32
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from heliograph import kernels, wl
 from heliograph.graph import Feature, Indexed, Segments
@@ -32,8 +32,9 @@ MOST_TYPES = 1 / 8  # of the rows: a table with more rows than that is not calle
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 _UNDECIDED, _MANY = object(), object()  # whether a narrow feature's values are its colour is found out when somebody asks; they are not
 _NONE = object()  # nothing known
-_numbers: Any = WeakTensorKeyDictionary()  # rows or an index -> version, and colour, function that gives it, or None: the index itself
-_hashes: Any = WeakTensorKeyDictionary()  # the same in hashes
+_Known = dict[int, tuple[ref[Tensor], int, Any]]  # id of rows or of an index -> it, its version, and its colour:
+_numbers: _Known = {}  # numbers, a function that gives them, or None: the index itself is its colour
+_hashes: _Known = {}  # the same in hashes
 
 
 class Distinct(NamedTuple):
@@ -85,12 +86,13 @@ def keeping() -> bool:
 
 def _get(x: Tensor) -> Any:
     """What is known of the colour of x, if x is still what it was then: whoever changes a tensor in place ends its colour."""
-    version, colour = (_hashes if keeping() else _numbers).get(x, (None, _NONE))
-    return colour if version == _version(x) else _NONE
+    entry = (_hashes if keeping() else _numbers).get(id(x))
+    return entry[2] if entry is not None and entry[0]() is x and entry[1] == _version(x) else _NONE
 
 
 def _put(x: Tensor, colour: Any) -> Any:
-    (_hashes if keeping() else _numbers)[x] = (_version(x), colour)
+    table, key = _hashes if keeping() else _numbers, id(x)
+    table[key] = (ref(x, lambda _: table.pop(key, None)), _version(x), colour)
     return colour
 
 

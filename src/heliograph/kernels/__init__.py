@@ -265,7 +265,7 @@ def numbers(columns: Sequence[Tensor]) -> tuple[Tensor, Tensor] | None:
     from heliograph.kernels import numbering
 
     number, *others = [c.contiguous() for c in columns]
-    for other in others or [torch.zeros_like(number)]:
+    for other in others or [number]:
         result, rows = torch.empty_like(number), torch.empty_like(number)
         count = numbering.number_pairs(number.numpy(), other.numpy(), result.numpy(), rows.numpy())
         number = result

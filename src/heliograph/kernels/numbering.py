@@ -1,4 +1,4 @@
-"""Numba loops that number equal rows and equal multisets of whole numbers: exact, each in one pass through a table of what was met."""
+"""Numba loops that number equal rows and equal multisets of whole numbers: exact, each in one pass with a hash table of what was met."""
 
 from __future__ import annotations
 
@@ -7,17 +7,30 @@ from typing import Any
 import numba
 import numpy as np
 
-from heliograph.kernels.compiler import always, kept
+from heliograph.kernels.compiler import always, inner, kept
+
+FIRST_SIZE = 4096  # places in a table at first; it doubles when half of them are taken, so it is as large as there are distinct keys
 
 
 @always
 def _place(keys: Any, key: int) -> int:
-    """Where a key stands in the table, or the free place where it may: a power of two of places, half of them free at least."""
+    """Where a key (>= 0) stands in the table, or the free place (-1) where it may. There are a power of two of places."""
     mask = len(keys) - 1
-    slot = (key * 0x9E3779B97F4A7C1) >> 20 & mask
+    mixed = key * -0x61C8864680B583EB  # 2^64 over the golden ratio; its upper half is the well mixed one
+    slot = (mixed ^ (mixed >> 32)) & mask
     while keys[slot] != key and keys[slot] != -1:
         slot = (slot + 1) & mask
     return slot
+
+
+@inner
+def _doubled(keys: Any, values: Any) -> Any:
+    more_keys, more_values = np.full(2 * len(keys), -1, np.int64), np.empty(2 * len(keys), np.int64)
+    for k in range(len(keys)):
+        if keys[k] != -1:
+            slot = _place(more_keys, keys[k])
+            more_keys[slot], more_values[slot] = keys[k], values[k]
+    return more_keys, more_values
 
 
 @always
@@ -38,12 +51,9 @@ def _sort(x: Any) -> None:
 def number_pairs(a: Any, b: Any, number: Any, rows: Any) -> int:
     """number[k] = 0, 1, ... for each pair (a[k], b[k]) in order of appearance; rows = where each appears first. How many there are.
 
-    All are >= 0 and the product of the largest fits in 62 bits.
+    All are >= 0 and below 2^31.
     """
-    size = 2
-    while size < 2 * len(a):
-        size *= 2
-    keys, values = np.full(size, -1, np.int64), np.empty(size, np.int64)
+    keys, values = np.full(FIRST_SIZE, -1, np.int64), np.empty(FIRST_SIZE, np.int64)
     width = b.max() + 1 if len(b) else 1
     count = 0
     for k in range(len(a)):
@@ -51,20 +61,21 @@ def number_pairs(a: Any, b: Any, number: Any, rows: Any) -> int:
         slot = _place(keys, key)
         if keys[slot] == -1:
             keys[slot], values[slot], rows[count] = key, count, k
+            number[k] = count
             count += 1
-        number[k] = values[slot]
+            if 2 * count > len(keys):
+                keys, values = _doubled(keys, values)
+        else:
+            number[k] = values[slot]
     return count
 
 
 @numba.njit(cache=kept, nogil=True)
-def number_multisets(values: Any, pointer: Any, number: Any) -> int:
-    """number[i] for the multiset of each run of values: sorted, then followed from the empty one through a tree. How many nodes it has."""
-    size = 2
-    while size < 2 * len(values):
-        size *= 2
-    keys, nodes = np.full(size, -1, np.int64), np.empty(size, np.int64)
-    width = values.max() + 1 if len(values) else 1
-    count, run = 1, values.copy()
+def number_multisets(x: Any, pointer: Any, number: Any) -> int:
+    """number[i] for the multiset of each run of x: sorted, then followed from the empty one through a tree. How many nodes that has."""
+    keys, values = np.full(FIRST_SIZE, -1, np.int64), np.empty(FIRST_SIZE, np.int64)
+    width = x.max() + 1 if len(x) else 1
+    count, run = 1, x.copy()
     for i in range(len(number)):
         low, high = pointer[i], pointer[i + 1]
         _sort(run[low:high])
@@ -73,9 +84,12 @@ def number_multisets(values: Any, pointer: Any, number: Any) -> int:
             key = node * width + run[k]
             slot = _place(keys, key)
             if keys[slot] == -1:
-                keys[slot], nodes[slot] = key, count
+                keys[slot], values[slot], node = key, count, count
                 count += 1
-            node = nodes[slot]
+                if 2 * count > len(keys):
+                    keys, values = _doubled(keys, values)
+            else:
+                node = values[slot]
         number[i] = node
     return count
 
