@@ -74,7 +74,8 @@ def pays(inner: Expression, segments: Segments) -> bool:
 def coloured(aggregate: Tensor, inner: Expression, segments: Segments) -> Tensor:
     """An aggregate that is computed, with its colour: equal multisets of colours, equal rows."""
     if inner.coloured and prod(inner.shape) >= colour.LEAST_WIDTH:
-        colour.put(aggregate, lambda: colour.of_sum(colour.together(*inner.colours()), segments))
+        colours = inner.colours()
+        colour.put(aggregate, lambda: colour.of_sum(colour.together(*colours), segments))
     return aggregate
 
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from heliograph import kernels, wl
+from heliograph.errors import HeliographError
 from heliograph.graph import Feature, Indexed, Segments
 
 LEAST_ROWS, LEAST_WIDTH = 256, 128  # below, finding the colours costs more than they save
@@ -30,7 +31,7 @@ MOST_VALUES = 4  # of a row, that are its colour by themselves
 MOST_TYPES = 1 / 8  # of the rows: a table with more rows than that is not called discrete
 
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-_UNDECIDED, _MANY = object(), object()  # whether a narrow feature's values are its colour is found out when somebody asks; they are not
+_UNDECIDED, _MANY = object(), object()  # whether a narrow feature's values are its colour is found out when somebody asks; there is none
 _NONE = object()  # nothing known
 _Known = dict[int, tuple[ref[Tensor], int, Any]]  # id of rows or of an index -> it, its version, and its colour:
 _numbers: _Known = {}  # numbers, a function that gives them, or None: the index itself is its colour
@@ -143,14 +144,14 @@ def by_value(x: Tensor, name: str) -> None:
 
 def perhaps(x: Tensor) -> None:
     """Let the values of a feature of one number a row be its colour, if they turn out to be few."""
-    narrow = x.numel() == len(x) >= LEAST_ROWS and not x.is_cuda
+    narrow = x.numel() == x.shape[0] >= LEAST_ROWS and not x.is_cuda
     if narrow and not x.requires_grad and _trusted(x) and _get(x) is _NONE:  # a number that is learned is equal today, not tomorrow
         _put(x, _UNDECIDED)
 
 
 def indexed(x: Tensor, feature: Indexed) -> None:
     """The rows of x are functions of those of a discrete feature."""
-    if _trusted(x) and not keeping() and len(x) >= LEAST_ROWS and len(feature.table) <= MOST_TYPES * len(x):
+    if _trusted(x) and not keeping() and x.shape[0] >= LEAST_ROWS and feature.table.shape[0] <= MOST_TYPES * x.shape[0]:
         _put(x, lambda: feature.index)
 
 
@@ -165,11 +166,27 @@ def put(x: Tensor, colour: Callable[[], Tensor]) -> None:
         _put(x, colour)
 
 
+def made_of(x: Tensor, *tables: Tensor) -> Tensor:
+    """x, whose rows are functions of those of tables: it has their colours, where they turn out to have some."""
+    if _trusted(x) and all(_get(t) is not _NONE and _get(t) is not _MANY for t in tables):
+        _put(x, _Made(tables, [_version(t) for t in tables]))
+    return x
+
+
+class _Made(NamedTuple):
+    tables: tuple[Tensor, ...]
+    versions: list[int]  # when it was made of them
+
+
 def known(x: Tensor) -> bool:
     """Whether the rows of x are coloured."""
     if torch.compiler.is_compiling():
         return False
     there = _get(x)
+    if isinstance(there, _Made):
+        tables, versions = there
+        still = [_version(t) for t in tables] == versions and all(known(t) for t in tables)
+        there = _put(x, (lambda: together(*(of(t) for t in tables))) if still else _MANY)
     if there is _UNDECIDED:
         bits = x.contiguous().view(_BITS[x.element_size()]) if x.is_floating_point() else x  # zero and minus zero are two
         values, number = torch.unique(bits, return_inverse=True)
@@ -180,6 +197,8 @@ def known(x: Tensor) -> bool:
 def of(x: Tensor) -> Tensor:
     """The colour of x's rows."""
     colour = _get(x)
+    if colour is _NONE or colour is _MANY:
+        raise HeliographError("a tensor was changed in place while a sum over its rows was still open")
     if callable(colour):
         colour = _put(x, colour())
     result: Tensor = x if colour is None else colour

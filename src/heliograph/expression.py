@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from heliograph import colour, kernels
-from heliograph.colour import Distinct
+from heliograph.colour import Distinct, made_of
 from heliograph.graph import Segments, derived
 
 TensorFunction = Callable[[Tensor], Tensor]
@@ -347,13 +347,6 @@ def reshape(x: Expression, f: TensorFunction, shape: Shape) -> Expression:
     if isinstance(x, Linear) and prod(shape) == prod(x.shape):
         return Linear(x.inner, x.weight, x.bias, shape) if len(x.inner.shape) == 1 else x.rowwise(f)
     return x.rowwise(f)
-
-
-def made_of(table: Tensor, *tables: Tensor) -> Tensor:
-    """`table`, whose rows are functions of those of `tables`: it has their colours."""
-    if all(colour.known(t) for t in tables):
-        colour.put(table, lambda: colour.together(*(colour.of(t) for t in tables)))
-    return table
 
 
 def _column(x: Tensor, like: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from heliograph import kernels
-from heliograph.expression import Expression, Gather, Linear, Map, Shape, TensorFunction, as_gather, made_of
+from heliograph.colour import made_of
+from heliograph.expression import Expression, Gather, Linear, Map, Shape, TensorFunction, as_gather
 from heliograph.graph import Segments, derived
 
 
