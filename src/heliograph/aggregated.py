@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -61,21 +61,10 @@ class Aggregated(Expression):
         return self.reduce(self.inner.take(s.pointer[rows][part.index] + part.rank), part)
 
 
-def pays(inner: Expression, segments: Segments) -> bool:
-    """Whether an aggregate of these rows may be left open: it is known which are equal, and they are many and wide.
-
-    Not while environments are kept, which look nodes up themselves, nor on a GPU, where finding colours takes longer than they save.
-    """
-    if colour.keeping() or torch.compiler.is_compiling() or segments.index.is_cuda:
-        return False
-    return segments.n >= colour.LEAST_ROWS and prod(inner.shape) >= colour.LEAST_WIDTH and inner.coloured
-
-
 def coloured(aggregate: Tensor, inner: Expression, segments: Segments) -> Tensor:
     """An aggregate that is computed, with its colour: equal multisets of colours, equal rows."""
     if inner.coloured and prod(inner.shape) >= colour.LEAST_WIDTH:
-        colours = inner.colours()
-        colour.put(aggregate, lambda: colour.of_sum(colour.together(*colours), segments))
+        colour.put(aggregate, inner.colours(), lambda *colours: colour.of_sum(colour.together(*colours), segments))
     return aggregate
 
 
@@ -93,4 +82,7 @@ def _max(x: Expression, segments: Segments) -> Tensor:
     return x.largest(segments)
 
 
-REDUCTIONS: dict[Any, Reduce] = {segment.sum: _sum, segment.mean: _mean, segment.max: _max}
+def reduction(aggregate: segment.Aggregate) -> Reduce | None:
+    """The same aggregate of an expression's rows, where there is one."""
+    known = ((segment.sum, _sum), (segment.mean, _mean), (segment.max, _max))
+    return next((reduce for function, reduce in known if function is aggregate), None)

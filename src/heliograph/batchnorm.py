@@ -27,8 +27,9 @@ def batch_norm(
         return x.rowwise(lambda t: F.batch_norm(t, mean, var, weight, bias, False, momentum, eps))
     assert x.index is not None
     table = x.table.to(torch.promote_types(x.table.dtype, torch.float32))
-    used = torch.zeros(len(table), dtype=torch.long, device=table.device).index_add_(0, x.index, torch.ones_like(x.index))
+    used = torch.zeros(len(table), dtype=torch.long, device=table.device).index_add_(0, x.index, torch.ones_like(x.index, dtype=torch.long))
     share = used.to(table.dtype) / x.E  # of all rows
+    table = torch.where(used[:, None] > 0, table, 0)  # whatever is in rows that nobody uses
     m = share @ table
     centred = table - m
     v = share @ centred.square()

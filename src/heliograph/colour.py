@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from math import prod
 from typing import Any, NamedTuple, Protocol
 from weakref import ref
 from zlib import crc32
@@ -31,10 +32,9 @@ MOST_VALUES = 4  # of a row, that are its colour by themselves
 MOST_TYPES = 1 / 8  # of the rows: a table with more rows than that is not called discrete
 
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-_UNDECIDED, _MANY = object(), object()  # whether a narrow feature's values are its colour is found out when somebody asks; there is none
-_NONE = object()  # nothing known
+_NONE: Any = object()  # nothing known
 _Known = dict[int, tuple[ref[Tensor], int, Any]]  # id of rows or of an index -> it, its version, and its colour:
-_numbers: _Known = {}  # numbers, a function that gives them, or None: the index itself is its colour
+_numbers: _Known = {}  # numbers, these later, or None: the index itself is its colour
 _hashes: _Known = {}  # the same in hashes
 
 
@@ -109,6 +109,16 @@ def _trusted(x: Tensor) -> bool:
     return not torch.compiler.is_compiling() and (keeping() or not x.is_inference())
 
 
+def pays(rows: int, like: Tensor | Sequence[int]) -> bool:
+    """Whether so many rows, like those of a tensor or of a trailing shape, may be held as one of each colour: if many and wide.
+
+    Not while environments are kept, which look nodes up themselves, nor on a GPU, where finding colours takes longer than they save.
+    """
+    if keeping() or torch.compiler.is_compiling() or (isinstance(like, Tensor) and like.device.type != "cpu"):
+        return False
+    return rows >= LEAST_ROWS and prod(like.shape[1:] if isinstance(like, Tensor) else like) >= LEAST_WIDTH
+
+
 def begin(feature: Indexed, index: Tensor | None, name: str = "") -> Tensor:
     """Which row of a feature's table each edge uses, looked up through `index`. It is a colour where the feature is discrete."""
     own = feature.index if index is None else feature.index[index]
@@ -142,65 +152,53 @@ def by_value(x: Tensor, name: str) -> None:
         _put(x, found)
 
 
-def perhaps(x: Tensor) -> None:
-    """Let the values of a feature of one number a row be its colour, if they turn out to be few."""
-    narrow = x.numel() == x.shape[0] >= LEAST_ROWS and not x.is_cuda
-    if narrow and not x.requires_grad and _trusted(x) and _get(x) is _NONE:  # a number that is learned is equal today, not tomorrow
-        _put(x, _UNDECIDED)
-
-
-def indexed(x: Tensor, feature: Indexed) -> None:
-    """The rows of x are functions of those of a discrete feature."""
-    if _trusted(x) and not keeping() and x.shape[0] >= LEAST_ROWS and feature.table.shape[0] <= MOST_TYPES * x.shape[0]:
-        _put(x, lambda: feature.index)
-
-
 def is_colour(index: Tensor | None) -> bool:
     """Whether an index has been declared a colour."""
     return index is not None and known(index)
 
 
-def put(x: Tensor, colour: Callable[[], Tensor]) -> None:
-    """The rows of x have this colour; it is found out only if somebody asks."""
+class _Later:
+    """A colour that is found out only if somebody asks: `combine` of others."""
+
+    def __init__(self, sources: Sequence[Tensor | _Later], combine: Callable[..., Tensor]):
+        self.sources, self.versions, self.combine = list(sources), [_version(s) if isinstance(s, Tensor) else 0 for s in sources], combine
+        self.colour: Tensor | None = None
+
+    def __call__(self) -> Tensor:
+        if self.colour is None:
+            if any(isinstance(s, Tensor) and _version(s) != v for s, v in zip(self.sources, self.versions, strict=True)):
+                raise HeliographError("an index of a graph was changed in place between two steps of a network; give each graph its own")
+            self.colour = self.combine(*(s if isinstance(s, Tensor) else s() for s in self.sources))
+            self.sources = []
+        return self.colour
+
+
+def put(x: Tensor, sources: Sequence[Tensor], combine: Callable[..., Tensor]) -> None:
+    """The colour of the rows of x is `combine` of these; that is done only if somebody asks."""
     if _trusted(x):
-        _put(x, colour)
+        _put(x, _Later(sources, combine))
 
 
 def made_of(x: Tensor, *tables: Tensor) -> Tensor:
-    """x, whose rows are functions of those of tables: it has their colours, where they turn out to have some."""
-    if _trusted(x) and all(_get(t) is not _NONE and _get(t) is not _MANY for t in tables):
-        _put(x, _Made(tables, [_version(t) for t in tables]))
+    """x, whose rows are functions of those of tables: it has their colours, where they have some."""
+    if _trusted(x) and not any(t is x for t in tables) and all(known(t) for t in tables):
+        sources = list({id(c): c for c in map(_get, tables)}.values())
+        _put(x, sources[0] if len(sources) == 1 else _Later(sources, together))
     return x
-
-
-class _Made(NamedTuple):
-    tables: tuple[Tensor, ...]
-    versions: list[int]  # when it was made of them
 
 
 def known(x: Tensor) -> bool:
     """Whether the rows of x are coloured."""
-    if torch.compiler.is_compiling():
-        return False
-    there = _get(x)
-    if isinstance(there, _Made):
-        tables, versions = there
-        still = [_version(t) for t in tables] == versions and all(known(t) for t in tables)
-        there = _put(x, (lambda: together(*(of(t) for t in tables))) if still else _MANY)
-    if there is _UNDECIDED:
-        bits = x.contiguous().view(_BITS[x.element_size()]) if x.is_floating_point() else x  # zero and minus zero are two
-        values, number = torch.unique(bits, return_inverse=True)
-        there = _put(x, number.view(-1) if len(values) <= MOST_TYPES * len(x) else _MANY)
-    return there is not _NONE and there is not _MANY
+    return not torch.compiler.is_compiling() and _get(x) is not _NONE
 
 
 def of(x: Tensor) -> Tensor:
     """The colour of x's rows."""
     colour = _get(x)
-    if colour is _NONE or colour is _MANY:
+    if colour is _NONE:
         raise HeliographError("a tensor was changed in place while a sum over its rows was still open")
-    if callable(colour):
-        colour = _put(x, colour())
+    if isinstance(colour, _Later):
+        return colour()
     result: Tensor = x if colour is None else colour
     return result
 

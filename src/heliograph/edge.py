@@ -19,9 +19,11 @@ import torch
 from torch import Tensor
 
 from heliograph import colour
+from heliograph.aggregated import reduction
 from heliograph.expression import Gather
 from heliograph.graph import Feature, Features, Graph, Indexed, dense
 from heliograph.lazy import EdgeTensor
+from heliograph.segment import Aggregate
 
 __all__ = ["Edge", "EdgeTensor", "Ends", "algebra", "enabled"]
 
@@ -67,8 +69,6 @@ class Ends:
             return EdgeTensor(Gather(feature.table, colour.begin(feature, self.index, called)))
         if colour.keeping():
             colour.by_value(feature, called)
-        elif isinstance(self.features, Features) and self.features.of == "node":
-            colour.perhaps(feature)
         return EdgeTensor(Gather(feature, self.index))
 
 
@@ -103,9 +103,10 @@ class Edge:
         return Ends(zero, torch.where(t.reverse < 0, t.E, t.reverse))
 
 
-def rows(features: Features, name: str) -> Any:
-    """A feature as it is, or as a lazy tensor where it is held as a table: sums then read the table."""
-    return Ends(features, None)[name] if isinstance(features[name], Indexed) else features[name]
+def rows(features: Features, name: str, aggregate: Aggregate) -> Any:
+    """What to aggregate: a feature's plain rows, or a lazy tensor where it is held as a table and the aggregate reads that."""
+    table = isinstance(features[name], Indexed) and reduction(aggregate) is not None
+    return Ends(features, None)[name] if table else dense(features[name])
 
 
 def seen(features: Features) -> Features:

@@ -111,7 +111,7 @@ class Environments:
         for name in self.single[k]:
             feature = result.nodes[name]
             if isinstance(feature, Tensor) and not colour.known(feature):
-                colour.put(feature, lambda: colour.together(*inputs.values()))
+                colour.put(feature, list(inputs.values()), colour.together)
         return result
 
     def _learn(self, k: int, module: nn.Module, graph: Graph) -> None:

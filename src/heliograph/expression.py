@@ -78,7 +78,7 @@ class Expression(ABC):
         """Some of the E rows, computed on their own."""
         return self.take(rows).value
 
-    @property
+    @derived
     def coloured(self) -> bool:
         """Whether it is known which rows must be equal."""
         parts = self.parts()
@@ -86,7 +86,11 @@ class Expression(ABC):
 
     def colours(self) -> list[Tensor]:
         """Colours [E] that together tell unequal rows apart."""
-        return [c for p in self.parts() for c in p.colours()]
+        return self._colours
+
+    @derived
+    def _colours(self) -> list[Tensor]:
+        return list({id(c): c for p in self.parts() for c in p.colours()}.values())
 
     @derived
     def distinct(self) -> Distinct | None:

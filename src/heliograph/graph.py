@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from heliograph.errors import DataError, suggest
 from heliograph.tensorlike import TensorLike
@@ -92,6 +93,8 @@ class Indexed(TensorLike):
 
     def dense(self) -> Tensor:
         """The plain tensor [n, ...]."""
+        if self.table.requires_grad and self.table.dim() == 2 and len(self.index):
+            return F.embedding(self.index, self.table)  # the same rows; its gradient is quick, and on a GPU the same from run to run
         return self.table.index_select(0, self.index)
 
 

@@ -27,7 +27,8 @@ class Layer(nn.Module):
 
     `message(edge) -> {name: [E, ...]}`, `update(nodes, messages) -> {name: [N, ...]}` and `edge(edge) -> {name: [E, ...]}` return
     named features, which replace those of the same name; `aggregate` is a function or module (values [E, ...], segments) -> [N, ...].
-    What slots get may be lazy tensors (`heliograph.edge`): they are used like plain ones, and fewer rows may be computed than they have.
+    What a message and an edge update get, and aggregates, may be lazy tensors (`heliograph.edge`), to be used like plain ones. An update
+    gets lazy tensors, too, if `takes_lazy` says that it can.
     """
 
     def __init__(self, message: nn.Module, update: nn.Module, aggregate: Aggregate = segment.sum, edge: nn.Module | None = None):
@@ -43,8 +44,26 @@ class Layer(nn.Module):
 
     def forward(self, graph: Graph) -> Graph:
         graph, messages = self.messages(graph)
-        nodes = seen(graph.nodes) if any(isinstance(m, EdgeTensor) for m in messages.values()) else graph.nodes
+        nodes = graph.nodes
+        if any(isinstance(m, EdgeTensor) for m in messages.values()):
+            if takes_lazy(self.update):
+                nodes = seen(nodes)
+            else:
+                messages = plain(messages)  # type: ignore[assignment]  # a bare aggregate becomes a tensor
         return graph.with_nodes(**plain(self.update(nodes, messages)))
+
+
+def takes_lazy(module: nn.Module) -> bool:
+    """Whether a module may be handed lazy tensors where it expects plain ones, and tables where it expects rows.
+
+    What is written here and in PyTorch may, unless somebody listens to it by a hook; other modules if they say so: `lazy = True`. They
+    must not change tensors in place, nor ask whether something is a `Tensor`.
+    """
+    return all(
+        (type(m).__module__.startswith(("heliograph.", "torch.nn.modules.")) or getattr(m, "lazy", False))
+        and not (m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks)
+        for m in module.modules()
+    )
 
 
 def plain(features: Mapping[str, Tensor | EdgeTensor]) -> dict[str, Feature]:

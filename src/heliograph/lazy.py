@@ -14,16 +14,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from heliograph import segment
+from heliograph import colour, segment
 from heliograph.activation import shifted_softplus
-from heliograph.aggregated import REDUCTIONS, Aggregated, Reduce, coloured, pays
+from heliograph.aggregated import Aggregated, coloured, reduction
 from heliograph.batchnorm import batch_norm
-from heliograph.errors import HeliographError
 from heliograph.expression import Cat, Expression, Gather, add, as_gather, concatenate, reshape, terms
 from heliograph.graph import Feature, Indexed, Segments
 from heliograph.matvec import MatVec
 from heliograph.product import Product, multiply
-from heliograph.tensorlike import TensorLike, operator, plain
+from heliograph.tensorlike import TensorLike, called, plain, refuse_in_place
 
 
 @final
@@ -33,17 +32,22 @@ class EdgeTensor(TensorLike):
     Methods and operators stay lazy where the algebra knows them.
     """
 
-    __slots__ = ("expression",)
+    __slots__ = ("expression", "grad_enabled")
 
     def __init__(self, expression: Expression):
-        self.expression = expression
+        self.expression, self.grad_enabled = expression, torch.is_grad_enabled()
 
     def dense(self) -> Tensor:
-        """The plain tensor [E, ...]."""
-        return self.expression.value
+        """The plain tensor [E, ...], with a gradient if it would have had one where it was written."""
+        if self.grad_enabled == torch.is_grad_enabled():
+            return self.expression.value
+        with torch.set_grad_enabled(self.grad_enabled):
+            return self.expression.value
 
     def feature(self) -> Feature:
         """What a graph can keep: a table and who uses which row, where that is smaller, else the plain tensor."""
+        if self.grad_enabled != torch.is_grad_enabled():
+            return self.dense()
         e = self.expression.merged if isinstance(self.expression, Product) else self.expression
         if isinstance(e, Aggregated):  # nothing was made of it
             return coloured(e.value, e.inner, e.segments)
@@ -65,15 +69,25 @@ class EdgeTensor(TensorLike):
         cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
-        func, inplace = _out_of_place(func)
-        inplace |= bool(kwargs.pop("inplace", False))
-        result = _NAMED[_rule_name(func)](func, *args, **kwargs)
+        refuse_in_place(func, args)
+        inplace = bool(kwargs.pop("inplace", False))
+        result = _NAMED[_rule_name(func)](func, *args, **kwargs) if _here(args) else NotImplemented
         if result is NotImplemented:
             result = func(*plain(args), **plain(kwargs))
         if inplace:  # the name that was handed in now means the result, as it would for a plain tensor
             args[0].expression = result.expression if isinstance(result, EdgeTensor) else Gather(result, None)
             return args[0]
         return result
+
+
+def _here(args: tuple[Any, ...]) -> bool:
+    """Whether all lazy tensors were written where gradients are recorded as they are now; else each is computed as it was there."""
+    grad = torch.is_grad_enabled()
+    for x in args:
+        for y in x if isinstance(x, (list, tuple)) else (x,):
+            if isinstance(y, EdgeTensor) and y.grad_enabled != grad:
+                return False
+    return True
 
 
 # ---- rules: from a torch function to what the expression does with it -------------------------------------------
@@ -96,7 +110,7 @@ def _constant(x: Any, like: EdgeTensor) -> bool:
 def _elementwise(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
     if not isinstance(x, EdgeTensor) or any(isinstance(a, (EdgeTensor, Tensor)) for a in [*args, *kwargs.values()]):
         return NotImplemented
-    return EdgeTensor(x.expression.map(lambda t: func(t, *args, **kwargs), "" if args or kwargs else _called(func)))
+    return EdgeTensor(x.expression.map(lambda t: func(t, *args, **kwargs), "" if args or kwargs else called(func)))
 
 
 def _binary(func: Callable[..., Any], a: Any, b: Any, **kwargs: Any) -> Any:
@@ -110,7 +124,7 @@ def _binary(func: Callable[..., Any], a: Any, b: Any, **kwargs: Any) -> Any:
             whole = row and (isinstance(x.expression, Cat) or torch.broadcast_shapes(constant.shape, like.shape[1:]) != like.shape[1:])
             return EdgeTensor(x.expression.rowwise(f) if whole else x.expression.map(f))
     left, right = _lift(a, like), _lift(b, like)
-    name = _called(func).strip("_")
+    name = called(func).strip("_")
     if left is None or right is None or left.E != right.E:
         return NotImplemented
     if name in ("add", "radd", "sub", "rsub", "subtract") and left.shape == right.shape:
@@ -226,25 +240,33 @@ def _chunk(func: Callable[..., Any], x: EdgeTensor, chunks: Any, dim: int = 0) -
 
 
 def _total(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
-    return _reduced(REDUCTIONS[segment.sum], x, segments)
+    return _reduced(segment.sum, x, segments)
 
 
 def _max(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
-    return _reduced(REDUCTIONS[segment.max], x, segments)
+    return _reduced(segment.max, x, segments)
 
 
 def _mean(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
-    return _reduced(REDUCTIONS[segment.mean], x, segments)
+    return _reduced(segment.mean, x, segments)
 
 
-def _reduced(reduce: Reduce, x: EdgeTensor, segments: Segments) -> Tensor:
-    return coloured(reduce(x.expression, segments), x.expression, segments) if len(x) == len(segments.index) else NotImplemented
+def _reduced(aggregate: segment.Aggregate, x: EdgeTensor, segments: Segments) -> Tensor:
+    reduce = reduction(aggregate)
+    if reduce is None or len(x) != len(segments.index):
+        return NotImplemented
+    return coloured(reduce(x.expression, segments), x.expression, segments)
 
 
 def aggregated(aggregate: segment.Aggregate, x: Any, segments: Segments) -> Any:
     """`aggregate(x, segments)`; left open where each distinct row of it can be computed once."""
-    reduce = REDUCTIONS.get(aggregate) if isinstance(x, EdgeTensor) and len(x) == len(segments.index) else None
-    if reduce is None or not pays(x.expression, segments):
+    reduce = reduction(aggregate) if isinstance(x, EdgeTensor) and len(x) == len(segments.index) else None
+    if (
+        reduce is None
+        or segments.index.device.type != "cpu"
+        or not colour.pays(segments.n, x.expression.shape)
+        or not x.expression.coloured
+    ):
         return aggregate(x, segments)
     return EdgeTensor(Aggregated(x.expression, segments, reduce))
 
@@ -345,23 +367,5 @@ def _rule_name(func: Callable[..., Any]) -> str:
     return _RULES.get(func, _no_rule).__name__
 
 
-def _out_of_place(func: Callable[..., Any]) -> tuple[Callable[..., Any], bool]:
-    """The function that a name with an underscore changes its argument by, and that it does; any other as it is."""
-    name = _called(func)
-    if not name.endswith("_") or name.endswith("__"):
-        return func, False
-    if not hasattr(Tensor, name[:-1]):
-        raise HeliographError(f"{name} on a lazy tensor: there is no out-of-place form of it; take .dense() first")
-    return getattr(Tensor, name[:-1]), True
-
-
-def _called(func: Callable[..., Any]) -> str:
-    return getattr(func, "__name__", "")
-
-
 _NAMED = {rule.__name__: rule for rule in (*_RULES.values(), _no_rule)}
-_rule_name._dynamo_marked_constant = _called._dynamo_marked_constant = True  # type: ignore[attr-defined]  # as `kernels.chosen`
-
-
-for _name in ("__eq__", "__ne__"):
-    setattr(EdgeTensor, _name, operator(_name))
+_rule_name._dynamo_marked_constant = True  # type: ignore[attr-defined]  # as `kernels.chosen`

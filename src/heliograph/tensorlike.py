@@ -16,6 +16,9 @@ class TensorLike:
 
     __slots__ = ()
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise HeliographError("rows of a lazy tensor, or of a feature that is held as a table, can't be set: build a new tensor")
+
     def dense(self) -> Tensor:
         """The plain tensor."""
         raise NotImplementedError
@@ -47,10 +50,22 @@ class TensorLike:
     def __torch_function__(
         cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        name = getattr(func, "__name__", "")
-        if name.endswith("_") and not name.endswith("__"):
-            raise HeliographError(f"in-place {name} on a feature that is held as a table; take heliograph.graph.dense(feature) first")
+        refuse_in_place(func, args)
         return func(*plain(args), **plain(kwargs or {}))
+
+
+def refuse_in_place(func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    """What is not held row by row can't be changed in place. A plain tensor can, by what stands for one."""
+    name = called(func)
+    if name.endswith("_") and not name.endswith("__") and args and isinstance(args[0], TensorLike):
+        raise HeliographError(f"in-place {name} on a lazy tensor, or a feature that is held as a table: write the out-of-place form")
+
+
+def called(func: Callable[..., Any]) -> str:
+    return getattr(func, "__name__", "")
+
+
+called._dynamo_marked_constant = True  # type: ignore[attr-defined]  # as `heliograph.kernels.chosen`
 
 
 def plain(x: Any) -> Any:
@@ -72,7 +87,8 @@ def operator(name: str) -> Callable[..., Any]:
     return operate
 
 
-_ARITHMETIC = ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "floordiv", "mod", "pow", "rpow", "matmul", "neg")
-_OTHERS = ("getitem", "lt", "le", "gt", "ge", "and", "or", "invert")  # not eq: what holds a table is compared as an object
+_ARITHMETIC = ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "floordiv", "mod", "pow", "rpow", "matmul", "neg",
+               "abs", "rfloordiv", "rmod")  # fmt: skip
+_OTHERS = ("getitem", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "xor", "invert")
 for _name in (*_ARITHMETIC, *_OTHERS):
     setattr(TensorLike, f"__{_name}__", operator(f"__{_name}__"))

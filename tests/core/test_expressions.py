@@ -158,6 +158,8 @@ def test_rows_of_one_colour_are_computed_once(before: Any, tree: Any, aggregate:
 class Written(nn.Module):
     """A tree as a message of edges or an update of nodes."""
 
+    lazy = True
+
     def __init__(self, tree: Any, name: str):
         super().__init__()
         self.tree, self.name = tree, name
@@ -171,7 +173,7 @@ def two_layers(first: Any, update: Any, second: Any, aggregate: Any, graph: Grap
     with algebra(on):
         for tree in (first, second):
             graph = Layer(Written(tree, "m"), Written(update, "m"), aggregate)(graph)
-        value = aggregate(rows(graph.nodes, "m"), graph.topology.members) + leaves[0].sum()  # there is always a gradient
+        value = aggregate(rows(graph.nodes, "m", aggregate), graph.topology.members) + leaves[0].sum()  # there is always a gradient
     return [value, dense(graph.nodes["m"]), *derivatives(value, leaves)]
 
 

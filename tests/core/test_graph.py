@@ -168,5 +168,8 @@ def test_a_table_is_used_like_a_tensor() -> None:
     assert torch.equal(copy.deepcopy(Indexed(table.detach(), x.index)), y)
     with pytest.raises(AttributeError):
         x.no_such_thing  # noqa: B018
-    with pytest.raises(HeliographError, match=r"in-place relu_ on a feature that is held as a table"):
+    assert torch.equal(torch.zeros(5, 4).add_(x), y) and torch.equal(x == x, y == y) and torch.equal(abs(x), abs(y))
+    with pytest.raises(HeliographError, match=r"in-place relu_ on a lazy tensor, or a feature that is held as a table"):
         x.relu_()
+    with pytest.raises(HeliographError, match=r"can't be set"):
+        x[0] = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import final
+from typing import Any, final
 
 from torch import Tensor, nn
 
@@ -13,12 +13,12 @@ from heliograph.activation import shifted_softplus
 from heliograph.graph import Feature, Indexed
 
 
-def on_rows(f: Callable[[Tensor], Tensor], feature: Feature) -> Tensor:
-    """f of every row of a feature [n, ...]; on the distinct rows where it is held as a small table."""
+def on_rows(f: Callable[[Tensor], Tensor], feature: Feature) -> Any:
+    """f of every row of a feature [n, ...]; on the distinct rows where it is held as a small table, and held as one where that pays."""
     if isinstance(feature, Indexed) and len(feature.table) <= len(feature):
-        rows = kernels.gather(f(feature.table), feature.index)
-        colour.indexed(rows, feature)
-        return rows
+        table = f(feature.table)
+        pays = colour.pays(len(feature), table) and len(feature.table) <= colour.MOST_TYPES * len(feature)
+        return Indexed(table, feature.index) if pays else kernels.gather(table, feature.index)
     return f(feature.dense() if isinstance(feature, Indexed) else feature)
 
 

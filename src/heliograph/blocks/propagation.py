@@ -6,13 +6,16 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
+from heliograph import colour
 from heliograph.edge import Edge
 from heliograph.graph import Feature, Features, Graph, dense
 
 
-def normalised(graph: Graph, h: Tensor, **features: Feature) -> Graph:
+def normalised(graph: Graph, h: Feature, **features: Feature) -> Graph:
     """The graph with states h [N, d] and norm_i = 1 / sqrt(d_i) [N, 1], d = 1 + number of neighbours, in their precision."""
-    norm = (1 + graph.topology.incoming.count).to(h.dtype).rsqrt()[:, None]
+    count = graph.topology.incoming.count
+    norm = (1 + count).to(h.dtype).rsqrt()[:, None]
+    colour.put(norm, [count], lambda degree: degree)
     return graph.with_nodes(h=h, norm=norm, **features)
 
 

@@ -24,7 +24,7 @@ class Pool(nn.Module):
         self.head, self.aggregate, self.scale, self.of = head, aggregate, scale, of
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
-        pooled = self.aggregate(rows(graph.nodes, self.of), graph.topology.members) * self.scale  # [G, d]
+        pooled = self.aggregate(rows(graph.nodes, self.of, self.aggregate), graph.topology.members) * self.scale  # [G, d]
         return {"y": self.head(pooled)}
 
 
