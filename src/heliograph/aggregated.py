@@ -6,10 +6,10 @@ from collections.abc import Callable
 from math import prod
 from typing import final
 
-import torch
 from torch import Tensor
 
-from heliograph import colour, segment
+from heliograph import colour, kernels, segment
+from heliograph.colour import Distinct
 from heliograph.expression import Expression, Gather
 from heliograph.graph import Segments, derived
 
@@ -34,12 +34,17 @@ class Aggregated(Expression):
 
     def colours(self) -> list[Tensor]:
         """That of the multiset of the colours of the segment's rows."""
-        return [self.colour]
+        return [self.distinct.colour if self.distinct is not None else self._numbered[0]]
 
     @derived
-    def colour(self) -> Tensor:
-        """[E]"""
-        return colour.of_sum(colour.together(*self.inner.colours()), self.segments)
+    def distinct(self) -> Distinct | None:
+        """One segment of each colour, where that pays."""
+        colour_, rows = self._numbered
+        return colour.held(colour_, rows) if rows is not None else colour.distinct([colour_])
+
+    @derived
+    def _numbered(self) -> tuple[Tensor, Tensor | None]:
+        return colour.of_sums(colour.together(*self.inner.colours()), self.segments)
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
         """W sum_j a_j + bias = sum_j W a_j + bias, a mean likewise: on a table with fewer rows than there are distinct sums."""
@@ -56,9 +61,8 @@ class Aggregated(Expression):
 
     def at(self, rows: Tensor) -> Tensor:
         """The sums of some segments: only what lies in them is looked at."""
-        s = self.segments
-        part = Segments(torch.repeat_interleave(torch.arange(len(rows), device=rows.device), s.count[rows]), len(rows))
-        return self.reduce(self.inner.take(s.pointer[rows][part.index] + part.rank), part)
+        edges, part = kernels.runs(rows, self.segments)
+        return self.reduce(self.inner.take(edges), part)
 
 
 def coloured(aggregate: Tensor, inner: Expression, segments: Segments) -> Tensor:

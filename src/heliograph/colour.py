@@ -27,6 +27,7 @@ from heliograph.errors import HeliographError
 from heliograph.graph import Feature, Indexed, Segments
 
 LEAST_ROWS, LEAST_WIDTH = 256, 128  # below, finding the colours costs more than they save
+LEAST_NUMBERS = 300_000  # in nodes' states (rows times channels): below, an update of all is quicker than one of each colour
 MOST_DISTINCT = 0.9  # of the rows: where more are distinct, all are computed
 MOST_VALUES = 4  # of a row, that are its colour by themselves
 MOST_TYPES = 1 / 8  # of the rows: a table with more rows than that is not called discrete
@@ -116,12 +117,13 @@ def pays(rows: int, like: Tensor | Sequence[int]) -> bool:
     """
     if keeping() or torch.compiler.is_compiling() or (isinstance(like, Tensor) and like.device.type != "cpu"):
         return False
-    return rows >= LEAST_ROWS and prod(like.shape[1:] if isinstance(like, Tensor) else like) >= LEAST_WIDTH
+    width = prod(like.shape[1:] if isinstance(like, Tensor) else like)
+    return rows >= LEAST_ROWS and width >= LEAST_WIDTH and rows * width >= LEAST_NUMBERS
 
 
 def begin(feature: Indexed, index: Tensor | None, name: str = "") -> Tensor:
     """Which row of a feature's table each edge uses, looked up through `index`. It is a colour where the feature is discrete."""
-    own = feature.index if index is None else feature.index[index]
+    own = feature.index if index is None else feature.index.index_select(0, index)
     if torch.compiler.is_compiling():  # how many colours there are is known from data alone
         return own
     if keeping():
@@ -218,21 +220,29 @@ def together(first: Tensor, *others: Tensor) -> Tensor:
 def of_sum(colour: Tensor, segments: Segments) -> Tensor:
     """The colour of a sum over each segment: that of the multiset of its rows' colours."""
     if not keeping():
-        found = kernels.multisets(colour, segments)
-        return wl.multisets(colour, segments) if found is None else found
+        return of_sums(colour, segments)[0]
     running = torch.cat([colour.new_zeros(1), _mix(colour + 1).cumsum(0)])  # sums of hashes wrap around, and differences of sums with them
     return _mix(running[segments.pointer[1:]] - running[segments.pointer[:-1]] + 1)
+
+
+def of_sums(colour: Tensor, segments: Segments) -> tuple[Tensor, Tensor | None]:
+    """`of_sum` in numbers; and where they are 0, 1, ... in order of appearance, where each appears first."""
+    return kernels.multisets(colour, segments) or (wl.multisets(colour, segments), None)
+
+
+def held(colour: Tensor, rows: Tensor) -> Distinct | None:
+    """Numbers 0, 1, ... and where each appears first, as something to compute once; None where that saves little."""
+    if len(rows) > MOST_DISTINCT * len(colour):
+        return None
+    _put(colour, None)
+    return Distinct(rows, colour)
 
 
 def distinct(colours: list[Tensor]) -> Distinct | None:
     """One row of each combination of colours; None where that saves little and nothing is kept."""
     own = list({id(c): c for c in colours}.values())
     if not keeping() and (found := kernels.numbers(own)) is not None:
-        colour, rows = found
-        if len(rows) > MOST_DISTINCT * len(colour):
-            return None
-        _put(colour, None)
-        return Distinct(rows, colour)
+        return held(*found)
     whole = together(*own)
     hashes, colour = torch.unique(whole, return_inverse=True)
     E, C = len(colour), len(hashes)

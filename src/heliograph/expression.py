@@ -148,7 +148,7 @@ class Gather(Expression):
         return kernels.gather_max(self.table, self.index, segments)
 
     def take(self, rows: Tensor) -> Expression:
-        return Gather(self.table, rows if self.index is None else self.index[rows])
+        return Gather(self.table, rows if self.index is None else self.index.index_select(0, rows))
 
     @property
     def coloured(self) -> bool:
@@ -158,7 +158,7 @@ class Gather(Expression):
         """The index, where that is a colour; else the colours of the table's rows, seen through it."""
         if self.index is not None and colour.is_colour(self.index):
             return [colour.of(self.index)]
-        return [colour.of(self.table) if self.index is None else colour.of(self.table)[self.index]]
+        return [colour.of(self.table) if self.index is None else colour.of(self.table).index_select(0, self.index)]
 
 
 @final
@@ -179,7 +179,7 @@ class Sum(Expression):
         return self.terms
 
     def take(self, rows: Tensor) -> Expression:
-        return Sum([Gather(t.table, rows if t.index is None else t.index[rows]) for t in self.terms])
+        return Sum([Gather(t.table, rows if t.index is None else t.index.index_select(0, rows)) for t in self.terms])
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
         """linear(a + b) = W a + W b + bias, on the tables, where they have fewer rows than the edges together; or once a colour."""

@@ -97,7 +97,11 @@ def test_algebra_on_equals_off(name: str, geometry: bool, make: Callable[[], Gra
     net, graph = network(name, geometry), make()
     parameters = list(net.parameters())
     results = []
-    small = {"LEAST_ROWS": 1, "LEAST_WIDTH": 1, "MOST_TYPES": 1.0, "MOST_DISTINCT": 1.0} if coloured else {"LEAST_ROWS": colour.LEAST_ROWS}
+    small = (
+        {"LEAST_ROWS": 1, "LEAST_WIDTH": 1, "LEAST_NUMBERS": 1, "MOST_TYPES": 1.0, "MOST_DISTINCT": 1.0}
+        if coloured
+        else {"LEAST_ROWS": colour.LEAST_ROWS}
+    )
     for on, which in ((True, "fused"), (False, "reference")):
         with mock.patch.multiple(colour, **small), algebra(on), kernels.use(which):
             y = net(graph)["y"]

@@ -21,6 +21,12 @@ from tests.graphs import ATOMS, BONDS, DTYPE, make_tables, random_graph
 WIDTH = 128
 
 
+@pytest.fixture(autouse=True)
+def small_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs of tests are smaller than those that are worth it."""
+    monkeypatch.setattr(colour, "LEAST_NUMBERS", 1)
+
+
 def molecules() -> Graph:
     """60 graphs, of which 6 are different."""
     rng = torch.Generator().manual_seed(0)
@@ -110,6 +116,7 @@ def test_small_or_narrow_graphs_are_left_alone(monkeypatch: pytest.MonkeyPatch) 
     def fail(*_: object) -> None:
         raise AssertionError("colours were looked for")
 
+    monkeypatch.setattr(colour, "LEAST_NUMBERS", 300_000)
     monkeypatch.setattr(wl, "together", fail)
     monkeypatch.setattr(colour, "distinct", fail)
     narrow = zoo.build("dmpnn", Inputs(ATOMS, BONDS), 1, {"d": 16}).to(DTYPE)
@@ -214,8 +221,15 @@ def test_numbers_are_exact() -> None:
             number, rows = found
             assert same(number, wl.together(*columns)) and torch.equal(number[rows], torch.arange(len(rows)))
         runs = Segments(torch.randint(segments, (n,), generator=rng).sort().values, segments + 1)
-        number_of = kernels.multisets(a, runs)
-        assert number_of is not None and same(number_of, wl.multisets(a, runs))
+        found = kernels.multisets(a, runs)
+        assert found is not None
+        number, rows = found
+        assert same(number, wl.multisets(a, runs)) and torch.equal(number[rows], torch.arange(len(rows)))
+        some = torch.randperm(segments + 1, generator=rng)[: segments // 2 + 1]
+        fast, part = kernels.runs(some, runs)
+        with kernels.use("reference"):
+            slow, other = kernels.runs(some, runs)
+        assert torch.equal(fast, slow) and torch.equal(part.index, other.index) and torch.equal(runs.index[fast], some[part.index])
 
 
 def wide() -> Graph:

@@ -150,7 +150,7 @@ def test_on_equals_off(tree: Any, aggregate: str, N: int, E: int, seed: int) -> 
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_rows_of_one_colour_are_computed_once(before: Any, tree: Any, aggregate: str, N: int, E: int, seed: int) -> None:
     graph, leaves = graph_of(N, E, seed)
-    with mock.patch.multiple(colour, LEAST_ROWS=1, LEAST_WIDTH=1, MOST_TYPES=10.0, MOST_DISTINCT=1.0):
+    with mock.patch.multiple(colour, LEAST_ROWS=1, LEAST_WIDTH=1, LEAST_NUMBERS=1, MOST_TYPES=10.0, MOST_DISTINCT=1.0):
         fast = evaluate(tree, AGGREGATES[aggregate], graph, leaves, True, before)
     agree(fast, evaluate(tree, AGGREGATES[aggregate], graph, leaves, False, before))
 
@@ -189,6 +189,6 @@ def two_layers(first: Any, update: Any, second: Any, aggregate: Any, graph: Grap
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_nodes_of_one_colour_are_updated_once(first: Any, update: Any, second: Any, aggregate: str, N: int, E: int, seed: int) -> None:
     graph, leaves = graph_of(N, E, seed)
-    with mock.patch.multiple(colour, LEAST_ROWS=1, LEAST_WIDTH=1, MOST_TYPES=10.0, MOST_DISTINCT=1.0):
+    with mock.patch.multiple(colour, LEAST_ROWS=1, LEAST_WIDTH=1, LEAST_NUMBERS=1, MOST_TYPES=10.0, MOST_DISTINCT=1.0):
         fast = two_layers(first, update, second, AGGREGATES[aggregate], graph, leaves, True)
     agree(fast, two_layers(first, update, second, AGGREGATES[aggregate], graph, leaves, False))

@@ -353,9 +353,17 @@ def test_the_loops_are_what_runs() -> None:
 
 def test_reference_has_the_same_functions() -> None:
     for name in kernels.__all__:
-        assert name in ("chosen", "compile_all", "multisets", "numbers", "segment_max", "shifted_softplus", "softmax", "use") or hasattr(
-            reference, name
-        )
+        assert name in (
+            "chosen",
+            "compile_all",
+            "multisets",
+            "numbers",
+            "runs",
+            "segment_max",
+            "shifted_softplus",
+            "softmax",
+            "use",
+        ) or hasattr(reference, name)
 
 
 def test_a_set_of_kernels_that_is_not_there() -> None:

@@ -26,7 +26,7 @@ from heliograph.kernels.operator import PLAIN
 from heliograph.kernels.reference import ACTIVATIONS, Index
 
 __all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "dot", "dropout", "gather", "gather_max", "gather_sum", "multisets",
-           "numbers", "outer_sum", "product_sum", "segment_max", "segment_sum", "shifted_softplus", "softmax", "use"]  # fmt: skip
+           "numbers", "outer_sum", "product_sum", "runs", "segment_max", "segment_sum", "shifted_softplus", "softmax", "use"]  # fmt: skip
 
 SETS = ("fused", "reference")
 
@@ -272,15 +272,29 @@ def numbers(columns: Sequence[Tensor]) -> tuple[Tensor, Tensor] | None:
     return number, rows[:count]
 
 
-def multisets(values: Tensor, segments: Segments) -> Tensor | None:
-    """A number for each segment, equal for equal multisets of values [M] (>= 0, below 2^31) alone. None where there is no loop for it."""
+def multisets(values: Tensor, segments: Segments) -> tuple[Tensor, Tensor] | None:
+    """The same of the multisets of values [M] in each segment, [n]."""
     if chosen() == "reference" or values.device.type != "cpu":
         return None
     from heliograph.kernels import numbering
 
-    number = values.new_empty(segments.n)
-    numbering.number_multisets(values.contiguous().numpy(), segments.pointer.numpy(), number.numpy())
-    return number
+    number, rows = values.new_empty(segments.n), values.new_empty(segments.n)
+    count = numbering.number_multisets(values.contiguous().numpy(), segments.pointer.numpy(), number.numpy(), rows.numpy())
+    return number, rows[:count]
+
+
+def runs(rows: Tensor, segments: Segments) -> tuple[Tensor, Segments]:
+    """What lies in some segments, one after the other: which rows of all, [M'], and those segments alone."""
+    count = segments.pointer.index_select(0, rows + 1) - segments.pointer.index_select(0, rows)
+    total = int(count.sum())
+    if chosen() == "reference" or rows.device.type != "cpu":
+        part = Segments(torch.repeat_interleave(torch.arange(len(rows), device=rows.device), count, output_size=total), len(rows))
+        return segments.pointer[rows][part.index] + part.rank, part
+    from heliograph.kernels import numbering
+
+    edges, index = rows.new_empty(total), rows.new_empty(total)
+    numbering.runs(rows.numpy(), segments.pointer.numpy(), edges.numpy(), index.numpy())
+    return edges, Segments(index, len(rows))
 
 
 def compile_all() -> None:
@@ -300,5 +314,5 @@ def compile_all() -> None:
     )
     for terms in range(1, 5):
         y = y + act_sum("relu", [(x, index)] * terms, segments).sum()
-    numbers([index]), multisets(index, segments)
+    numbers([index]), multisets(index, segments), runs(index[:1], segments)
     (y + gather_max(gather_sum(x, index, segments), None, Segments(index[:1], 1))).sum().backward()

@@ -1,4 +1,4 @@
-"""Numba loops that number equal rows and equal multisets of whole numbers: exact, each in one pass with a hash table of what was met."""
+"""Numba loops on whole numbers: equal rows and equal multisets numbered, exactly, in one pass with a hash table; runs of some rows."""
 
 from __future__ import annotations
 
@@ -71,11 +71,15 @@ def number_pairs(a: Any, b: Any, number: Any, rows: Any) -> int:
 
 
 @numba.njit(cache=kept, nogil=True)
-def number_multisets(x: Any, pointer: Any, number: Any) -> int:
-    """number[i] for the multiset of each run of x: sorted, then followed from the empty one through a tree. How many nodes that has."""
+def number_multisets(x: Any, pointer: Any, number: Any, rows: Any) -> int:
+    """number[i] = 0, 1, ... for the multiset of each run of x in order of appearance; rows = where each appears first. How many there are.
+
+    A run is sorted, then followed from the empty one through a tree of which the hash table holds the branches.
+    """
     keys, values = np.full(FIRST_SIZE, -1, np.int64), np.empty(FIRST_SIZE, np.int64)
     width = x.max() + 1 if len(x) else 1
-    count, run = 1, x.copy()
+    nodes, count, run = 1, 0, x.copy()
+    ends = np.full(len(x) + 1, -1, np.int64)  # the number of the multiset that ends at each node
     for i in range(len(number)):
         low, high = pointer[i], pointer[i + 1]
         _sort(run[low:high])
@@ -84,14 +88,27 @@ def number_multisets(x: Any, pointer: Any, number: Any) -> int:
             key = node * width + run[k]
             slot = _place(keys, key)
             if keys[slot] == -1:
-                keys[slot], values[slot], node = key, count, count
-                count += 1
-                if 2 * count > len(keys):
+                keys[slot], values[slot], node = key, nodes, nodes
+                nodes += 1
+                if 2 * nodes > len(keys):
                     keys, values = _doubled(keys, values)
             else:
                 node = values[slot]
-        number[i] = node
+        if ends[node] == -1:
+            ends[node], rows[count] = count, i
+            count += 1
+        number[i] = ends[node]
     return count
 
 
-LOOPS = (number_pairs, number_multisets)
+@numba.njit(cache=kept, nogil=True)
+def runs(rows: Any, pointer: Any, edges: Any, index: Any) -> None:
+    """The edges of some rows, run after run, and the place among `rows` of each."""
+    e = 0
+    for k in range(len(rows)):
+        for edge in range(pointer[rows[k]], pointer[rows[k] + 1]):
+            edges[e], index[e] = edge, k
+            e += 1
+
+
+LOOPS = (number_pairs, number_multisets, runs)
