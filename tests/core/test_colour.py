@@ -119,6 +119,8 @@ def test_small_or_narrow_graphs_are_left_alone(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(colour, "LEAST_NUMBERS", 300_000)
     monkeypatch.setattr(wl, "together", fail)
     monkeypatch.setattr(colour, "distinct", fail)
+    monkeypatch.setattr(kernels, "multisets", fail)
+    of_nodes("gcn")(molecules())  # 440 nodes of 128 channels
     narrow = zoo.build("dmpnn", Inputs(ATOMS, BONDS), 1, {"d": 16}).to(DTYPE)
     narrow(molecules())
     dmpnn()(molecules().unbatch()[0])
