@@ -51,7 +51,7 @@ class EdgeTensor(TensorLike):
         e = self.expression.merged if isinstance(self.expression, Product) else self.expression
         if isinstance(e, Aggregated):  # nothing was made of it
             return coloured(e.value, e.inner, e.segments)
-        e = e if e.distinct is None else as_gather(e)
+        e = e if isinstance(e, Gather) or e.distinct is None else as_gather(e)
         return Indexed(e.table, e.index) if isinstance(e, Gather) and e.small and e.index is not None else self.dense()
 
     @property
