@@ -51,7 +51,7 @@ class Aggregated(Expression):
         if self.reduce is _max or self.inner.rows >= self.rows:
             return super().linear(weight, bias)
         total = Aggregated(self.inner.linear(weight, None), self.segments, self.reduce)
-        vars(total)["_numbered"] = self._numbered  # the same rows are equal
+        total._numbered = self._numbered  # the same rows are equal
         return total if bias is None else total.map(lambda t: t + bias)
 
     def compute(self) -> Tensor:

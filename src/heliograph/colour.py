@@ -184,7 +184,8 @@ def put(x: Tensor, sources: Sequence[Tensor], combine: Callable[..., Tensor]) ->
 def made_of(x: Tensor, *tables: Tensor) -> Tensor:
     """x, whose rows are functions of those of tables: it has their colours, where they have some."""
     if _trusted(x) and not any(t is x for t in tables) and all(known(t) for t in tables):
-        sources = list({id(c): c for c in map(_get, tables)}.values())
+        colours = [(t, _get(t)) for t in tables]
+        sources = list({id(c): c for c in (t if c is None else c for t, c in colours)}.values())
         _put(x, sources[0] if len(sources) == 1 else _Later(sources, together))
     return x
 
@@ -240,10 +241,9 @@ def held(colour: Tensor, rows: Tensor) -> Distinct | None:
 
 def distinct(colours: list[Tensor]) -> Distinct | None:
     """One row of each combination of colours; None where that saves little and nothing is kept."""
-    own = list({id(c): c for c in colours}.values())
-    if not keeping() and (found := kernels.numbers(own)) is not None:
+    if not keeping() and (found := kernels.numbers(colours)) is not None:
         return held(*found)
-    whole = together(*own)
+    whole = together(*colours)
     hashes, colour = torch.unique(whole, return_inverse=True)
     E, C = len(colour), len(hashes)
     if C > MOST_DISTINCT * E and not keeping():

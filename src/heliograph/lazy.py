@@ -239,20 +239,8 @@ def _chunk(func: Callable[..., Any], x: EdgeTensor, chunks: Any, dim: int = 0) -
     return tuple(EdgeTensor(x.expression.rowwise(lambda t, k=k: func(t, chunks, dim)[k])) for k in range(count))  # type: ignore[misc]
 
 
-def _total(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
-    return _reduced(segment.sum, x, segments)
-
-
-def _max(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
-    return _reduced(segment.max, x, segments)
-
-
-def _mean(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
-    return _reduced(segment.mean, x, segments)
-
-
-def _reduced(aggregate: segment.Aggregate, x: EdgeTensor, segments: Segments) -> Tensor:
-    reduce = reduction(aggregate)
+def _aggregate(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
+    reduce = reduction(func)
     if reduce is None or len(x) != len(segments.index):
         return NotImplemented
     return coloured(reduce(x.expression, segments), x.expression, segments)
@@ -352,9 +340,7 @@ _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     **dict.fromkeys(_both("chunk", "split"), _chunk),
     shifted_softplus: _elementwise,
     F.linear: _linear,
-    segment.sum: _total,
-    segment.mean: _mean,
-    segment.max: _max,
+    **dict.fromkeys((segment.sum, segment.mean, segment.max), _aggregate),
 }
 
 

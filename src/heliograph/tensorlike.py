@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from heliograph.errors import HeliographError
@@ -15,6 +14,7 @@ class TensorLike:
     """The rows of `dense()`, held in some other way. Unless a subclass knows better, whatever is done with it is done with those."""
 
     __slots__ = ()
+    shape: Any  # a subclass knows it without making the rows
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise HeliographError("rows of a lazy tensor, or of a feature that is held as a table, can't be set: build a new tensor")
@@ -32,10 +32,6 @@ class TensorLike:
     @property
     def ndim(self) -> int:
         return len(self.shape)
-
-    @property
-    def shape(self) -> torch.Size:
-        return self.dense().shape
 
     def __getattr__(self, name: str) -> Any:
         """Methods go the way of functions; other attributes are those of the plain tensor."""

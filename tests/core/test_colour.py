@@ -282,50 +282,70 @@ UPDATES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-@pytest.mark.parametrize("name", UPDATES)
-def test_updates_of_others_get_plain_tensors(name: str) -> None:
+def same_both_ways(layer: Callable[[], Layer]) -> None:
+    """States and the gradient of the table before, with the algebra and without."""
     results = []
     for on in (True, False):
         torch.manual_seed(0)
         graph = wide()
         with algebra(on):
-            h = dense(Layer(Neighbour(), Written(UPDATES[name]))(graph).nodes["h"])
-            assert type(h) is Tensor
+            h = dense(layer()(graph).nodes["h"])
         table = graph.nodes["h"].table  # type: ignore[union-attr]
         results.append([h, *torch.autograd.grad((h * torch.arange(graph.N)[:, None]).sum(), table)])
     for fast, slow in zip(*results, strict=True):
         assert torch.allclose(fast, slow, rtol=1e-9)
 
 
+@pytest.mark.parametrize("name", UPDATES)
+def test_updates_of_others_get_plain_tensors(name: str) -> None:
+    same_both_ways(lambda: Layer(Neighbour(), Written(UPDATES[name])))
+    assert type(Layer(Neighbour(), Written(UPDATES[name]))(wide()).nodes["h"]) is Tensor
+
+
 class Message(nn.Module):
-    def __init__(self, f: Callable[[EdgeTensor], object]):
+    def __init__(self, f: Callable[[EdgeTensor, EdgeTensor], object]):
         super().__init__()
         self.f = f
 
     def forward(self, e: Edge) -> dict[str, object]:
-        return {"m": self.f(e.j["h"])}
+        return {"m": self.f(e.j["h"], e.i["h"])}
 
 
-MESSAGES: dict[str, Callable[[Tensor], Tensor]] = {
-    "stopped gradient": lambda h: stopped(h, h),
-    "logged": lambda h: logged(h, h),
-    "itself": lambda h: h.to(DTYPE).flatten(1),
-    "long chain": lambda h: [h := h + 0.001 for _ in range(600)][-1],
-    "shared": lambda h: [h := h * h.sigmoid() for _ in range(20)][-1],
+MESSAGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # a sum of two tables stays open, what is made of one does not
+    "stopped gradient": lambda j, i: stopped(j, i + j),
+    "logged": lambda j, i: logged(j, i + j),
+    "itself": lambda j, i: j.to(DTYPE).flatten(1),
+    "long chain": lambda j, i: [j := j + 0.001 for _ in range(600)][-1],
+    "shared": lambda j, i: [j := j * j.sigmoid() for _ in range(20)][-1],
 }
 
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_messages_mean_what_they_say_where_they_say_it(name: str) -> None:
-    results = []
-    for on in (True, False):
-        torch.manual_seed(0)
-        graph = wide()
-        with algebra(on):
-            h = dense(Layer(Message(MESSAGES[name]), Combine(WIDTH).to(DTYPE))(graph).nodes["h"])
-        results.append([h, *torch.autograd.grad(h.sum(), graph.nodes["h"].table)])  # type: ignore[union-attr]
-    for fast, slow in zip(*results, strict=True):
-        assert torch.allclose(fast, slow, rtol=1e-9)
+    same_both_ways(lambda: Layer(Message(MESSAGES[name]), Combine(WIDTH).to(DTYPE)))
+
+
+def test_a_map_before_the_sum_has_its_bias_after_it() -> None:
+    class Mapped(nn.Module):
+        lazy = True
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.W = nn.Linear(WIDTH, WIDTH).to(DTYPE)
+
+        def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {"h": self.W(messages["m"]).relu()}
+
+    for aggregate in (segment.sum, segment.mean, segment.max):
+        same_both_ways(lambda aggregate=aggregate: Layer(Neighbour(), Mapped(), aggregate))  # type: ignore[misc]
+
+
+def test_a_colour_is_a_feature_like_any_other() -> None:
+    """The index of a table, itself a feature of nodes: what is made of it has its colour, and is no colour."""
+    index = torch.arange(300) % 3
+    colour.begin(Indexed(torch.randn(3, WIDTH), index), None)
+    made = colour.made_of(index.double()[:, None] / 2, index)
+    assert colour.known(made) and torch.equal(colour.of(made), index)
 
 
 def test_what_listens_or_comes_from_elsewhere_gets_plain_rows() -> None:
@@ -346,17 +366,27 @@ def test_what_listens_or_comes_from_elsewhere_gets_plain_rows() -> None:
         seen.append(x)
         return x.new_zeros(segments.n, x.shape[1]).index_add_(0, segments.index, x)
 
-    graph, combine = molecules(), Combine(WIDTH)
-    net = MPNN(Embed(ATOMS, WIDTH), [Layer(Neighbour(), combine), Between(), Layer(Neighbour(), Combine(WIDTH))], Readout()).to(DTYPE)
-    pooled = MPNN(net.embed, [net.layers[0]], Pool(nn.Identity(), by_hand))
-    heard: list[object] = []
-    combine.W1.register_forward_hook(lambda *args: heard.append(args[2]))
+    def net(*between: nn.Module, readout: nn.Module, hook: bool = False) -> MPNN:
+        torch.manual_seed(0)
+        update = Combine(WIDTH)
+        if hook:
+            update.W1.register_forward_hook(lambda *args: seen.append(args[2]))
+        return MPNN(Embed(ATOMS, WIDTH), [Layer(Neighbour(), update), *between], readout).to(DTYPE)
+
+    graph, by_hand_too = molecules(), Pool(nn.Identity(), by_hand)
+    nets = [
+        net(Between(), readout=Readout()),
+        net(readout=Readout()),
+        net(readout=by_hand_too),
+        net(readout=Pool(nn.Identity()), hook=True),
+    ]
     results = []
     for on in (True, False):
         with algebra(on):
-            results.append([net(graph)["y"], pooled(graph)["y"]])
+            results.append([each(graph)["y"] for each in nets])
     assert all(torch.allclose(a, b, rtol=1e-9) for a, b in zip(*results, strict=True))
-    assert all(type(x) is Tensor and len(x) == graph.N for x in [*seen, *heard]) and len(heard) == 4
+    assert all(type(x) is Tensor and len(x) == graph.N for x in seen) and len(seen) == 2 * 5
+    assert isinstance(nets[0].layers[0](nets[0].embed(graph)).nodes["h"], Indexed)  # there was a table to be kept from them
 
 
 def test_a_state_that_is_changed_in_place_loses_its_colour() -> None:
@@ -379,8 +409,10 @@ def test_batch_norm_sees_rows_in_use_alone() -> None:
     results = []
     for on in (True, False):
         norm = nn.BatchNorm1d(WIDTH).to(DTYPE)
-        x = EdgeTensor(Gather(rows, index.long() if on else index)) if on else rows[index.long()]
-        y = norm(x)
-        results.append([y.dense() if on else y, norm.running_mean, norm.running_var])
+        y = norm(EdgeTensor(Gather(rows, index)) if on else rows[index.long()])
+        if on:
+            assert isinstance(y.expression, Gather) and len(y.expression.table) == 4  # by the rule, not by plain rows
+            y = y.expression.table[index.long()]
+        results.append([y, norm.running_mean, norm.running_var])
     for fast, slow in zip(*results, strict=True):
         assert torch.allclose(fast, slow, atol=1e-10)
