@@ -45,14 +45,14 @@ test: lint
 test-slow: $(VENV)/.development
 	$(BIN)/pytest --shapes -m slow
 
-BENCHES = "training_step --compile" "training_step --compile --precision bf16" roofline gcn_layer kernels growth \
-	chemprop_epoch "chemprop_epoch --precision bf16" predict_chemprop
+BENCHES = "training_step --compile --steps 5" "training_step --compile --precision bf16 --steps 5 --only schnet gilmer gcn gin" \
+	roofline gcn_layer kernels growth chemprop_epoch "chemprop_epoch --precision bf16" predict_chemprop
 
 bench: $(VENV)/.development
 	@failed=; today=$$(date +%F); \
 	for command in $(BENCHES); do \
 		set -- $$command; name=$$1; shift; \
-		echo "== bench/$$name.py $$*"; \
+		echo "== $$(date +%T) bench/$$name.py $$*"; \
 		$(BIN)/python bench/$$name.py "$$@" -o bench/results/$$name-$$today.jsonl || failed="$$failed [$$command]"; \
 	done; \
 	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
