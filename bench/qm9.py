@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--arch", default="schnet")
     parser.add_argument("--arch-args", type=json.loads, default={}, help="as JSON")
     parser.add_argument("--fit", type=json.loads, default={}, help="settings of the training, as JSON: '{\"batch_size\": 20}'")
+    parser.add_argument("--ensemble", type=int, default=1, help="networks that differ in their seed; their mean is scored")
     parser.add_argument("--target", default="u0_atom")
     parser.add_argument("--budget", default="1h")
     parser.add_argument("--run", type=Path, default=None, help="run folder (default: run-qm9-ARCH-TARGET)")
@@ -70,7 +71,7 @@ def main() -> None:
         TrainConfig(
             data=DataConfig(data_path=table, target_columns=(options.target,), units=("eV",), geometry="given"),
             split=SplitConfig(splits_column="split"),
-            model=ModelConfig(arch=options.arch, arch_args=options.arch_args),
+            model=ModelConfig(arch=options.arch, arch_args=options.arch_args, ensemble_size=options.ensemble),
             fit=FitConfig(**FIT | {"budget": options.budget} | options.fit),
             output_dir=folder,
         ),
@@ -80,6 +81,7 @@ def main() -> None:
         "set": "qm9 (119,015 molecules)",
         "arch": options.arch,
         "arch_args": options.arch_args,
+        "ensemble": options.ensemble,
         "fit": options.fit,
         "target": options.target,
         **{part: len(result.rows[part]) for part in ("train", "val", "test")},

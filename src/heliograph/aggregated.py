@@ -57,7 +57,7 @@ class Aggregated(Expression):
     def compute(self) -> Tensor:
         return self.reduce(self.inner, self.segments)
 
-    def take(self, rows: Tensor) -> Expression:
+    def _take(self, rows: Tensor) -> Expression:
         return Gather(self.at(rows), None)
 
     def at(self, rows: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ class Expression(ABC):
 
     E: int
     shape: Shape
+    _taken: tuple[Tensor, Expression] | None = None  # the last of `take`
 
     @abstractmethod
     def compute(self) -> Tensor:
@@ -71,7 +72,12 @@ class Expression(ABC):
         return ()
 
     def take(self, rows: Tensor) -> Expression:
-        """Some of the E rows, not computed yet."""
+        """Some of the E rows, not computed yet: the same object for the same `rows`, so that what is used twice is computed once."""
+        if self._taken is None or self._taken[0] is not rows:
+            self._taken = rows, self._take(rows)
+        return self._taken[1]
+
+    def _take(self, rows: Tensor) -> Expression:
         return Gather(kernels.gather(self.value, rows), None)
 
     def at(self, rows: Tensor) -> Tensor:
@@ -147,7 +153,7 @@ class Gather(Expression):
         """The rows are read where they are."""
         return kernels.gather_max(self.table, self.index, segments)
 
-    def take(self, rows: Tensor) -> Expression:
+    def _take(self, rows: Tensor) -> Expression:
         return Gather(self.table, rows if self.index is None else self.index.index_select(0, rows))
 
     @property
@@ -178,7 +184,7 @@ class Sum(Expression):
     def parts(self) -> Sequence[Expression]:
         return self.terms
 
-    def take(self, rows: Tensor) -> Expression:
+    def _take(self, rows: Tensor) -> Expression:
         return Sum([Gather(t.table, rows if t.index is None else t.index.index_select(0, rows)) for t in self.terms])
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
@@ -213,7 +219,7 @@ class Cat(Expression):
     def parts(self) -> Sequence[Expression]:
         return self.pieces
 
-    def take(self, rows: Tensor) -> Expression:
+    def _take(self, rows: Tensor) -> Expression:
         return Cat([p.take(rows) for p in self.pieces])
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
@@ -251,7 +257,7 @@ class Map(Expression):
     def parts(self) -> Sequence[Expression]:
         return (self.inner,)
 
-    def take(self, rows: Tensor) -> Expression:
+    def _take(self, rows: Tensor) -> Expression:
         return Map(self.f, self.inner.take(rows), self.name)
 
     def compute(self) -> Tensor:
@@ -284,7 +290,7 @@ class Linear(Expression):
     def parts(self) -> Sequence[Expression]:
         return (self.inner,)
 
-    def take(self, rows: Tensor) -> Expression:
+    def _take(self, rows: Tensor) -> Expression:
         return Linear(self.inner.take(rows), self.weight, self.bias, self.shape)
 
     def at(self, rows: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from heliograph import segment
 from heliograph.edge import Edge, EdgeTensor, seen
-from heliograph.graph import Feature, Graph
+from heliograph.graph import Feature, Graph, Indexed, dense
 from heliograph.lazy import aggregated
 from heliograph.segment import Aggregate
 
@@ -64,6 +64,13 @@ def takes_lazy(module: nn.Module) -> bool:
         and not (m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks)
         for m in module.modules()
     )
+
+
+def suited(module: nn.Module, graph: Graph, given: Graph) -> Graph:
+    """The graph with plain rows where `given` had no table, for a module that may not expect one."""
+    before = {name for name, f in given.nodes.items() if isinstance(f, Indexed)}
+    tables = [name for name, f in graph.nodes.items() if isinstance(f, Indexed) and name not in before]
+    return graph if not tables or takes_lazy(module) else graph.with_nodes(**{name: dense(graph.nodes[name]) for name in tables})
 
 
 def plain(features: Mapping[str, Tensor | EdgeTensor]) -> dict[str, Feature]:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import environments
-from heliograph.graph import Feature, Graph, Indexed, dense
-from heliograph.layer import takes_lazy
+from heliograph.graph import Feature, Graph
+from heliograph.layer import suited
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,6 @@ def smallest(inputs: Inputs) -> Graph:
     if inputs.geometry:
         nodes["pos"] = torch.eye(3)[:2]
     return Graph.build(ends, ends.flip(0), [2], [2], nodes=nodes, edges={"edge_attr": torch.zeros(2, inputs.edges)})
-
-
-def _for(module: nn.Module, graph: Graph, given: Graph) -> Graph:
-    """The graph with plain rows where `given` had no table, for a module that may not expect one."""
-    before = {name for name, f in given.nodes.items() if isinstance(f, Indexed)}
-    tables = [name for name, f in graph.nodes.items() if isinstance(f, Indexed) and name not in before]
-    return graph if not tables or takes_lazy(module) else graph.with_nodes(**{name: dense(graph.nodes[name]) for name in tables})
 
 
 @final
@@ -59,8 +52,8 @@ class MPNN(nn.Module):
         graph = graph if self.view is None else self.view(graph)
         given = graph
         for k, layer in enumerate((self.embed, *self.layers)):
-            graph = environments.step(k, layer, _for(layer, graph, given))
-        return _for(self.readout, graph, given)
+            graph = environments.step(k, layer, suited(layer, graph, given))
+        return suited(self.readout, graph, given)
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
         states = self.states(graph)

@@ -32,7 +32,7 @@ class Product(Expression):
     def parts(self) -> Sequence[Expression]:
         return self.factors
 
-    def take(self, rows: Tensor) -> Expression:
+    def _take(self, rows: Tensor) -> Expression:
         return Product([f.take(rows) for f in self.factors])
 
     @property

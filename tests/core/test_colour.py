@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heliograph import colour, kernels, segment, wl, zoo
-from heliograph.blocks import Combine, Embed, Neighbour, Pool
+from heliograph.blocks import Combine, Embed, JumpingKnowledge, Neighbour, Pool
 from heliograph.edge import Edge, EdgeTensor, algebra
 from heliograph.expression import Gather
 from heliograph.graph import Features, Graph, Indexed, Segments, batch, dense
@@ -317,6 +317,7 @@ MESSAGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # a sum of two tabl
     "itself": lambda j, i: j.to(DTYPE).flatten(1),
     "long chain": lambda j, i: [j := j + 0.001 for _ in range(600)][-1],
     "shared": lambda j, i: [j := j * j.sigmoid() for _ in range(20)][-1],
+    "shared sum": lambda j, i: [s := j + i, *(s := s * s.sigmoid() for _ in range(30))][-1],
 }
 
 
@@ -362,16 +363,22 @@ def test_what_listens_or_comes_from_elsewhere_gets_plain_rows() -> None:
             seen.append(graph.nodes["h"])
             return {"y": segment.mean(graph.nodes["h"], graph.topology.members)}  # type: ignore[arg-type]
 
+    class Alone(nn.Module):
+        def forward(self, states: list[Tensor]) -> Tensor:
+            assert len(states) == 1  # rows instead of a table are no new state
+            return states[0]
+
     def by_hand(x: Tensor, segments: Segments) -> Tensor:
         seen.append(x)
         return x.new_zeros(segments.n, x.shape[1]).index_add_(0, segments.index, x)
 
-    def net(*between: nn.Module, readout: nn.Module, hook: bool = False) -> MPNN:
+    def net(*between: nn.Module, readout: nn.Module, hook: bool = False, jumping: bool = False) -> MPNN:
         torch.manual_seed(0)
         update = Combine(WIDTH)
         if hook:
             update.W1.register_forward_hook(lambda *args: seen.append(args[2]))
-        return MPNN(Embed(ATOMS, WIDTH), [Layer(Neighbour(), update), *between], readout).to(DTYPE)
+        layers = [Layer(Neighbour(), update), *between]
+        return MPNN(Embed(ATOMS, WIDTH), [JumpingKnowledge(layers, Alone())] if jumping else layers, readout).to(DTYPE)
 
     graph, by_hand_too = molecules(), Pool(nn.Identity(), by_hand)
     nets = [
@@ -379,13 +386,14 @@ def test_what_listens_or_comes_from_elsewhere_gets_plain_rows() -> None:
         net(readout=Readout()),
         net(readout=by_hand_too),
         net(readout=Pool(nn.Identity()), hook=True),
+        net(Between(), readout=Pool(nn.Identity()), jumping=True),
     ]
     results = []
     for on in (True, False):
         with algebra(on):
             results.append([each(graph)["y"] for each in nets])
     assert all(torch.allclose(a, b, rtol=1e-9) for a, b in zip(*results, strict=True))
-    assert all(type(x) is Tensor and len(x) == graph.N for x in seen) and len(seen) == 2 * 5
+    assert all(type(x) is Tensor and len(x) == graph.N for x in seen) and len(seen) == 2 * 6
     assert isinstance(nets[0].layers[0](nets[0].embed(graph)).nodes["h"], Indexed)  # there was a table to be kept from them
 
 

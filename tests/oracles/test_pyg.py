@@ -81,28 +81,37 @@ def test_gin(dtype: torch.dtype) -> None:
 
 
 @precision
-@pytest.mark.parametrize("geometry", [False, True])
-def test_gilmer(dtype: torch.dtype, geometry: bool) -> None:
+@pytest.mark.parametrize(("geometry", "towers"), [(False, 1), (True, 1), (False, 2), (True, 4)])
+def test_gilmer(dtype: torch.dtype, geometry: bool, towers: int) -> None:
     d, hidden = 8, 12
-    net = network("gilmer", dtype, geometry, d=d, hidden=hidden, steps=3, readout_steps=4)
+    net = network("gilmer", dtype, geometry, d=d, hidden=hidden, steps=3, readout_steps=4, towers=towers)
+    alone, each = towers == 1, d // towers
 
     def theirs(parameters: Parameters, graph: Graph) -> Tensor:
         seen = with_distances(CompleteGraph()(graph)) if geometry else graph
         x, edge_index, edge_attr, batch = pyg(seen)
         if geometry:
             edge_attr = torch.cat([edge_attr, seen.topology.given(dense(seen.edges["distance"]))], -1)
-        A = nn.Sequential(nn.Linear(BONDS + int(geometry), hidden), nn.ReLU(), nn.Linear(hidden, d * d)).to(dtype)
-        conv = NNConv(d, d, A, aggr="add", root_weight=False, bias=False)
-        W2 = part(parameters, "layers.0.message.W2")
-        weights = part(parameters, "embed.W1", "nn.0.") | {
-            # NNConv multiplies a row from the left: its matrix is the transpose of A
-            "nn.2.weight": W2["weight"].view(d, d, hidden).transpose(0, 1).reshape(d * d, hidden),
-            "nn.2.bias": W2["bias"].view(d, d).T.reshape(-1),
-        }
+        A = nn.Sequential(nn.Linear(BONDS + int(geometry), hidden), nn.ReLU(), nn.Linear(hidden, each * each)).to(dtype)
+        conv = NNConv(each, each, A, aggr="add", root_weight=False, bias=False)
+
+        def step(h: Tensor, message: str, update: str) -> Tensor:
+            W2 = part(parameters, f"layers.0.message{message}.W2")
+            weights = part(parameters, "embed.W1", "nn.0.") | {
+                # NNConv multiplies a row from the left: its matrix is the transpose of A
+                "nn.2.weight": W2["weight"].view(each, each, hidden).transpose(0, 1).reshape(each * each, hidden),
+                "nn.2.bias": W2["bias"].view(each, each).T.reshape(-1),
+            }
+            messages = functional_call(conv, weights, (h, edge_index, edge_attr))
+            return functional_call(nn.GRUCell(each, each), part(parameters, f"layers.0.update{update}.cell"), (messages, h))
+
         h = functional_call(nn.Linear(ATOMS, d), part(parameters, "embed.W"), x)
         for _ in range(3):
-            messages = functional_call(conv, weights, (h, edge_index, edge_attr))
-            h = functional_call(nn.GRUCell(d, d), part(parameters, "layers.0.update.cell"), (messages, h))
+            names = [("", "")] if alone else [(f".messages.{t}", f".updates.{t}") for t in range(towers)]
+            h = torch.cat([step(of, *name) for of, name in zip(h.chunk(towers, -1), names, strict=True)], -1)
+            if not alone:
+                g = nn.Sequential(nn.Linear(d, d), nn.ReLU(), nn.Linear(d, d))
+                h = functional_call(g, part(parameters, "layers.0.update.g"), h)
         lstm = {f"lstm.{name}_l0": p for name, p in part(parameters, "readout.set2set.lstm").items()}
         states = net.readout.W(torch.cat([h, x], -1))
         return net.readout.head(functional_call(PyGSet2Set(d, processing_steps=4), lstm, (states, batch), {"dim_size": graph.G}))

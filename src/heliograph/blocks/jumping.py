@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.graph import Feature, Graph, dense
+from heliograph.layer import suited
 
 
 @final
@@ -24,8 +25,9 @@ class JumpingKnowledge(nn.Module):
 
     def states(self, graph: Graph) -> tuple[Graph, list[Tensor]]:
         """The graph after all layers, and h^1, ..., h^L."""
-        states: list[Tensor] = []
+        given, states = graph, list[Tensor]()
         for layer in self.layers:
+            graph = suited(layer, graph, given)
             before, graph = _state(graph), layer(graph)
             after = _state(graph)
             if after is not None and after is not before:

@@ -345,17 +345,31 @@ def outer_sum(phi: Any, of_phi: Any, x: Any, of_x: Any, pointer: Any, parts: int
 
 @jit
 def outer_left(g: Any, x: Any, of_x: Any, pointer: Any, parts: int, out: Any) -> None:
-    """out[e] = g[i] x[of_x[e]] for each edge e of row i: the part of outer_sum's derivative that belongs to phi, [E, K]."""
+    """out[e] = g[i] x[of_x[e]] for each edge e of row i: the part of outer_sum's derivative that belongs to phi; four edges at a time."""
     n, K, d = g.shape
     for part in prange(parts):
         for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
-            for e in range(pointer[i], pointer[i + 1]):
-                y = x[at(of_x, e)]
-                for k in range(K):
-                    total = out.dtype.type(0)
-                    for c in range(d):
-                        total += g[i, k, c] * y[c]
-                    out[e, k] = total
+            e, high = pointer[i], pointer[i + 1]
+            while e < high:
+                x0 = x[at(of_x, e)]
+                if e + 4 <= high:
+                    x1, x2, x3 = x[at(of_x, e + 1)], x[at(of_x, e + 2)], x[at(of_x, e + 3)]
+                    for k in range(K):
+                        t0 = t1 = t2 = t3 = out.dtype.type(0)
+                        for c in range(d):
+                            t0 += g[i, k, c] * x0[c]
+                            t1 += g[i, k, c] * x1[c]
+                            t2 += g[i, k, c] * x2[c]
+                            t3 += g[i, k, c] * x3[c]
+                        out[e, k], out[e + 1, k], out[e + 2, k], out[e + 3, k] = t0, t1, t2, t3
+                    e += 4
+                else:
+                    for k in range(K):
+                        t0 = out.dtype.type(0)
+                        for c in range(d):
+                            t0 += g[i, k, c] * x0[c]
+                        out[e, k] = t0
+                    e += 1
 
 
 @jit

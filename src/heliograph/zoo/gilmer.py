@@ -4,6 +4,9 @@
     h_i' = GRU(h_i, m_i)                                                              one layer, weights tied over T steps
     y    = head(set2set({W [h_i^T, x_i]}))                                            M steps of set2set
 
+With k towers (sec. 5.4) h_i is in k parts of d / k channels, each with a message and a GRU of its own, and g, an MLP with one hidden
+layer, mixes the parts after each step: h_i' = g [GRU_1(h_i1, m_i1), ..., GRU_k(h_ik, m_ik)].
+
 With positions, edges are all pairs and e_ij = [bond features, distance] (the paper's "raw distance feature"; pairs without
 a bond have zero bond features); hydrogens are then nodes. Without, edges are the bonds.
 Departures: h_i^0 = W x_i instead of x_i padded with zeros (of which padding is a special case).
@@ -15,8 +18,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from heliograph.blocks import GRU, Head, Set2Set, apply_matrix, on_rows
+from heliograph.blocks import GRU, MLP, Head, Mix, Set2Set, Towers, apply_matrix, on_rows
 from heliograph.edge import Edge
+from heliograph.errors import UsageError
 from heliograph.graph import Graph, dense
 from heliograph.layer import Layer, plain
 from heliograph.model import MPNN, Inputs
@@ -72,8 +76,18 @@ class Readout(nn.Module):
         return {"y": self.head(self.set2set(x, graph.topology.members))}
 
 
-def build(inputs: Inputs, out: int, d: int = 64, hidden: int = 128, steps: int = 6, readout_steps: int = 6) -> MPNN:
-    """`d` node width, `hidden` width of the edge network, `steps` T, `readout_steps` M (the paper searches T in 3..8, M in 1..12)."""
-    layer = Layer(EdgeNetwork(d, hidden), GRU(d))
+def build(inputs: Inputs, out: int, d: int = 64, hidden: int = 128, steps: int = 6, readout_steps: int = 6, towers: int = 1) -> MPNN:
+    """`d` node width, `hidden` width of the edge network, `steps` T, `readout_steps` M (the paper searches T in 3..8, M in 1..12).
+
+    `towers` k divides d; the paper has 8 of d = 200.
+    """
+    if towers < 1 or d % towers:
+        raise UsageError(f"gilmer's d = {d} can't be split into {towers} towers of one width")
+    k, each = towers, d // towers
+    layer = (
+        Layer(EdgeNetwork(d, hidden), GRU(d))
+        if k == 1
+        else Layer(Towers(EdgeNetwork(each, hidden) for _ in range(k)), Mix([GRU(each) for _ in range(k)], MLP(d, d, d)))
+    )
     embed = Embed(inputs.nodes, inputs.edges + int(inputs.geometry), d, hidden)
     return MPNN(embed, [layer] * steps, Readout(inputs.nodes, d, out, readout_steps), view=AllPairs() if inputs.geometry else None)
