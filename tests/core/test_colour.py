@@ -365,8 +365,8 @@ def test_what_listens_or_comes_from_elsewhere_gets_plain_rows() -> None:
 
     class Alone(nn.Module):
         def forward(self, states: list[Tensor]) -> Tensor:
-            assert len(states) == 1  # rows instead of a table are no new state
-            return states[0]
+            assert len(states) == 2  # rows instead of a table are no new state
+            return states[1]
 
     def by_hand(x: Tensor, segments: Segments) -> Tensor:
         seen.append(x)
@@ -377,8 +377,9 @@ def test_what_listens_or_comes_from_elsewhere_gets_plain_rows() -> None:
         update = Combine(WIDTH)
         if hook:
             update.W1.register_forward_hook(lambda *args: seen.append(args[2]))
-        layers = [Layer(Neighbour(), update), *between]
-        return MPNN(Embed(ATOMS, WIDTH), [JumpingKnowledge(layers, Alone())] if jumping else layers, readout).to(DTYPE)
+        embed, layers = Embed(ATOMS, WIDTH), [Layer(Neighbour(), update), *between]
+        net = MPNN(nn.Identity(), [JumpingKnowledge([embed, *layers], Alone())], readout) if jumping else MPNN(embed, layers, readout)
+        return net.to(DTYPE)
 
     graph, by_hand_too = molecules(), Pool(nn.Identity(), by_hand)
     nets = [
