@@ -28,7 +28,7 @@ def test_chemistry_stays_in_its_room_and_nothing_is_pickled(path: Path) -> None:
     room = path.relative_to(SOURCE).parts[0]
     if room != "chem":
         assert not roots & {"rdkit", "ase", "tblite"}
-        assert not roots & {"pickle", "joblib", "dill"}  # chem.pool talks to its own workers so, and to nobody else
+    assert not roots & {"pickle", "joblib", "dill"}
 
 
 def test_every_public_name_is_there() -> None:

@@ -7,8 +7,8 @@ one by one, and the culprit gets a reason.
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import queue
 import subprocess
 import sys
@@ -18,8 +18,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from safetensors import SafetensorError
+
+from heliograph.chem import frames
 from heliograph.chem.worker import attempts
 from heliograph.data.record import Record, Structure
 from heliograph.errors import HeliographError
@@ -150,11 +153,10 @@ class _Worker:
         process = self._running()
         results: list[Molecule | str | None] = []
         try:
-            pickle.dump((structures, one_by_one), process.stdin, protocol=5)  # type: ignore[arg-type]
-            process.stdin.flush()  # type: ignore[union-attr]
+            frames.send(process.stdin, frames.request(structures, one_by_one))  # type: ignore[arg-type]
             for _ in range(len(structures) if one_by_one else 1):
-                results += [_molecule(result) for result in self._receive(process, self._limit)]
-        except (EOFError, OSError, pickle.UnpicklingError, ValueError):
+                results += frames.answered(self._receive(process, self._limit))
+        except (EOFError, OSError, ValueError, SafetensorError):
             if self._closed:
                 raise HeliographError("featurization was interrupted") from None
             self._kill()
@@ -162,7 +164,7 @@ class _Worker:
             return results, f"took too long: more than {self._limit:g} s" if self._overdue else f"crashed RDKit: exit status {code}"
         return results, ""
 
-    def _receive(self, process: subprocess.Popen[bytes], seconds: float) -> Any:
+    def _receive(self, process: subprocess.Popen[bytes], seconds: float) -> bytes:
         """The next answer; the process is killed, and EOFError raised, when it takes more than `seconds`."""
         self._overdue = False
 
@@ -174,7 +176,7 @@ class _Worker:
         timer.daemon = True
         timer.start()
         try:
-            return pickle.load(process.stdout)  # type: ignore[arg-type]
+            return frames.receive(process.stdout)  # type: ignore[arg-type]
         finally:
             timer.cancel()
 
@@ -196,10 +198,9 @@ class _Worker:
                     start_new_session=True,
                 )
             try:
-                pickle.dump(self._settings, process.stdin, protocol=5)  # type: ignore[arg-type]
-                process.stdin.flush()  # type: ignore[union-attr]
+                frames.send(process.stdin, json.dumps(self._settings).encode())  # type: ignore[arg-type]
                 self._receive(process, 120.0)  # "ready"
-            except (EOFError, OSError, pickle.UnpicklingError) as error:
+            except (EOFError, OSError, ValueError) as error:
                 self._kill()
                 log.seek(0)
                 lines = log.read().decode("utf-8", "replace").strip().splitlines() or [f"exit status {process.returncode}"]
@@ -218,9 +219,3 @@ class _Worker:
                     pipe.close()
             except (OSError, ValueError):  # what was still to be written has no reader any more
                 continue
-
-
-def _molecule(result: Any) -> Molecule | str | None:
-    from heliograph.chem.molecule import Molecule
-
-    return Molecule(*result) if isinstance(result, tuple) else result

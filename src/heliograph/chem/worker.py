@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import signal
 import sys
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def attempts(structures: Sequence[Structure | None], featurizer: Featurizer, sca
 
 
 def main() -> None:
-    """Frames (pickles between two processes of one program, never a file): settings, then (structures, one by one?) again and again.
+    """Frames: settings, then requests again and again.
 
     Answers "ready", then for each request one list of results, or, one by one, a list of one result after each structure.
     """
@@ -51,30 +51,21 @@ def main() -> None:
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not mix with the answers
+    from heliograph.chem import frames  # RDKit is loaded before the first structure's time runs
     from heliograph.chem.featurizer import Featurizer
-    from heliograph.chem.molecule import Molecule  # RDKit is loaded before the first structure's time runs
-
-    def plain(result: Molecule | str | None) -> tuple[object, ...] | str | None:
-        if isinstance(result, Molecule):
-            return (result.z, result.x, result.bonds, result.e, result.pos, result.smiles, result.scaffold)
-        return result
-
-    def send(answer: object) -> None:
-        pickle.dump(answer, answers, protocol=5)
-        answers.flush()
 
     try:
-        settings, scaffold = pickle.load(requests)
+        settings, scaffold = json.loads(frames.receive(requests))
         featurizer = Featurizer.from_dict(settings)
-        send("ready")
+        frames.send(answers, b"ready")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # up to here it explains a failed start; a library's chatter nobody reads
         while True:
-            structures, one_by_one = pickle.load(requests)
+            structures, one_by_one = frames.requested(frames.receive(requests))
             if one_by_one:
                 for structure in structures:
-                    send([plain(attempt(structure, featurizer, scaffold))])
+                    frames.send(answers, frames.answer([attempt(structure, featurizer, scaffold)]))
             else:
-                send([plain(result) for result in attempts(structures, featurizer, scaffold)])
+                frames.send(answers, frames.answer(attempts(structures, featurizer, scaffold)))
     except (EOFError, BrokenPipeError):
         os._exit(0)  # the parent is done, or gone
 
