@@ -11,13 +11,20 @@ import torch
 from torch import Tensor
 
 from heliograph import colour, kernels, zoo
+from heliograph.cli.options import pairs
 from heliograph.edge import algebra
 from heliograph.graph import Graph, batch, dense
 from heliograph.model import MPNN, Inputs
 from tests.graphs import ATOMS, BONDS, DTYPE, awkward, moved, permuted, random_graph, strange
 
 OUT = 2
-VARIANTS = ["sage aggregate=lstm", "jk mode=max", "jk mode=lstm of=gat"]  # arguments that bring parts of their own
+VARIANTS = [  # arguments that bring parts of their own
+    "sage aggregate=lstm",
+    "jk mode=max",
+    "jk mode=lstm of=gat",
+    "gilmer towers=2",
+    "schnet dipole=true",
+]
 CASES = [
     (name, geometry)
     for name in [*zoo.names(), *VARIANTS]
@@ -29,7 +36,7 @@ cases = pytest.mark.parametrize(("name", "geometry"), CASES)
 def network(name: str, geometry: bool, level: str = "graph") -> MPNN:
     torch.manual_seed(0)
     arch, *args = name.split()
-    net = zoo.build(arch, Inputs(ATOMS, BONDS, geometry), OUT, dict(arg.split("=") for arg in args), level).to(DTYPE)
+    net = zoo.build(arch, Inputs(ATOMS, BONDS, geometry), OUT, pairs(args), level).to(DTYPE)
     for p in net.parameters():  # away from zeros and ones that hide mistakes
         p.data += 0.05 * torch.randn_like(p)
     return net.eval()

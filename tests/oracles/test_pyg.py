@@ -120,10 +120,10 @@ def test_gilmer(dtype: torch.dtype, geometry: bool, towers: int) -> None:
 
 
 @precision
-@pytest.mark.parametrize("cutoff", [10.0, 2.5])
-def test_schnet(dtype: torch.dtype, cutoff: float) -> None:
+@pytest.mark.parametrize(("cutoff", "dipole"), [(10.0, False), (2.5, False), (10.0, True)])
+def test_schnet(dtype: torch.dtype, cutoff: float, dipole: bool) -> None:
     torch.manual_seed(0)
-    sizes = {"d": 16, "depth": 3, "gaussians": 20, "cutoff": cutoff}
+    sizes = {"d": 16, "depth": 3, "gaussians": 20, "cutoff": cutoff, "dipole": dipole}
     net = zoo.build("schnet", Inputs(ATOMS, BONDS, True), 1, sizes).to(dtype).eval()  # PyG's has one output
 
     def pairs(pos: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:  # PyG's own needs a compiled extension
@@ -132,7 +132,10 @@ def test_schnet(dtype: torch.dtype, cutoff: float) -> None:
         return edge_index, (pos[edge_index[0]] - pos[edge_index[1]]).norm(dim=-1)
 
     def theirs(parameters: Parameters, graph: Graph) -> Tensor:
-        other = SchNet(16, 16, 3, 20, cutoff, interaction_graph=pairs).to(dtype)
+        other = SchNet(16, 16, 3, 20, cutoff, interaction_graph=pairs, dipole=dipole).to(dtype)
+        members = graph.topology.members.index
+        if dipole:  # PyG's charges need not add up to zero
+            other.lin2.register_forward_hook(lambda _, __, q: q - global_mean_pool(q, members)[members])
         weights = {"embedding.weight": parameters["embed.element.weight"][:100]}
         for k in range(3):
             for mine, of in (("message.W", "mlp"), ("message.U", "conv.lin1"), ("update.V.0", "conv.lin2"), ("update.V.2", "lin")):
@@ -142,8 +145,8 @@ def test_schnet(dtype: torch.dtype, cutoff: float) -> None:
             if hasattr(module, "shift"):
                 module.shift = log(2.0)  # PyG rounds it to float32
         other.distance_expansion.coeff = -float(net.layers[0].message.gaussians.gamma)
-        inputs = dense(graph.nodes["z"]), dense(graph.nodes["pos"]), graph.topology.members.index
-        y = functional_call(other, weights, inputs)  # [last graph with a node, 1]
-        return torch.cat([y, y.new_zeros(graph.G - len(y), 1)])
+        y = functional_call(other, weights, (dense(graph.nodes["z"]), dense(graph.nodes["pos"]), members))  # [last graph with a node, 1]
+        y = torch.cat([y, y.new_zeros(graph.G - len(y), 1)])
+        return y + parameters["readout.b"] if dipole else y
 
     assert_agree(net, awkward().to(dtype=dtype), theirs)

@@ -13,7 +13,7 @@ from heliograph.blocks.neighbour import Combine, Neighbour
 from heliograph.blocks.norm import GraphNorm, OnStates, PairNorm
 from heliograph.blocks.propagation import Propagate, normalised, propagated
 from heliograph.blocks.radial import CosineCutoff, Gaussians
-from heliograph.blocks.readout import AtomWise, EdgeWise, Gated, NodeWise, PerType, Pool, Set2Set, SumMaxLSTM
+from heliograph.blocks.readout import AtomWise, Dipole, EdgeWise, Gated, NodeWise, PerType, Pool, Set2Set, SumMaxLSTM
 from heliograph.blocks.scalers import Principal
 from heliograph.blocks.update import GRU, AddNorm, Residual
 
@@ -27,6 +27,7 @@ __all__ = [
     "Attention",
     "Combine",
     "CosineCutoff",
+    "Dipole",
     "Dropout",
     "EdgeWise",
     "Elements",

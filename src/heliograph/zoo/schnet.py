@@ -6,8 +6,9 @@
     y     = sum_i mlp(h_i)                                                            atom-wise, sec. II B
 
 ssp is the shifted softplus. The graph is that of all pairs nearer than the cutoff; bonds are not used. Intensive targets
-(HOMO, LUMO, gap) want aggregate = mean. Expressivity: above 1-WL of the bond graph, since distances enter; at most 1-WL
-on the complete graph labelled with distances (some pairs of different point clouds are the same to it).
+(HOMO, LUMO, gap) want aggregate = mean; the length of a dipole moment wants y = |sum_i q_i r_i|, q_i = mlp(h_i): dipole = true.
+Expressivity: above 1-WL of the bond graph, since distances enter; at most 1-WL on the complete graph labelled with distances
+(some pairs of different point clouds are the same to it).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from torch import nn
 
 from heliograph import segment
-from heliograph.blocks import MLP, AtomWise, CosineCutoff, Elements, Gaussians, Residual, ShiftedSoftplus
+from heliograph.blocks import MLP, AtomWise, CosineCutoff, Dipole, Elements, Gaussians, Residual, ShiftedSoftplus
 from heliograph.edge import Edge
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
@@ -42,9 +43,16 @@ class Filter(nn.Module):
 
 
 def build(
-    inputs: Inputs, out: int, d: int = 128, depth: int = 6, gaussians: int = 50, cutoff: float = 10.0, aggregate: Aggregate = segment.sum
+    inputs: Inputs,
+    out: int,
+    d: int = 128,
+    depth: int = 6,
+    gaussians: int = 50,
+    cutoff: float = 10.0,
+    aggregate: Aggregate = segment.sum,
+    dipole: bool = False,
 ) -> MPNN:
-    """`depth` interactions of width `d`; `cutoff` in angstrom."""
+    """`depth` interactions of width `d`; `cutoff` in angstrom; `dipole`: the target is the length of a dipole moment."""
     layers = [Layer(Filter(d, gaussians, cutoff), Residual(MLP(d, d, d, act=ShiftedSoftplus))) for _ in range(depth)]
-    readout = AtomWise(MLP(d, d // 2, out, act=ShiftedSoftplus), aggregate)
-    return MPNN(Elements(d), layers, readout, view=RadiusGraph(cutoff))
+    mlp = MLP(d, d // 2, out, act=ShiftedSoftplus)
+    return MPNN(Elements(d), layers, Dipole(mlp, out) if dipole else AtomWise(mlp, aggregate), view=RadiusGraph(cutoff))
