@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 from math import log
 
 import pytest
@@ -81,10 +82,10 @@ def test_gin(dtype: torch.dtype) -> None:
 
 
 @precision
-@pytest.mark.parametrize(("geometry", "towers"), [(False, 1), (True, 1), (False, 2), (True, 4)])
-def test_gilmer(dtype: torch.dtype, geometry: bool, towers: int) -> None:
+@pytest.mark.parametrize(("geometry", "towers", "layers"), [(False, 1, 1), (True, 1, 1), (False, 2, 1), (True, 4, 3)])
+def test_gilmer(dtype: torch.dtype, geometry: bool, towers: int, layers: int) -> None:
     d, hidden = 8, 12
-    net = network("gilmer", dtype, geometry, d=d, hidden=hidden, steps=3, readout_steps=4, towers=towers)
+    net = network("gilmer", dtype, geometry, d=d, hidden=hidden, steps=3, readout_steps=4, towers=towers, edge_layers=layers)
     alone, each = towers == 1, d // towers
 
     def theirs(parameters: Parameters, graph: Graph) -> Tensor:
@@ -92,15 +93,17 @@ def test_gilmer(dtype: torch.dtype, geometry: bool, towers: int) -> None:
         x, edge_index, edge_attr, batch = pyg(seen)
         if geometry:
             edge_attr = torch.cat([edge_attr, seen.topology.given(dense(seen.edges["distance"]))], -1)
-        A = nn.Sequential(nn.Linear(BONDS + int(geometry), hidden), nn.ReLU(), nn.Linear(hidden, each * each)).to(dtype)
+        widths = [BONDS + int(geometry)] + [hidden] * layers
+        inner = [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU())]
+        A = nn.Sequential(*inner, nn.Linear(hidden, each * each)).to(dtype)
         conv = NNConv(each, each, A, aggr="add", root_weight=False, bias=False)
 
         def step(h: Tensor, message: str, update: str) -> Tensor:
             W2 = part(parameters, f"layers.0.message{message}.W2")
-            weights = part(parameters, "embed.W1", "nn.0.") | {
+            weights = part(parameters, "embed.W1", "nn.") | {
                 # NNConv multiplies a row from the left: its matrix is the transpose of A
-                "nn.2.weight": W2["weight"].view(each, each, hidden).transpose(0, 1).reshape(each * each, hidden),
-                "nn.2.bias": W2["bias"].view(each, each).T.reshape(-1),
+                f"nn.{len(inner)}.weight": W2["weight"].view(each, each, hidden).transpose(0, 1).reshape(each * each, hidden),
+                f"nn.{len(inner)}.bias": W2["bias"].view(each, each).T.reshape(-1),
             }
             messages = functional_call(conv, weights, (h, edge_index, edge_attr))
             return functional_call(nn.GRUCell(each, each), part(parameters, f"layers.0.update{update}.cell"), (messages, h))

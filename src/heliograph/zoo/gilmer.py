@@ -7,6 +7,9 @@
 With k towers (sec. 5.4) h_i is in k parts of d / k channels, each with a message and a GRU of its own, and g, an MLP with one hidden
 layer, mixes the parts after each step: h_i' = g [GRU_1(h_i1, m_i1), ..., GRU_k(h_ik, m_ik)].
 
+The edge network may have more hidden layers than one (the paper does not say how many it has). Its last map begins 1 / sqrt(d) times
+as large as PyTorch would have it: A(e) is then of the size of a linear map of h, and the GRU's gates do not begin shut.
+
 With positions, edges are all pairs and e_ij = [bond features, distance] (the paper's "raw distance feature"; pairs without
 a bond have zero bond features); hydrogens are then nodes. Without, edges are the bonds.
 Departures: h_i^0 = W x_i instead of x_i padded with zeros (of which padding is a special case).
@@ -41,11 +44,11 @@ class AllPairs(nn.Module):
 
 
 class Embed(nn.Module):
-    """h_i^0 = W x_i, and phi_ij = relu(W1 e_ij + b1): the part of the edge network that is the same at every step."""
+    """h_i^0 = W x_i, and phi_ij = relu(W1 e_ij + b1) (or of several such layers): the part of the edge network that all steps share."""
 
-    def __init__(self, d_node: int, d_edge: int, d: int, hidden: int):
+    def __init__(self, d_node: int, d_edge: int, d: int, hidden: int, edge_layers: int):
         super().__init__()
-        self.W, self.W1 = nn.Linear(d_node, d), nn.Linear(d_edge, hidden)
+        self.W, self.W1 = nn.Linear(d_node, d), MLP(d_edge, *[hidden] * edge_layers)
 
     def forward(self, graph: Graph) -> Graph:
         e = Edge(graph).e
@@ -59,6 +62,8 @@ class EdgeNetwork(nn.Module):
     def __init__(self, d: int, hidden: int):
         super().__init__()
         self.W2 = nn.Linear(hidden, d * d)
+        for p in self.W2.parameters():
+            p.data /= d**0.5
 
     def forward(self, e: Edge) -> dict[str, Tensor]:
         return {"m": apply_matrix(self.W2(e.e["phi"]), e.j["h"])}  # [E, d]
@@ -76,18 +81,29 @@ class Readout(nn.Module):
         return {"y": self.head(self.set2set(x, graph.topology.members))}
 
 
-def build(inputs: Inputs, out: int, d: int = 64, hidden: int = 128, steps: int = 6, readout_steps: int = 6, towers: int = 1) -> MPNN:
+def build(
+    inputs: Inputs,
+    out: int,
+    d: int = 64,
+    hidden: int = 128,
+    steps: int = 6,
+    readout_steps: int = 6,
+    towers: int = 1,
+    edge_layers: int = 1,
+) -> MPNN:
     """`d` node width, `hidden` width of the edge network, `steps` T, `readout_steps` M (the paper searches T in 3..8, M in 1..12).
 
-    `towers` k divides d; the paper has 8 of d = 200.
+    `towers` k divides d (the paper has 8 of d = 200); `edge_layers` hidden layers of the edge network.
     """
     if towers < 1 or d % towers:
         raise UsageError(f"gilmer's d = {d} can't be split into {towers} towers of one width")
+    if edge_layers < 1:
+        raise UsageError(f"gilmer's edge network needs a hidden layer, not {edge_layers}")
     k, each = towers, d // towers
     layer = (
         Layer(EdgeNetwork(d, hidden), GRU(d))
         if k == 1
         else Layer(Towers(EdgeNetwork(each, hidden) for _ in range(k)), Mix([GRU(each) for _ in range(k)], MLP(d, d, d)))
     )
-    embed = Embed(inputs.nodes, inputs.edges + int(inputs.geometry), d, hidden)
+    embed = Embed(inputs.nodes, inputs.edges + int(inputs.geometry), d, hidden, edge_layers)
     return MPNN(embed, [layer] * steps, Readout(inputs.nodes, d, out, readout_steps), view=AllPairs() if inputs.geometry else None)
