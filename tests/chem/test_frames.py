@@ -18,9 +18,13 @@ CRYSTAL = Geometry(np.array([11], np.uint8), np.array([[np.nan, 0, 1e-300]]), -1
 
 
 def same(a: object, b: object) -> bool:
-    if isinstance(a, np.ndarray):
-        return isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-    return a == b and type(a) is type(b)
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    if isinstance(a, (Geometry, Molecule)):
+        return all(same(getattr(a, name), getattr(b, name)) for name in a.__slots__)
+    return a == b
 
 
 def test_structures() -> None:
@@ -35,13 +39,8 @@ def test_structures() -> None:
     ]
     for one_by_one in (False, True):
         found, asked = frames.requested(frames.request(given, one_by_one))
-        assert asked is one_by_one and len(found) == len(given)
-        for one, other in zip(given, found, strict=True):
-            assert type(one) is type(other)
-            if isinstance(one, Geometry):
-                assert all(same(getattr(one, name), getattr(other, name)) for name in Geometry.__slots__)
-            else:
-                assert one == other
+        assert asked is one_by_one
+        assert all(same(one, other) for one, other in zip(given, found, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -52,13 +51,7 @@ def test_results(featurizer: Featurizer) -> None:
     molecules = [featurize(s, featurizer) for s in structures]
     for given in ([], ["not a molecule", None], [molecules[0], None, "why", *molecules[1:]]):
         found = frames.answered(frames.answer(given))
-        assert len(found) == len(given)
-        for one, other in zip(given, found, strict=True):
-            assert type(one) is type(other)
-            if isinstance(one, Molecule):
-                assert all(same(getattr(one, name), getattr(other, name)) for name in Molecule.__slots__)
-            else:
-                assert one == other
+        assert all(same(one, other) for one, other in zip(given, found, strict=True))
 
 
 def test_what_is_damaged_is_told() -> None:

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from heliograph import segment
+from heliograph import segment, zoo
 from heliograph.blocks import GRU, MLP, Embed, Head, Mix, Pool, Towers, WithMaster
+from heliograph.errors import UsageError
 from heliograph.graph import Graph, dense
 from heliograph.layer import Layer
-from heliograph.model import MPNN
+from heliograph.model import MPNN, Inputs
 from heliograph.views import DistanceBins, VirtualEdges
 from heliograph.zoo import ggnn
 from tests.graphs import ATOMS, BONDS, awkward
@@ -79,6 +80,23 @@ def test_towers(dtype: torch.dtype) -> None:
         return mlp(p, "readout.head", total(h, k * d, p["embed.W.bias"]))
 
     assert_agree(net, awkward().to(dtype=dtype), each(one))
+
+
+@pytest.mark.parametrize(("d", "towers"), [(64, 1), (64, 4)])
+def test_the_edge_network_begins_at_the_size_of_a_linear_map(d: int, towers: int) -> None:
+    net = zoo.build("gilmer", Inputs(ATOMS, BONDS, True), 1, {"d": d, "hidden": 9, "towers": towers})
+    largest = max(float(p.detach().abs().max()) for name, p in net.named_parameters() if ".W2." in name)
+    bound = (9 * d / towers) ** -0.5  # PyTorch's for 9 inputs, over sqrt(d / k)
+    assert 0.9 * bound < largest <= bound
+
+
+@pytest.mark.parametrize(("argument", "what"), [("towers", "split into 0 towers"), ("edge_layers", "a hidden layer, not 0")])
+def test_sizes_that_make_no_network(argument: str, what: str) -> None:
+    with pytest.raises(UsageError, match=what):
+        zoo.build("gilmer", Inputs(ATOMS, BONDS, True), 1, {argument: 0})
+    if argument == "towers":
+        with pytest.raises(UsageError, match="d = 10 can't be split into 4 towers"):
+            zoo.build("gilmer", Inputs(ATOMS, BONDS, True), 1, {"d": 10, "towers": 4})
 
 
 class FromMaster(nn.Module):
