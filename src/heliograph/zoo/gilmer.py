@@ -8,7 +8,7 @@ With k towers (sec. 5.4) h_i is in k parts of d / k channels, each with a messag
 layer, mixes the parts after each step: h_i' = g [GRU_1(h_i1, m_i1), ..., GRU_k(h_ik, m_ik)].
 
 The edge network may have more hidden layers than one (the paper does not say how many it has). Its last map begins 1 / sqrt(d) times
-as large as PyTorch would have it: A(e) is then of the size of a linear map of h, and the GRU's gates do not begin shut.
+as large as PyTorch would have it: A(e) is then of the size of a linear map of h.
 
 With positions, edges are all pairs and e_ij = [bond features, distance] (the paper's "raw distance feature"; pairs without
 a bond have zero bond features); hydrogens are then nodes. Without, edges are the bonds.
