@@ -46,7 +46,7 @@ test-slow: $(VENV)/.development
 	$(BIN)/pytest --shapes -m slow
 
 BENCHES = "training_step --compile --steps 5" "training_step --compile --precision bf16 --steps 5 --only schnet gilmer gcn gin" \
-	roofline gcn_layer kernels growth chemprop_epoch "chemprop_epoch --precision bf16" predict_chemprop
+	roofline gcn_layer kernels growth "chemprop_epoch --precision float32 bf16" predict_chemprop
 
 bench: $(VENV)/.development
 	@failed=; today=$$(date +%F); \
