@@ -12,7 +12,7 @@ help:
 	@echo "make demo        compare architectures on the shipped molecules, train the best, predict new ones, leave reports (minutes)"
 	@echo "make test        lint, types, import layers, all quick tests"
 	@echo "make test-slow   tests that train for minutes or need data sets that are not shipped"
-	@echo "make bench       speed and memory against peers, as JSON lines in bench/results (hours; see bench/README.md)"
+	@echo "make bench       speed and memory against peers, as JSON lines in bench/results (80 minutes; see bench/README.md)"
 	@echo "make lint        ruff, mypy, import-linter"
 	@echo "make docs        run every example of README and docs"
 

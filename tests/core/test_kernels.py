@@ -295,6 +295,23 @@ def test_with_the_dispatcher_and_without_it() -> None:
         assert all(torch.equal(a, b) for a, b in zip(*found, strict=True)), op.name
 
 
+def test_autocast_with_the_dispatcher_and_without_it() -> None:
+    for op, args in calls():
+        found = []
+        for way in (op, op.dispatched):
+            low = [x.detach().to(torch.bfloat16).requires_grad_(x.requires_grad) if _floats(x) else x for x in args]
+            leaves = [x for x in low if isinstance(x, Tensor) and x.requires_grad]
+            with torch.autocast("cpu", torch.bfloat16):
+                y = way(*low)
+            gradients = torch.autograd.grad(y.sin().sum(), leaves) if leaves else ()
+            found.append([*(y if isinstance(y, tuple) else (y,)), *gradients])
+        assert all(a.dtype == b.dtype and torch.equal(a, b) for a, b in zip(*found, strict=True)), op.name
+
+
+def _floats(x: object) -> bool:
+    return isinstance(x, Tensor) and x.is_floating_point()
+
+
 def test_who_listens_at_the_dispatcher_hears_of_every_call() -> None:
     segments, first, _, rng = case((40, 7, 11))
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:

@@ -21,8 +21,8 @@ DEVICES = ("cpu", "cuda")
 class Operator:
     """`torch.ops.heliograph.NAME`, which runs `function` on CPU and GPU; it must not change its arguments, nor return one of them.
 
-    Called as this object, it goes the dispatcher's way only where somebody listens there (a compiler, autocast, a profiler, tensors
-    without data): that way takes arguments apart in Python at each call, which a small batch feels.
+    Called as this object, it goes the dispatcher's way only where somebody listens there (a compiler, a profiler, tensors without
+    data): that way takes arguments apart in Python at each call, which a small batch feels.
     """
 
     def __init__(self, function: Function):
@@ -31,11 +31,16 @@ class Operator:
         library.impl(self.name, DEVICES, function)
         self.dispatched = getattr(torch.ops.heliograph, function.__name__)
         self.differentiable: Function | None = None
+        self.autocast: torch.dtype | None = None
 
     def __call__(self, *args: Any) -> Any:
         tensors = [a for a in args if isinstance(a, Tensor)]
         if _listened() or any(type(t) not in PLAIN for t in tensors):
             return self.dispatched(*args)
+        device = next((t.device.type for t in tensors), None)
+        if self.autocast is not None and device in DEVICES and torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return self(*(_cast(a, self.autocast) for a in args))
         if self.differentiable is not None and torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
             return self.differentiable(*args)
         return self.function(*args)
@@ -64,14 +69,21 @@ class Operator:
 
     def register_autocast(self, dtype: torch.dtype) -> None:
         """Inside autocast, run in `dtype`."""
+        self.autocast = dtype
         for device in DEVICES:
             library.register_autocast(self.name, device, dtype)
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    """What autocast's rules cast: tensors of floats, and lists of them, but for float64."""
+    if isinstance(value, Tensor):
+        return value.to(dtype) if value.is_floating_point() and value.dtype != torch.float64 else value
+    return [_cast(x, dtype) for x in value] if isinstance(value, list | tuple) else value
 
 
 def _listened() -> bool:
     return (
         torch.compiler.is_compiling()
-        or any(torch.is_autocast_enabled(device) for device in DEVICES)
         or is_in_torch_dispatch_mode()
         or torch.autograd._profiler_enabled()
     )
