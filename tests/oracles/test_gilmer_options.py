@@ -86,7 +86,7 @@ def test_towers(dtype: torch.dtype) -> None:
 def test_the_edge_network_begins_at_the_size_of_a_linear_map(d: int, towers: int) -> None:
     net = zoo.build("gilmer", Inputs(ATOMS, BONDS, True), 1, {"d": d, "hidden": 9, "towers": towers})
     largest = max(float(p.detach().abs().max()) for name, p in net.named_parameters() if ".W2." in name)
-    bound = (9 * d / towers) ** -0.5  # PyTorch's for 9 inputs, over sqrt(d / k)
+    bound = 9**-0.5 * towers / d  # PyTorch's for 9 inputs, over d / k
     assert 0.9 * bound < largest <= bound
 
 

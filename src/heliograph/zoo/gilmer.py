@@ -7,8 +7,8 @@
 With k towers (sec. 5.4) h_i is in k parts of d / k channels, each with a message and a GRU of its own, and g, an MLP with one hidden
 layer, mixes the parts after each step: h_i' = g [GRU_1(h_i1, m_i1), ..., GRU_k(h_ik, m_ik)].
 
-The edge network may have more hidden layers than one (the paper does not say how many it has). Its last map begins 1 / sqrt(d) times
-as large as PyTorch would have it: A(e) is then of the size of a linear map of h.
+The edge network may have more hidden layers than one (the paper does not say how many it has). Its last map begins 1 / d times
+as large as PyTorch would have it: messages begin small beside the states.
 
 With positions, edges are all pairs and e_ij = [bond features, distance] (the paper's "raw distance feature"; pairs without
 a bond have zero bond features); hydrogens are then nodes. Without, edges are the bonds.
@@ -63,7 +63,7 @@ class EdgeNetwork(nn.Module):
         super().__init__()
         self.W2 = nn.Linear(hidden, d * d)
         for p in self.W2.parameters():
-            p.data /= d**0.5
+            p.data /= d
 
     def forward(self, e: Edge) -> dict[str, Tensor]:
         return {"m": apply_matrix(self.W2(e.e["phi"]), e.j["h"])}  # [E, d]
