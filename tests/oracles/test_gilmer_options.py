@@ -83,7 +83,7 @@ def test_towers(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize(("d", "towers"), [(64, 1), (64, 4)])
-def test_the_edge_network_begins_at_the_size_of_a_linear_map(d: int, towers: int) -> None:
+def test_messages_begin_small_beside_states(d: int, towers: int) -> None:
     net = zoo.build("gilmer", Inputs(ATOMS, BONDS, True), 1, {"d": d, "hidden": 9, "towers": towers})
     largest = max(float(p.detach().abs().max()) for name, p in net.named_parameters() if ".W2." in name)
     bound = 9**-0.5 * towers / d  # PyTorch's for 9 inputs, over d / k
