@@ -82,8 +82,4 @@ def _cast(value: Any, dtype: torch.dtype) -> Any:
 
 
 def _listened() -> bool:
-    return (
-        torch.compiler.is_compiling()
-        or is_in_torch_dispatch_mode()
-        or torch.autograd._profiler_enabled()
-    )
+    return torch.compiler.is_compiling() or is_in_torch_dispatch_mode() or torch.autograd._profiler_enabled()
