@@ -308,6 +308,13 @@ def test_autocast_with_the_dispatcher_and_without_it() -> None:
         assert all(a.dtype == b.dtype and torch.equal(a, b) for a, b in zip(*found, strict=True)), op.name
 
 
+def test_autocast_does_not_go_the_dispatchers_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    segments, first, _, rng = case((40, 7, 11))
+    monkeypatch.setattr(ops.gather_sum, "dispatched", None)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert kernels.gather_sum(table(rng, 11, 4).detach().bfloat16(), first, segments).dtype == torch.float32
+
+
 def _floats(x: object) -> bool:
     return isinstance(x, Tensor) and x.is_floating_point()
 
