@@ -90,13 +90,18 @@ def test_messages_begin_small_beside_states(d: int, towers: int) -> None:
     assert 0.9 * bound < largest <= bound
 
 
-@pytest.mark.parametrize(("argument", "what"), [("towers", "split into 0 towers"), ("edge_layers", "a hidden layer, not 0")])
-def test_sizes_that_make_no_network(argument: str, what: str) -> None:
+@pytest.mark.parametrize(("d", "towers"), [(64, 0), (10, 4)])
+def test_towers_that_make_no_network(d: int, towers: int) -> None:
+    with pytest.raises(UsageError, match=f"d = {d} can't be split into {towers} towers"):
+        zoo.build("gilmer", Inputs(ATOMS, BONDS, True), 1, {"d": d, "towers": towers})
+
+
+@pytest.mark.parametrize(
+    ("positions", "gaussians", "what"), [(False, 5, "must have positions"), (True, 1, "at least two, not 1"), (True, -3, "not -3")]
+)
+def test_gaussians_that_make_no_network(positions: bool, gaussians: int, what: str) -> None:
     with pytest.raises(UsageError, match=what):
-        zoo.build("gilmer", Inputs(ATOMS, BONDS, True), 1, {argument: 0})
-    if argument == "towers":
-        with pytest.raises(UsageError, match="d = 10 can't be split into 4 towers"):
-            zoo.build("gilmer", Inputs(ATOMS, BONDS, True), 1, {"d": 10, "towers": 4})
+        zoo.build("gilmer", Inputs(ATOMS, BONDS, positions), 1, {"gaussians": gaussians})
 
 
 class FromMaster(nn.Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from itertools import pairwise
 from math import log
 
 import pytest
@@ -16,6 +15,7 @@ with warnings.catch_warnings():
     from torch_geometric.nn import GCNConv, GINEConv, NNConv, global_add_pool, global_mean_pool
     from torch_geometric.nn.aggr import Set2Set as PyGSet2Set
     from torch_geometric.nn.models import SchNet
+    from torch_geometric.nn.models.schnet import GaussianSmearing
 
 from heliograph import zoo
 from heliograph.graph import Graph, dense
@@ -82,28 +82,32 @@ def test_gin(dtype: torch.dtype) -> None:
 
 
 @precision
-@pytest.mark.parametrize(("geometry", "towers", "layers"), [(False, 1, 1), (True, 1, 1), (False, 2, 1), (True, 4, 3)])
-def test_gilmer(dtype: torch.dtype, geometry: bool, towers: int, layers: int) -> None:
+@pytest.mark.parametrize(("geometry", "towers", "gaussians"), [(False, 1, 0), (True, 1, 0), (False, 2, 0), (True, 4, 0), (True, 1, 7)])
+def test_gilmer(dtype: torch.dtype, geometry: bool, towers: int, gaussians: int) -> None:
     d, hidden = 8, 12
-    net = network("gilmer", dtype, geometry, d=d, hidden=hidden, steps=3, readout_steps=4, towers=towers, edge_layers=layers)
+    sizes = {"d": d, "hidden": hidden, "steps": 3, "readout_steps": 4}
+    net = network("gilmer", dtype, geometry, **sizes, towers=towers, gaussians=gaussians)
     alone, each = towers == 1, d // towers
 
     def theirs(parameters: Parameters, graph: Graph) -> Tensor:
         seen = with_distances(CompleteGraph()(graph)) if geometry else graph
         x, edge_index, edge_attr, batch = pyg(seen)
         if geometry:
-            edge_attr = torch.cat([edge_attr, seen.topology.given(dense(seen.edges["distance"]))], -1)
-        widths = [BONDS + int(geometry)] + [hidden] * layers
-        inner = [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU())]
-        A = nn.Sequential(*inner, nn.Linear(hidden, each * each)).to(dtype)
+            distance = seen.topology.given(dense(seen.edges["distance"]))
+            edge_attr = torch.cat([edge_attr, distance], -1)
+            if gaussians:
+                smear = GaussianSmearing(0.5, 8.0, gaussians).to(dtype)
+                smear.coeff = -0.5 * ((gaussians - 1) / 7.5) ** 2  # PyG rounds it to float32
+                edge_attr = torch.cat([edge_attr, smear(distance)], -1)
+        A = nn.Sequential(nn.Linear(edge_attr.shape[-1], hidden), nn.ReLU(), nn.Linear(hidden, each * each)).to(dtype)
         conv = NNConv(each, each, A, aggr="add", root_weight=False, bias=False)
 
         def step(h: Tensor, message: str, update: str) -> Tensor:
             W2 = part(parameters, f"layers.0.message{message}.W2")
-            weights = part(parameters, "embed.W1", "nn.") | {
+            weights = part(parameters, "embed.W1", "nn.0.") | {
                 # NNConv multiplies a row from the left: its matrix is the transpose of A
-                f"nn.{len(inner)}.weight": W2["weight"].view(each, each, hidden).transpose(0, 1).reshape(each * each, hidden),
-                f"nn.{len(inner)}.bias": W2["bias"].view(each, each).T.reshape(-1),
+                "nn.2.weight": W2["weight"].view(each, each, hidden).transpose(0, 1).reshape(each * each, hidden),
+                "nn.2.bias": W2["bias"].view(each, each).T.reshape(-1),
             }
             messages = functional_call(conv, weights, (h, edge_index, edge_attr))
             return functional_call(nn.GRUCell(each, each), part(parameters, f"layers.0.update{update}.cell"), (messages, h))

@@ -7,11 +7,12 @@
 With k towers (sec. 5.4) h_i is in k parts of d / k channels, each with a message and a GRU of its own, and g, an MLP with one hidden
 layer, mixes the parts after each step: h_i' = g [GRU_1(h_i1, m_i1), ..., GRU_k(h_ik, m_ik)].
 
-The edge network may have more hidden layers than one (the paper does not say how many it has). Its last map begins 1 / d times
-as large as PyTorch would have it: messages begin small beside the states.
+The paper does not say how many layers the edge network has; here it has one hidden layer. Its last map begins 1 / d times as
+large as PyTorch would have it: messages begin small beside the states.
 
 With positions, edges are all pairs and e_ij = [bond features, distance] (the paper's "raw distance feature"; pairs without
-a bond have zero bond features); hydrogens are then nodes. Without, edges are the bonds.
+a bond have zero bond features); hydrogens are then nodes. Without, edges are the bonds. The distance may stand beside K Gaussians
+of it, as in SchNet (Schuett et al. 2018, doi:10.1063/1.5019779, sec. II C 2): the paper's bins of the distance, made smooth.
 Departures: h_i^0 = W x_i instead of x_i padded with zeros (of which padding is a special case).
 Expressivity: at most 1-WL on the graph that it is given; on complete graphs with distances, above 1-WL of the bond graph.
 """
@@ -21,7 +22,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from heliograph.blocks import GRU, MLP, Head, Mix, Set2Set, Towers, apply_matrix, on_rows
+from heliograph.blocks import GRU, MLP, Gaussians, Head, Mix, Set2Set, Towers, apply_matrix, on_rows
 from heliograph.edge import Edge
 from heliograph.errors import UsageError
 from heliograph.graph import Graph, dense
@@ -30,6 +31,7 @@ from heliograph.model import MPNN, Inputs
 from heliograph.views import CompleteGraph, with_distances
 
 FEATURIZER, GEOMETRY = "table10_1", "optional"
+NEAREST, FARTHEST = 0.5, 8.0  # angstrom, of the Gaussians' centres
 
 
 class AllPairs(nn.Module):
@@ -44,15 +46,20 @@ class AllPairs(nn.Module):
 
 
 class Embed(nn.Module):
-    """h_i^0 = W x_i, and phi_ij = relu(W1 e_ij + b1) (or of several such layers): the part of the edge network that all steps share."""
+    """h_i^0 = W x_i, and phi_ij = relu(W1 e_ij + b1): the part of the edge network that all steps share."""
 
-    def __init__(self, d_node: int, d_edge: int, d: int, hidden: int, edge_layers: int):
+    def __init__(self, inputs: Inputs, d: int, hidden: int, gaussians: int):
         super().__init__()
-        self.W, self.W1 = nn.Linear(d_node, d), MLP(d_edge, *[hidden] * edge_layers)
+        self.gaussians = Gaussians(gaussians, start=NEAREST, cutoff=FARTHEST) if gaussians else None
+        d_edge = inputs.edges + (1 + gaussians if inputs.geometry else 0)
+        self.W, self.W1 = nn.Linear(inputs.nodes, d), nn.Linear(d_edge, hidden)
 
     def forward(self, graph: Graph) -> Graph:
         e = Edge(graph).e
-        attr = torch.cat([e["edge_attr"], e["distance"]], -1) if "distance" in e else e["edge_attr"]  # [E, d_edge]
+        distance = [e["distance"]] if "distance" in e else []
+        if self.gaussians is not None:
+            distance.append(self.gaussians(e["distance"]))
+        attr = torch.cat([e["edge_attr"], *distance], -1)  # [E, d_edge]
         return graph.with_nodes(h=on_rows(self.W, graph.nodes["x"])).with_edges(**plain({"phi": torch.relu(self.W1(attr))}))
 
 
@@ -89,21 +96,24 @@ def build(
     steps: int = 6,
     readout_steps: int = 6,
     towers: int = 1,
-    edge_layers: int = 1,
+    gaussians: int = 0,
 ) -> MPNN:
     """`d` node width, `hidden` width of the edge network, `steps` T, `readout_steps` M (the paper searches T in 3..8, M in 1..12).
 
-    `towers` k divides d (the paper has 8 of d = 200); `edge_layers` hidden layers of the edge network.
+    `towers` k divides d (the paper has 8 of d = 200). `gaussians` K of the distance, centres evenly on 0.5 to 8 angstrom, each as wide
+    as they are apart.
     """
     if towers < 1 or d % towers:
         raise UsageError(f"gilmer's d = {d} can't be split into {towers} towers of one width")
-    if edge_layers < 1:
-        raise UsageError(f"gilmer's edge network needs a hidden layer, not {edge_layers}")
+    if gaussians and not inputs.geometry:
+        raise UsageError("gilmer's gaussians are of distances: the input must have positions (--geometry given or embed)")
+    if gaussians < 0 or gaussians == 1:
+        raise UsageError(f"gilmer's gaussians are none or at least two, not {gaussians}")
     k, each = towers, d // towers
     layer = (
         Layer(EdgeNetwork(d, hidden), GRU(d))
         if k == 1
         else Layer(Towers(EdgeNetwork(each, hidden) for _ in range(k)), Mix([GRU(each) for _ in range(k)], MLP(d, d, d)))
     )
-    embed = Embed(inputs.nodes, inputs.edges + int(inputs.geometry), d, hidden, edge_layers)
+    embed = Embed(inputs, d, hidden, gaussians)
     return MPNN(embed, [layer] * steps, Readout(inputs.nodes, d, out, readout_steps), view=AllPairs() if inputs.geometry else None)
