@@ -297,6 +297,23 @@ def test_rounds_that_an_architecture_sees(arch: str, args: dict[str, int], round
     assert rounds_seen(zoo.build(arch, inputs(graph), 1, args), graph, classes) == rounds
 
 
+@pytest.mark.parametrize(("arch", "args"), [("gilmer", {"steps": 6}), ("gin", {"depth": 6})], ids=["gilmer", "gin"])
+def test_the_last_round_of_a_deep_network_is_seen(arch: str, args: dict[str, int]) -> None:
+    """Even where untrained steps add next to nothing, and where training has made the output blind."""
+    graph = whole(store(["C" * k + "O" + "C" * (31 - k) for k in range(1, 16)], replace(PLAIN, atoms=("element",))))
+    classes = graph_classes(graph)
+    torch.manual_seed(0)
+    net = zoo.build(arch, inputs(graph), 1, args)
+    assert rounds_seen(net, graph, classes) == 6
+    with torch.no_grad():
+        for p in net.parameters():
+            if p.dim() > 1:  # not what norms multiply by, which stays
+                p.zero_()
+    before = [p.clone() for p in net.parameters()]
+    assert rounds_seen(net, graph, classes) == 6
+    assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))  # a copy was drawn
+
+
 def test_rounds_seen_of_networks_that_see_more_or_nothing() -> None:
     graph, _ = cubic_graphs()
     classes = graph_classes(graph)

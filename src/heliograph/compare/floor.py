@@ -94,12 +94,12 @@ def structure_classes(smiles: Sequence[str]) -> Classes:
 def rounds_seen(net: nn.Module, graph: Graph, classes: Classes) -> int | None:
     """Which floor is a network's: the least number of rounds whose classes all have one answer each; None: it sees more than colours.
 
-    `graph`: the rows of `classes`, with all that `net` reads. Weights as they are, so ask before training, or of a trained network what it
-    makes of this table. Answers are compared in float64, to 1e-12 of the largest. `gilmer`, whose messages begin small, must be trained
-    first where it takes more than two steps: the third adds less than that.
+    `graph`: the rows of `classes`, with all that `net` reads. What its form allows is asked, not what its weights do: a copy gets weights
+    drawn at one scale, since steps that begin small (as those of `gilmer`) or that training has silenced would not be seen. Answers are
+    compared in float64, to 1e-12 of the largest.
     """
     with torch.no_grad():
-        y = copy.deepcopy(net).double().eval()(graph)["y"].cpu().numpy()  # [G, out]
+        y = _drawn_anew(net)(graph)["y"].cpu().numpy()  # [G, out]
     same = 1e-12 * np.abs(y).max(0)
     for rounds, number in enumerate(classes.number):
         order = np.argsort(number, kind="stable")
@@ -108,6 +108,15 @@ def rounds_seen(net: nn.Module, graph: Graph, classes: Classes) -> int | None:
         if (within <= same).all():
             return rounds
     return None
+
+
+def _drawn_anew(net: nn.Module) -> nn.Module:
+    """A copy in float64, its weights normal with variance 1 / fan-in; biases and what norms multiply by stay."""
+    copied, generator = copy.deepcopy(net).double().eval(), torch.Generator().manual_seed(0)
+    for p in copied.parameters():
+        if p.dim() > 1:
+            p.copy_(torch.randn(p.shape, generator=generator, dtype=p.dtype) / p[0].numel() ** 0.5)
+    return copied
 
 
 def floors(classes: Classes, task: Task, y: np.ndarray, rows: np.ndarray | None = None) -> list[Floor]:
