@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from common import DATA
 
-from heliograph.graph import Graph, Indexed, Topology, batch
+from heliograph.graph import Graph, Indexed, batch
+from heliograph.topology import Topology
 
 if TYPE_CHECKING:
     from heliograph.chem.featurizer import Featurizer

@@ -38,7 +38,7 @@ class Case:
 def cases(E: int, d: int, device: str) -> dict[str, Case]:
     """All kernels on one seeded random graph, receivers sorted."""
     from heliograph import kernels
-    from heliograph.graph import Segments
+    from heliograph.topology import Segments
 
     rng = torch.Generator().manual_seed(0)
     N = max(E // EDGES_PER_NODE, 1)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from heliograph.errors import DataError, HeliographError, ModelFileError, StructureError, UsageError
     from heliograph.estimators import MoleculeClassifier, MoleculeRegressor
-    from heliograph.graph import Graph, Indexed, Topology
+    from heliograph.graph import Graph, Indexed
     from heliograph.layer import Layer
     from heliograph.model import MPNN
     from heliograph.predictor import Predictor
+    from heliograph.topology import Topology
 
 __version__ = "0.1.0"
 
@@ -31,7 +32,7 @@ _HOMES = {
     "MoleculeRegressor": "estimators",
     "Predictor": "predictor",
     "StructureError": "errors",
-    "Topology": "graph",
+    "Topology": "topology",
     "UsageError": "errors",
 }
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from heliograph import colour, kernels, segment
 from heliograph.colour import Distinct
 from heliograph.expression import Expression, Gather
-from heliograph.graph import Segments, derived
+from heliograph.topology import Segments, derived
 
 Reduce = Callable[[Expression, Segments], Tensor]
 

@@ -24,7 +24,8 @@ from torch import Tensor
 
 from heliograph import kernels, wl
 from heliograph.errors import HeliographError
-from heliograph.graph import Feature, Indexed, Segments
+from heliograph.graph import Feature, Indexed
+from heliograph.topology import Segments
 
 LEAST_ROWS, LEAST_WIDTH = 256, 128  # below, finding the colours costs more than they save
 LEAST_NUMBERS = 300_000  # in nodes' states (rows times channels): below, an update of all is quicker than one of each colour

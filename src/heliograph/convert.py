@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from heliograph.errors import DataError
-from heliograph.graph import Feature, Features, Graph, Topology, dense, take
+from heliograph.graph import Feature, Features, Graph, dense, take
+from heliograph.topology import Topology
 
 if TYPE_CHECKING:
     import networkx

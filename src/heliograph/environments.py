@@ -20,8 +20,9 @@ from heliograph import colour
 from heliograph.colour import Distinct
 from heliograph.edge import algebra, enabled
 from heliograph.errors import HeliographError
-from heliograph.graph import Feature, Features, Graph, Indexed, Topology, dense, take
+from heliograph.graph import Feature, Features, Graph, Indexed, dense, take
 from heliograph.layer import Layer
+from heliograph.topology import Topology
 
 CHECKED = 64  # molecules for which every step is computed in the plain way too
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}  # of the largest value; sums in another order differ by rounding

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from heliograph import colour, kernels
 from heliograph.colour import Distinct, made_of
-from heliograph.graph import Segments, derived
+from heliograph.topology import Segments, derived
 
 TensorFunction = Callable[[Tensor], Tensor]
 Shape = tuple[int, ...]

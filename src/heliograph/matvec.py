@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from heliograph import kernels
 from heliograph.expression import Expression, Gather, Linear, as_gather
-from heliograph.graph import Segments
+from heliograph.topology import Segments
 
 
 @final

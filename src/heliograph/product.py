@@ -13,7 +13,7 @@ from torch import Tensor
 from heliograph import kernels
 from heliograph.colour import made_of
 from heliograph.expression import Expression, Gather, Linear, Map, Shape, TensorFunction, as_gather
-from heliograph.graph import Segments, derived
+from heliograph.topology import Segments, derived
 
 
 @final

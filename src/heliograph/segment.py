@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from heliograph import kernels
-from heliograph.graph import Segments
+from heliograph.topology import Segments
 
 Aggregate = Callable[[Tensor, Segments], Tensor]
 

@@ -19,7 +19,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from heliograph.graph import Feature, Graph, Indexed, Segments
+from heliograph.graph import Feature, Graph, Indexed
+from heliograph.topology import Segments
 
 
 def colours(

@@ -22,8 +22,9 @@ from heliograph.blocks import (
 )
 from heliograph.edge import Edge, EdgeTensor, algebra
 from heliograph.errors import UsageError
-from heliograph.graph import Graph, Indexed, Segments, dense
+from heliograph.graph import Graph, Indexed, dense
 from heliograph.model import MPNN, Inputs
+from heliograph.topology import Segments
 from tests.graphs import ATOMS, BONDS, DTYPE, awkward, permuted, random_graph
 
 

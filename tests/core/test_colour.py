@@ -13,9 +13,10 @@ from heliograph import colour, kernels, segment, wl, zoo
 from heliograph.blocks import Combine, Embed, JumpingKnowledge, Neighbour, Pool
 from heliograph.edge import Edge, EdgeTensor, algebra
 from heliograph.expression import Gather
-from heliograph.graph import Features, Graph, Indexed, Segments, batch, dense
+from heliograph.graph import Features, Graph, Indexed, batch, dense
 from heliograph.layer import Layer, plain
 from heliograph.model import MPNN, Inputs
+from heliograph.topology import Segments
 from tests.graphs import ATOMS, BONDS, DTYPE, make_tables, random_graph
 
 WIDTH = 128

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from heliograph import kernels, zoo
-from heliograph.graph import Graph, Segments
+from heliograph.graph import Graph
 from heliograph.kernels import maxima, noise, ops, outer, segment_softmax
 from heliograph.model import Inputs
+from heliograph.topology import Segments
 from tests.core.test_kernels import SIZES, WIDTHS, case, sizes, table
 from tests.graphs import ATOMS, BONDS, awkward, strange
 

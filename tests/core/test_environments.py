@@ -15,9 +15,10 @@ from heliograph import colour, wl, zoo
 from heliograph.blocks import GraphNorm, Head, Pool
 from heliograph.edge import Edge, algebra
 from heliograph.environments import Environments
-from heliograph.graph import Graph, Segments, batch, dense
+from heliograph.graph import Graph, batch, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
+from heliograph.topology import Segments
 from tests.graphs import ATOMS, BONDS, DTYPE, make_tables, random_graph
 
 FLAT = [name for name in zoo.names() if zoo.load(name).GEOMETRY != "required"]

@@ -23,9 +23,10 @@ from heliograph.blocks import (
 )
 from heliograph.edge import Edge
 from heliograph.errors import UsageError
-from heliograph.graph import Graph, Segments, dense
+from heliograph.graph import Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
+from heliograph.topology import Segments
 from tests.graphs import ATOMS, BONDS, DTYPE, awkward
 
 

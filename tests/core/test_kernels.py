@@ -17,9 +17,9 @@ from torch import Tensor
 from heliograph import kernels
 from heliograph.cli.common import Bar
 from heliograph.errors import UsageError
-from heliograph.graph import Segments
 from heliograph.kernels import compiler, cpu, maxima, noise, ops, outer, reference, segment_softmax
 from heliograph.kernels.operator import Operator
+from heliograph.topology import Segments
 
 # edges, segments, rows of the tables: random (segments of 3 and of 9 edges: kernels take four at a time), none, empty segments at the
 # end, one segment, more segments than edges
@@ -213,7 +213,7 @@ def test_kernels_leave_the_number_of_threads_alone() -> None:
     code = """
 import torch
 from heliograph import kernels
-from heliograph.graph import Segments
+from heliograph.topology import Segments
 
 assert torch.get_num_threads() == 1
 kernels.segment_sum(torch.ones(4, 2), Segments(torch.arange(4), 4))
@@ -341,7 +341,7 @@ def test_each_new_form_of_a_loop_is_announced() -> None:
     code = """
 import numba, torch
 from heliograph import kernels
-from heliograph.graph import Segments
+from heliograph.topology import Segments
 from heliograph.kernels import compiler
 
 segments = Segments(torch.tensor([0, 0]), 1)

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from heliograph import segment
-from heliograph.graph import Segments
 from heliograph.kernels import outer_sum
+from heliograph.topology import Segments
 
 LOOP: dict[str, Callable[[Tensor], Tensor]] = {
     "sum": lambda x: x.sum(0),

@@ -14,7 +14,8 @@ from heliograph.chem.featurizer import preset
 from heliograph.chem.molecule import Molecule, featurize
 from heliograph.data.store import Store, _codes
 from heliograph.errors import DataError
-from heliograph.graph import Graph, Topology, dense
+from heliograph.graph import Graph, dense
+from heliograph.topology import Topology
 from heliograph.views import CompleteGraph, Concatenate, LaplacianEigenvectors, RandomWalks, keep_encodings
 
 SMILES = ["CC(=O)Oc1ccccc1C(=O)O", "C", "[Na+].[Cl-]", "C1CC1N", "N#Cc1ccc(F)cc1", "O", "C/C=C/C", "[H][H]"]

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from heliograph import segment, zoo
 from heliograph.blocks import GraphNorm, LSTMAggregation, Neighbour, OnStates, PairNorm, PowerMean, SoftAttention, SoftmaxMean, Sorted
-from heliograph.graph import Graph, Segments, dense
+from heliograph.graph import Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
+from heliograph.topology import Segments
 from tests.graphs import ATOMS, BONDS, DTYPE, awkward
 
 pyg = pytest.importorskip("torch_geometric.nn")

@@ -13,8 +13,8 @@ import torch
 from sklearn import metrics as sklearn_metrics
 
 from heliograph.errors import DataError, UsageError
-from heliograph.graph import Segments
 from heliograph.predictor import Scaling, Task
+from heliograph.topology import Segments
 from heliograph.train import loss, metrics, scale, toml
 from heliograph.train.budget import seconds
 from heliograph.train.config import DataConfig, TrainConfig

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from heliograph import segment
 from heliograph.edge import Edge
 from heliograph.errors import UsageError
-from heliograph.graph import Features, Graph, Segments, dense
+from heliograph.graph import Features, Graph, dense
+from heliograph.topology import Segments
 
 
 def per_head(d: int, heads: int) -> int:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.graph import Segments
 from heliograph.segment import Aggregate
+from heliograph.topology import Segments
 
 
 @final

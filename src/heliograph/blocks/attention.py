@@ -9,7 +9,7 @@ from torch import nn
 
 from heliograph import segment
 from heliograph.errors import UsageError
-from heliograph.graph import Segments
+from heliograph.topology import Segments
 
 
 @final

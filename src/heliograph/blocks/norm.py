@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import kernels, segment
-from heliograph.graph import Graph, Segments, dense
+from heliograph.graph import Graph, dense
+from heliograph.topology import Segments
 
 
 @final

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from heliograph import kernels, segment
 from heliograph.edge import Edge, EdgeTensor, rows
-from heliograph.graph import Graph, Segments, dense
+from heliograph.graph import Graph, dense
 from heliograph.segment import Aggregate
+from heliograph.topology import Segments
 
 
 @final

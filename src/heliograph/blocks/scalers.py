@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.graph import Segments
+from heliograph.topology import Segments
 
 
 @final

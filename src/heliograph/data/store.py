@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from heliograph.errors import DataError
-from heliograph.graph import Feature, Graph, Indexed, Topology, dense
+from heliograph.graph import Feature, Graph, Indexed, dense
+from heliograph.topology import Topology
 
 if TYPE_CHECKING:
     from heliograph.chem.featurizer import Featurizer

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from heliograph.errors import UsageError, suggest
-from heliograph.graph import Segments
 from heliograph.kernels import reference
 from heliograph.kernels.operator import PLAIN
 from heliograph.kernels.reference import ACTIVATIONS, Index
+from heliograph.topology import Segments
 
 __all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "dot", "dropout", "gather", "gather_max", "gather_sum", "multisets",
            "numbers", "outer_sum", "product_sum", "runs", "segment_max", "segment_sum", "shifted_softplus", "softmax", "use"]  # fmt: skip

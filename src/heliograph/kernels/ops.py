@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from heliograph.graph import Segments
 from heliograph.kernels import reference
 from heliograph.kernels.operator import Operator
+from heliograph.topology import Segments
 
 Column = list[Tensor | None]  # index, order, pointer
 EDGES: Column = [None, None, None]  # each edge on its own

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from heliograph.graph import Segments
+from heliograph.topology import Segments
 
 Index = Int[Tensor, " E"] | None  # which row of a table each edge uses; None: edge e uses row e
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {  # those that a sum can be fused with

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from heliograph import zoo
 from heliograph.errors import HeliographError
-from heliograph.graph import Graph, Segments, dense
+from heliograph.graph import Graph, dense
 from heliograph.model import MPNN, Inputs
 from heliograph.predictor.modelfile import tensors_of
+from heliograph.topology import Segments
 from heliograph.train import log, loss, metrics, state
 from heliograph.train.job import Job
 from heliograph.train.progress import Progress

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from heliograph.graph import Graph, Topology, dense
+from heliograph.graph import Graph, dense
+from heliograph.topology import Topology
 
 
 def line_graph(graph: Graph) -> Graph:

@@ -7,7 +7,8 @@ from typing import final
 import torch
 from torch import nn
 
-from heliograph.graph import Graph, Indexed, Topology
+from heliograph.graph import Graph, Indexed
+from heliograph.topology import Topology
 
 
 @final

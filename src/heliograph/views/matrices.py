@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from heliograph.graph import Graph, Indexed, Topology
+from heliograph.graph import Graph, Indexed
+from heliograph.topology import Topology
 
 
 def by_size(t: Topology) -> Iterator[tuple[Int[Tensor, "g n"], Int[Tensor, "g n n"]]]:

@@ -7,7 +7,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from heliograph.graph import Feature, Graph, Indexed, Topology, dense
+from heliograph.graph import Feature, Graph, Indexed, dense
+from heliograph.topology import Topology
 from heliograph.views.matrices import precision
 
 

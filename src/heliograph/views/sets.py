@@ -7,7 +7,8 @@ from math import comb
 
 import torch
 
-from heliograph.graph import Graph, Segments, Topology, dense
+from heliograph.graph import Graph, dense
+from heliograph.topology import Segments, Topology
 from heliograph.views.matrices import by_size, edge_counts, on_pairs, one_hot, pair, precision
 
 

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from heliograph.graph import Graph, Indexed, Segments, Topology, take
+from heliograph.graph import Graph, Indexed, take
+from heliograph.topology import Segments, Topology
 from heliograph.views.matrices import precision
 
 

@@ -20,10 +20,11 @@ from torch import nn
 from heliograph import segment
 from heliograph.blocks import Combine, Embed, Head, Neighbour, Pool
 from heliograph.errors import UsageError
-from heliograph.graph import Graph, Segments, dense
+from heliograph.graph import Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
+from heliograph.topology import Segments
 from heliograph.views import node_sets
 
 FEATURIZER, GEOMETRY = "table10_1", "none"

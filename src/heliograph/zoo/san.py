@@ -26,10 +26,11 @@ from torch import nn
 from heliograph import segment
 from heliograph.blocks import AddNorm, Attention, Head, Pool, on_rows
 from heliograph.edge import Edge
-from heliograph.graph import Graph, Topology, dense
+from heliograph.graph import Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
+from heliograph.topology import Topology
 from heliograph.views import CompleteGraph, LaplacianEigenvectors
 
 FEATURIZER, GEOMETRY = "table10_1", "none"
