@@ -94,11 +94,11 @@ def test_gilmer(dtype: torch.dtype, geometry: bool, towers: int, gaussians: int)
         x, edge_index, edge_attr, batch = pyg(seen)
         if geometry:
             distance = seen.topology.given(dense(seen.edges["distance"]))
-            edge_attr = torch.cat([edge_attr, distance], -1)
             if gaussians:
                 smear = GaussianSmearing(0.5, 8.0, gaussians).to(dtype)
                 smear.coeff = -0.5 * ((gaussians - 1) / 7.5) ** 2  # PyG rounds it to float32
-                edge_attr = torch.cat([edge_attr, smear(distance)], -1)
+                distance = smear(distance)
+            edge_attr = torch.cat([edge_attr, distance], -1)
         A = nn.Sequential(nn.Linear(edge_attr.shape[-1], hidden), nn.ReLU(), nn.Linear(hidden, each * each)).to(dtype)
         conv = NNConv(each, each, A, aggr="add", root_weight=False, bias=False)
 

@@ -11,8 +11,8 @@ The paper does not say how many layers the edge network has; here it has one hid
 large as PyTorch would have it: messages begin small beside the states.
 
 With positions, edges are all pairs and e_ij = [bond features, distance] (the paper's "raw distance feature"; pairs without
-a bond have zero bond features); hydrogens are then nodes. Without, edges are the bonds. The distance may stand beside K Gaussians
-of it, as in SchNet (Schuett et al. 2018, doi:10.1063/1.5019779, sec. II C 2): the paper's bins of the distance, made smooth.
+a bond have zero bond features); hydrogens are then nodes. Without, edges are the bonds. Instead of the distance K Gaussians of it
+may stand there, as in SchNet (Schuett et al. 2018, doi:10.1063/1.5019779, sec. II C 2): the paper's bins of the distance, made smooth.
 Departures: h_i^0 = W x_i instead of x_i padded with zeros (of which padding is a special case).
 Expressivity: at most 1-WL on the graph that it is given; on complete graphs with distances, above 1-WL of the bond graph.
 """
@@ -50,16 +50,13 @@ class Embed(nn.Module):
 
     def __init__(self, inputs: Inputs, d: int, hidden: int, gaussians: int):
         super().__init__()
-        self.gaussians = Gaussians(gaussians, start=NEAREST, cutoff=FARTHEST) if gaussians else None
-        d_edge = inputs.edges + (1 + gaussians if inputs.geometry else 0)
+        self.expand = Gaussians(gaussians, start=NEAREST, cutoff=FARTHEST) if gaussians else nn.Identity()
+        d_edge = inputs.edges + ((gaussians or 1) if inputs.geometry else 0)
         self.W, self.W1 = nn.Linear(inputs.nodes, d), nn.Linear(d_edge, hidden)
 
     def forward(self, graph: Graph) -> Graph:
         e = Edge(graph).e
-        distance = [e["distance"]] if "distance" in e else []
-        if self.gaussians is not None:
-            distance.append(self.gaussians(e["distance"]))
-        attr = torch.cat([e["edge_attr"], *distance], -1)  # [E, d_edge]
+        attr = torch.cat([e["edge_attr"], self.expand(e["distance"])], -1) if "distance" in e else e["edge_attr"]  # [E, d_edge]
         return graph.with_nodes(h=on_rows(self.W, graph.nodes["x"])).with_edges(**plain({"phi": torch.relu(self.W1(attr))}))
 
 
@@ -100,8 +97,8 @@ def build(
 ) -> MPNN:
     """`d` node width, `hidden` width of the edge network, `steps` T, `readout_steps` M (the paper searches T in 3..8, M in 1..12).
 
-    `towers` k divides d (the paper has 8 of d = 200). `gaussians` K of the distance, centres evenly on 0.5 to 8 angstrom, each as wide
-    as they are apart.
+    `towers` k divides d (the paper has 8 of d = 200). `gaussians` K instead of the distance, centres evenly on 0.5 to 8 angstrom,
+    each as wide as they are apart.
     """
     if towers < 1 or d % towers:
         raise UsageError(f"gilmer's d = {d} can't be split into {towers} towers of one width")
