@@ -98,8 +98,7 @@ def rounds_seen(net: nn.Module, graph: Graph, classes: Classes) -> int | None:
     drawn at one scale, since steps that begin small (as those of `gilmer`) or that training has silenced would not be seen. Answers are
     compared in float64, to 1e-12 of the largest.
     """
-    with torch.no_grad():
-        y = _drawn_anew(net)(graph)["y"].cpu().numpy()  # [G, out]
+    y = _answers(net, graph)
     same = 1e-12 * np.abs(y).max(0)
     for rounds, number in enumerate(classes.number):
         order = np.argsort(number, kind="stable")
@@ -110,13 +109,14 @@ def rounds_seen(net: nn.Module, graph: Graph, classes: Classes) -> int | None:
     return None
 
 
-def _drawn_anew(net: nn.Module) -> nn.Module:
-    """A copy in float64, its weights normal with variance 1 / fan-in; biases and what norms multiply by stay."""
+@torch.no_grad()
+def _answers(net: nn.Module, graph: Graph) -> np.ndarray:
+    """[G, out] of a copy in float64 whose weights are normal, of variance 1 / fan-in; biases and what norms multiply by stay."""
     copied, generator = copy.deepcopy(net).double().eval(), torch.Generator().manual_seed(0)
     for p in copied.parameters():
-        if p.dim() > 1:
+        if p.dim() > 1 and p.numel():
             p.copy_(torch.randn(p.shape, generator=generator, dtype=p.dtype) / p[0].numel() ** 0.5)
-    return copied
+    return np.asarray(copied(graph)["y"].cpu().numpy())
 
 
 def floors(classes: Classes, task: Task, y: np.ndarray, rows: np.ndarray | None = None) -> list[Floor]:
