@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from heliograph.data import sets
 from heliograph.files import atomic
 from heliograph.train import DataConfig, FitConfig, ModelConfig, SplitConfig, TrainConfig, run
 
 TRAIN, VAL = 11_000, 1_000
-UNITS = {"mu": "D", "alpha": "bohr^3", "r2": "bohr^2", "cv": "cal/mol/K"}  # all others: eV
 FIT = {"accelerator": "cpu", "baselines": False, "loss": "mae", "metrics": ("mae", "rmse"), "max_lr": 1e-3, "final_lr": 1e-5}
 
 
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     folder = options.run or Path(f"run-qm9-{options.arch}-{options.target}")
-    table, unit = folder.with_name(f"{folder.name}.extxyz"), UNITS.get(options.target, "eV")
+    table, unit = folder.with_name(f"{folder.name}.extxyz"), sets.find("qm9").units[options.target]
     if not table.exists():
         write_table(table, options.target)
     result = run(

@@ -1,6 +1,6 @@
 """Message passing neural networks: from a table of molecules (or a graph of any kind) to a calibrated predictor.
 
-The whole theory stands in five files, to be read in this order: `graph`, `segment`, `edge`, `layer`, `model`.
+The whole theory stands in six files, to be read in this order: `topology`, `graph`, `segment`, `edge`, `layer`, `model`.
 The names below are loaded when they are first used, so `import heliograph` costs next to nothing.
 """
 

@@ -30,7 +30,7 @@ CASES = [
     (name, geometry)
     for name in [*zoo.names(), *VARIANTS]
     for geometry in {"none": [False], "optional": [False, True], "required": [True]}[zoo.load(name.split()[0]).GEOMETRY]
-    if geometry or "gaussians" not in name
+    if geometry or "gaussians" not in name  # of distances
 ]
 cases = pytest.mark.parametrize(("name", "geometry"), CASES)
 
