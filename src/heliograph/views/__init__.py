@@ -11,6 +11,7 @@ from heliograph.views.encodings import (
     SpectralSplines,
     keep_encodings,
 )
+from heliograph.views.incidence import Cells, Nerve, cliques, hyperedges, nearest, nerve, rings
 from heliograph.views.labels import DistanceBins, VirtualEdges
 from heliograph.views.line import line_graph
 from heliograph.views.loops import SelfLoops
@@ -20,6 +21,7 @@ from heliograph.views.sets import node_sets
 from heliograph.views.triangles import SharedTriangles, triangles
 
 __all__ = [
+    "Cells",
     "CompleteGraph",
     "Concatenate",
     "ConcatenateEdges",
@@ -27,6 +29,7 @@ __all__ = [
     "DistanceBins",
     "LaplacianEigenvectors",
     "MasterNode",
+    "Nerve",
     "RadiusGraph",
     "RandomWalks",
     "Rings",
@@ -35,9 +38,14 @@ __all__ = [
     "ShortestPaths",
     "SpectralSplines",
     "VirtualEdges",
+    "cliques",
+    "hyperedges",
     "keep_encodings",
     "line_graph",
+    "nearest",
+    "nerve",
     "node_sets",
+    "rings",
     "triangles",
     "with_distances",
     "without_master",
