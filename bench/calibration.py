@@ -30,7 +30,7 @@ from sklearn.tree import DecisionTreeRegressor, ExtraTreeRegressor
 
 from heliograph.compare.statistics import Scores, anova, diagram, friedman, holm, mean_over_tasks, paired, pairs, practical
 from heliograph.compare.statistics.paired import critical
-from heliograph.train.metrics import roc_auc
+from heliograph.learn.metrics import roc_auc
 
 POOL, K, REPEATS, WIDTH, MORE = 100_000, 5, 5, 5, 5
 NAMES = tuple("abcdefghijkl")

@@ -32,7 +32,7 @@ from heliograph.compare.pairs import explain, pairs
 from heliograph.compare.replicates import replicates
 from heliograph.data.store import Store
 from heliograph.errors import StructureError
-from heliograph.predictor.task import Task
+from heliograph.learn.task import Task
 
 SETS = {"delaney": ("measured log solubility in mols per litre", "log mol/L"), "lipophilicity": ("exp", "log D"), "qm9": ("gap", "eV")}
 FEATURES = {

@@ -10,10 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from heliograph.learn.progress import silent
 from heliograph.predictor import Predictor
 from heliograph.predictor.modelfile import FORMAT_VERSION
 from heliograph.train import DataConfig, FitConfig, ModelConfig, TrainConfig, run
-from heliograph.train.progress import silent
 
 SMILES = [
     "CCO",

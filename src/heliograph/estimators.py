@@ -22,13 +22,13 @@ from heliograph.data.record import Geometry, MolBlock, Structure
 from heliograph.data.splits import random_split
 from heliograph.data.store import Store
 from heliograph.errors import DataError, StructureError, UsageError
+from heliograph.learn.ensemble import train
+from heliograph.learn.progress import silent
+from heliograph.learn.task import Task
 from heliograph.predictor import Answers, ensemble
-from heliograph.predictor.task import Task
-from heliograph.train import members
 from heliograph.train.assemble import assemble
 from heliograph.train.config import DataConfig, FitConfig, ModelConfig
 from heliograph.train.data import featurizer_for
-from heliograph.train.progress import silent
 from heliograph.train.targets import Labels
 
 
@@ -66,11 +66,11 @@ class _MoleculeEstimator(BaseEstimator):
         if weights.shape != (len(y),) or not np.isfinite(weights).all() or (weights < 0).any():
             raise DataError(f"sample_weight must be {len(y)} numbers >= 0, got an array of shape {weights.shape}")
         labels, weights = Labels(task, y[used]), weights[used]
-        job, decided = assemble(
+        training, decided = assemble(
             module, store, labels, weights, self._parts(labels.y), self._model(), self._settings(), about={"data": "scikit-learn"}
         )
-        counters, trained = members.train(job, silent())
-        self.predictors_ = [members.predictor(job, member) for member in trained]
+        counters, members = train(training.job, silent())
+        self.predictors_ = [training.predictor(member) for member in members]
         self.history_ = counters.history
         self.notes_ = [*notes, *decided]
         self.n_outputs_ = y.shape[1]

@@ -20,8 +20,8 @@ from heliograph.compare.journal import FILE
 from heliograph.compare.result import TABLE
 from heliograph.errors import HeliographError, UsageError
 from heliograph.kernels import cpu
+from heliograph.learn.progress import Lines, silent
 from heliograph.train import baselines
-from heliograph.train.progress import Lines, silent
 from tests.compare.conftest import Config
 
 TREES = baselines.TREES  # as the nodes have it, whatever a fixture says here

@@ -20,8 +20,8 @@ from torch import nn
 from heliograph import zoo
 from heliograph.compare.floor import Classes, Floor, floors, graph_classes, rounds_seen, structure_classes
 from heliograph.graph import Graph, batch, dense
+from heliograph.learn.task import Task
 from heliograph.model import Inputs
-from heliograph.predictor.task import Task
 from heliograph.views import Concatenate, RandomWalks
 from tests.compare.sets import CHIRAL, PLAIN, cubic_graphs, mirror_images, noisy_duplicates, store, trained, whole
 from tests.core.test_wl import BOUNDED

@@ -12,7 +12,7 @@ from heliograph.compare.floor import Classes, floors, graph_classes
 from heliograph.compare.pairs import explain, pairs
 from heliograph.compare.replicates import replicates
 from heliograph.graph import batch
-from heliograph.predictor.task import Kind, Task
+from heliograph.learn.task import Kind, Task
 from tests.compare.sets import CHIRAL, PLAIN, store, whole
 
 

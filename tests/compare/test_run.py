@@ -25,7 +25,7 @@ from heliograph.compare.result import TABLE
 from heliograph.compare.training import CONFIG, training
 from heliograph.compare.verdict import chosen, equals_of_best, verdict
 from heliograph.errors import DataError, HeliographError, UsageError
-from heliograph.train.progress import Lines, silent
+from heliograph.learn.progress import Lines, silent
 from tests.compare.conftest import Config
 
 

@@ -14,7 +14,7 @@ from heliograph.compare import runner, units
 from heliograph.compare.journal import FILE, Journal
 from heliograph.compare.result import TABLE
 from heliograph.errors import HeliographError
-from heliograph.train.progress import silent
+from heliograph.learn.progress import silent
 from tests.compare.conftest import Config
 from tests.compare.test_run import Kill, killed_after
 

@@ -15,8 +15,8 @@ with warnings.catch_warnings():
 
 from heliograph import zoo
 from heliograph.graph import batch
+from heliograph.learn import FitConfig, ensemble
 from heliograph.model import Inputs
-from heliograph.train import FitConfig, members
 from tests.graphs import ATOMS, BONDS, awkward
 
 
@@ -59,5 +59,5 @@ def test_two_processes_average_their_gradients(tmp_path: Path) -> None:
 
 def test_no_advice_on_every_run() -> None:
     """On a GPU, Lightning would advise each time against products in full float32."""
-    members.fabric_for(FitConfig())
+    ensemble.fabric_for(FitConfig())
     assert not logging.getLogger("lightning_fabric.utilities.rank_zero").isEnabledFor(logging.INFO)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from heliograph.learn.figures import Epoch, Kind, Metrics
 from heliograph.report.stats import r2, roc_auc
-from heliograph.train.result import BadRow, Baseline, Cost, DataSummary, Epoch, Kind, Metrics, Predictions, Replicate, TrainResult, describe
+from heliograph.train.result import BadRow, Baseline, Cost, DataSummary, Predictions, Replicate, TrainResult, describe
 
 # SMILES, heavy atoms, scaffold
 MOLECULES = """

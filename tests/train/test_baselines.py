@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from heliograph.learn.progress import silent
 from heliograph.predictor import Task
 from heliograph.train import baselines
 from heliograph.train.baselines import Inputs
 from heliograph.train.config import TrainConfig
-from heliograph.train.progress import silent
 from heliograph.train.runner import run
 from tests.train.conftest import MOLECULES
 

@@ -12,16 +12,18 @@ import pytest
 import torch
 from sklearn import metrics as sklearn_metrics
 
+from heliograph.data.targets import Target
 from heliograph.errors import DataError, UsageError
+from heliograph.learn import losses, metrics
+from heliograph.learn.budget import seconds
+from heliograph.learn.figures import METRICS
+from heliograph.learn.loop import batches, node_similarity
+from heliograph.learn.schedule import Schedule
+from heliograph.learn.state import seed_of
 from heliograph.predictor import Scaling, Task
 from heliograph.topology import Segments
-from heliograph.train import loss, metrics, scale, toml
-from heliograph.train.budget import seconds
+from heliograph.train import scale, toml
 from heliograph.train.config import DataConfig, TrainConfig
-from heliograph.train.member import batches, node_similarity
-from heliograph.train.result import METRICS
-from heliograph.train.schedule import Schedule
-from heliograph.train.state import seed_of
 from heliograph.train.targets import check_training_labels, read_labels
 
 
@@ -87,16 +89,16 @@ def test_loss_is_torchs_over_the_labels_there_are(kind: str, name: str, theirs: 
     task, y, targets = some(kind)
     there = targets.isfinite()
     expected = theirs(y[there], targets[there], reduction="sum")
-    torch.testing.assert_close(loss.total(name, task)(y, targets, torch.ones(7)), expected)
+    torch.testing.assert_close(losses.Loss(name, task)(y, Target(targets)), expected)
     weights = torch.arange(7.0)
     expected = (theirs(y[there], targets[there], reduction="none") * weights[:, None].expand(7, 2)[there]).sum()
-    torch.testing.assert_close(loss.total(name, task)(y, targets, weights), expected)
+    torch.testing.assert_close(losses.Loss(name, task)(y, Target(targets, weight=weights)), expected)
 
 
 def test_cross_entropy_masks_classes_that_a_target_has_not() -> None:
     task, y, targets = some("multiclass")
     y.requires_grad_()
-    value = loss.total("ce", task)(y, targets, torch.ones(7))
+    value = losses.Loss("ce", task)(y, Target(targets))
     first, second = y[:, :3], y[:, 3:5]
     expected = sum(
         torch.nn.functional.cross_entropy(p[t.isfinite()], t[t.isfinite()].long(), reduction="sum")
@@ -112,7 +114,7 @@ def test_cross_entropy_masks_classes_that_a_target_has_not() -> None:
 def test_a_missing_label_sends_no_gradient() -> None:
     task, y, targets = some("regression")
     y.requires_grad_()
-    loss.total("mse", task)(y, targets, torch.ones(7)).backward()
+    losses.Loss("mse", task)(y, Target(targets)).backward()
     assert y.grad is not None
     assert (y.grad == 0).equal(targets.isnan())
 
@@ -185,7 +187,7 @@ def test_metric_names() -> None:
     with pytest.raises(UsageError, match=r"is unknown; did you mean 'rmse'"):
         metrics.resolve(["rmsee"], "regression")
     with pytest.raises(UsageError, match=r"--loss bce is not for regression targets; use mse or mae or huber"):
-        loss.resolve("bce", "regression")
+        losses.resolve("bce", "regression")
 
 
 def test_labels() -> None:

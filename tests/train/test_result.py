@@ -12,18 +12,8 @@ import numpy as np
 import pytest
 
 from heliograph.errors import DataError
-from heliograph.train.result import (
-    BadRow,
-    Baseline,
-    Cost,
-    DataSummary,
-    Epoch,
-    Predictions,
-    Replicate,
-    TrainResult,
-    describe,
-    metric,
-)
+from heliograph.learn.figures import Epoch, metric
+from heliograph.train.result import BadRow, Baseline, Cost, DataSummary, Predictions, Replicate, TrainResult, describe
 
 
 def predictions(n: int, n_targets: int, *, std: bool = False, n_classes: int = 0, dtype: Any = np.float64) -> Predictions:

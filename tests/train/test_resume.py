@@ -15,10 +15,10 @@ import pytest
 from safetensors.torch import load_file
 
 from heliograph.errors import DataError, UsageError
+from heliograph.learn.loop import Member
 from heliograph.train import run as package_run
 from heliograph.train import toml
 from heliograph.train.config import TrainConfig
-from heliograph.train.member import Member
 from heliograph.train.runner import run
 
 Config = Callable[..., TrainConfig]

@@ -16,11 +16,11 @@ import torch
 
 from heliograph import predictor
 from heliograph.errors import DataError, HeliographError, ModelFileError, UsageError
+from heliograph.learn.log import Log
+from heliograph.learn.progress import silent
 from heliograph.predictor import Predictor
 from heliograph.train import toml
 from heliograph.train.config import TrainConfig
-from heliograph.train.log import Log
-from heliograph.train.progress import silent
 from heliograph.train.result import TrainResult
 from heliograph.train.runner import run
 from tests.train.conftest import MOLECULES

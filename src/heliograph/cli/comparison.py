@@ -7,7 +7,7 @@ from pathlib import Path
 
 from heliograph.compare.result import TABLE, CompareResult, Learner
 from heliograph.compare.verdict import chosen, verdict
-from heliograph.train.result import METRICS
+from heliograph.learn.figures import METRICS
 
 COSTS = ("parameters", "epochs", "train s", "predict/s", "MB")  # the last ones are left out where the terminal is narrow
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from heliograph.learn.figures import metric
 from heliograph.report.scores import baseline_names, judged_part, metric_names, metric_unit, overall, score
-from heliograph.train.result import TrainResult, metric
+from heliograph.train.result import TrainResult
 
 MOST_METRICS = 4
 MOST_TARGETS = 12

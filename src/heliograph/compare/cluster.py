@@ -19,7 +19,7 @@ from heliograph.compare import parcel
 from heliograph.compare.config import CompareConfig
 from heliograph.compare.units import Material, Unit
 from heliograph.errors import HeliographError, UsageError
-from heliograph.train.progress import Progress
+from heliograph.learn.progress import Progress
 
 PATIENCE = 5.0  # s for an address to answer
 RETRIES = 3  # of a unit whose process or machine died

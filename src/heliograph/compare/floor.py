@@ -32,9 +32,9 @@ import torch
 from torch import nn
 
 from heliograph.graph import Graph
-from heliograph.predictor.task import Task
-from heliograph.train.metrics import evaluate
-from heliograph.train.result import Metrics
+from heliograph.learn.figures import Metrics
+from heliograph.learn.metrics import evaluate
+from heliograph.learn.task import Task
 from heliograph.wl import multisets, refinements
 
 OF_MEANS = {  # metrics that are best when each answer is the mean of its class (or the share of each label in it)

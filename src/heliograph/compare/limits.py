@@ -12,7 +12,7 @@ from heliograph.compare.pairs import Pair, explain, pairs
 from heliograph.compare.replicates import replicates
 from heliograph.compare.units import Material
 from heliograph.errors import StructureError
-from heliograph.train.result import METRICS
+from heliograph.learn.figures import METRICS
 
 MOST_MOLECULES = 100_000  # beyond it a random choice of so many
 MOST_PAIRS = 12

@@ -14,7 +14,7 @@ import numpy as np
 
 from heliograph.compare.floor import Classes
 from heliograph.graph import Graph, dense
-from heliograph.predictor.task import Kind
+from heliograph.learn.task import Kind
 
 SAME_GEOMETRY = 0.01  # angstrom by which sorted interatomic distances may differ
 

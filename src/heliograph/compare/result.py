@@ -37,8 +37,8 @@ from heliograph.compare.tuning import OF_FIT, typical
 from heliograph.compare.units import Material, arguments
 from heliograph.errors import DataError
 from heliograph.files import atomic
+from heliograph.learn.figures import METRICS
 from heliograph.train.assemble import command, versions
-from heliograph.train.result import METRICS
 
 RESULTS, TABLE = "results.json", "scores.csv"
 ROPE, ROPE_OF_ONE = 0.05, 0.01  # where --rope is not given: a share of the best error; of scores whose best is 1 (Benavoli et al. 2017)

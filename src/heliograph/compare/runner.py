@@ -24,9 +24,9 @@ from heliograph.compare.training import CONFIG
 from heliograph.compare.units import Material, Unit
 from heliograph.errors import DataError, HeliographError, UsageError
 from heliograph.files import atomic
+from heliograph.learn import budget
+from heliograph.learn.progress import Lines, Progress
 from heliograph.predictor.predictor import source_sum
-from heliograph.train import budget
-from heliograph.train.progress import Lines, Progress
 
 _OURS = (FILE, CONFIG, RESULTS, TABLE, "answers", "report.html")
 OWN = (".py", ".toml")  # how files of one's own end

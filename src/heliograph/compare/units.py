@@ -25,17 +25,18 @@ from heliograph.compare.signals import MOST_GRAPHS, signals
 from heliograph.compare.tuning import Settings, Space
 from heliograph.errors import DataError, HeliographError, UsageError
 from heliograph.files import atomic
+from heliograph.learn import budget, ensemble, metrics
+from heliograph.learn.figures import METRICS
+from heliograph.learn.progress import Progress, silent
+from heliograph.learn.task import Task
 from heliograph.model import Inputs
 from heliograph.predictor import composition
-from heliograph.predictor.task import Task
-from heliograph.train import baselines, budget, members, metrics
+from heliograph.train import baselines
 from heliograph.train.assemble import assemble
 from heliograph.train.config import FitConfig, ModelConfig, TrainConfig
 from heliograph.train.data import Dataset, load
-from heliograph.train.job import Job
-from heliograph.train.progress import Progress, silent
-from heliograph.train.result import METRICS
 from heliograph.train.targets import Labels
+from heliograph.train.training import Training
 
 MOST_STEPS = 200  # of the search for a width
 FEW = 200  # molecules, below which bench/calibration.py finds the tests a little too bold (classification above all)
@@ -158,7 +159,7 @@ def _train_config(config: CompareConfig, arch: str) -> TrainConfig:
     return TrainConfig(data=config.data, model=ModelConfig(arch=arch), fit=config.fit)
 
 
-def job(m: Material, arch: str, fold: Fold, fit: FitConfig, settings: Mapping[str, Any] | None = None) -> Job:
+def job(m: Material, arch: str, fold: Fold, fit: FitConfig, settings: Mapping[str, Any] | None = None) -> Training:
     """The training of an architecture on a fold; `settings` of the training and of the architecture, where not as usual."""
     own = dict(settings or {})
     fit = fit.model_copy(update={name: own.pop(name) for name in tuning.OF_FIT if name in own})
@@ -195,7 +196,7 @@ def arguments(m: Material, arch: str, given: Mapping[str, Any] | None = None) ->
 
 def epochs_for(m: Material, arch: str, seconds: float) -> tuple[int, str]:
     """How many epochs one training of `seconds` has, by a probe that should run alone."""
-    return budget.epochs(job(m, arch, m.folds[0], _fit(m, arch, m.folds[0], 1)), seconds, 1)
+    return budget.epochs(job(m, arch, m.folds[0], _fit(m, arch, m.folds[0], 1)).job, seconds, 1)
 
 
 def _fit(m: Material, learner: str, fold: Fold, epochs: int) -> FitConfig:
@@ -276,9 +277,9 @@ def _network(m: Material, unit: Unit, fold: Fold) -> tuple[baselines.Parts, dict
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()
-    counters, trained = members.train(made, silent())
+    counters, trained = ensemble.train(made.job, silent())
     trained_in, peak, began = time.perf_counter() - began, _peak_mb(made.fit, held), time.perf_counter()
-    predictor = members.predictor(made, trained[0])
+    predictor = made.predictor(trained[0])
     found = {"test": predictor.predict_store(made.store, 256, made.parts["test"])}
     predicted_in = time.perf_counter() - began
     if unit.trial is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from heliograph.compare import curve
 from heliograph.compare.limits import words
 from heliograph.compare.result import CompareResult, Learner
-from heliograph.train.result import METRICS
+from heliograph.learn.figures import METRICS
 
 FAST = 1.5  # times cheaper is worth a sentence, and a network that may be a little worse
 LIKELY = 0.95  # that a network is worse by more than matters: then it is not the one to train, however cheap

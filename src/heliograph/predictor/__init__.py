@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from heliograph.data.composition import composition
+from heliograph.learn.scale import Scaling
+from heliograph.learn.task import Task
 from heliograph.predictor.modelfile import Document
 from heliograph.predictor.predictor import Answers, Predictor, combine, ensemble, files, open
-from heliograph.predictor.scaling import Scaling, composition
-from heliograph.predictor.task import Task
 
 __all__ = ["Answers", "Document", "Predictor", "Scaling", "Task", "combine", "composition", "ensemble", "files", "open"]

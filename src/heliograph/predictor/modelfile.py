@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from heliograph.errors import ModelFileError
+from heliograph.errors import DataError, ModelFileError
 from heliograph.files import atomic
+from heliograph.learn import state
 
 FORMAT_VERSION = 1
 KEY = "heliograph"
@@ -47,17 +48,6 @@ class Document:
     calibration: dict[str, Any] = field(default_factory=dict)
     domain: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-
-
-def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, each once: a layer used twice (weight tying) is under its first name."""
-    found: dict[str, Tensor] = {}
-    seen: set[int] = set()
-    for name, tensor in module.state_dict(keep_vars=True).items():
-        if id(tensor) not in seen:
-            seen.add(id(tensor))
-            found[name] = tensor
-    return found
 
 
 def write(path: str | os.PathLike[str], document: Document, tensors: Mapping[str, Tensor]) -> None:
@@ -138,21 +128,10 @@ def _unreadable(path: Path, why: str) -> str:
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
     """Copy tensors into a module built for them. Raises ModelFileError where names or shapes don't fit."""
-    own = tensors_of(module)
-    lacks, surplus = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
-    shapes = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
-    if lacks or surplus or shapes:
-        what = [
-            f"{label}: {', '.join(names[:5])}"
-            for label, names in (("missing", lacks), ("unknown", surplus), ("other shapes", shapes))
-            if names
-        ]
-        raise ModelFileError(f"the weights in {path} don't fit the architecture ({'; '.join(what)}). Was its source changed since?")
-    with torch.no_grad():
-        for name, tensor in own.items():
-            if tensors[name].dtype != tensor.dtype and tensor.is_floating_point():
-                tensor.data = tensor.data.to(tensors[name].dtype)
-            tensor.copy_(tensors[name])
+    try:
+        state.fill(module, tensors)
+    except DataError as error:
+        raise ModelFileError(f"the weights in {path} don't fit the architecture ({error}). Was its source changed since?") from None
 
 
 def _sum_of_document(text: Mapping[str, Any]) -> str:

@@ -15,14 +15,16 @@ import torch
 
 from heliograph import zoo
 from heliograph.chem.featurizer import Featurizer
+from heliograph.data.composition import composition
 from heliograph.data.store import Store
 from heliograph.environments import Environments
 from heliograph.errors import HeliographError, ModelFileError, StructureError, UsageError
+from heliograph.learn.scale import Scaling
+from heliograph.learn.state import tensors_of
+from heliograph.learn.task import Task
 from heliograph.model import MPNN, Inputs
 from heliograph.predictor import modelfile
 from heliograph.predictor.modelfile import Document
-from heliograph.predictor.scaling import Scaling, composition
-from heliograph.predictor.task import Task
 
 if TYPE_CHECKING:
     from heliograph.chem.molecule import Molecule
@@ -60,7 +62,7 @@ class Predictor:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one safetensors file that loads anywhere with nothing else."""
-        modelfile.write(path, self.document, modelfile.tensors_of(self.model))
+        modelfile.write(path, self.document, tensors_of(self.model))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], arch_file: str | os.PathLike[str] | None = None) -> Predictor:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from heliograph.data.record import Record
     from heliograph.data.store import Store
     from heliograph.environments import Environments
+    from heliograph.learn.task import Task
     from heliograph.predictor.predictor import Answers, Predictor
-    from heliograph.predictor.task import Task
 
 Row = tuple["Record", Any, str]  # record, molecule or None, reason
 CHUNK = 4096  # rows predicted and written at a time

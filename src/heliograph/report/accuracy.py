@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from heliograph.learn.figures import metric
 from heliograph.report import plots, scores
 from heliograph.report.digits import count, number, percent, plural, shorten, with_unit
 from heliograph.report.stats import NORMAL_WITHIN, calibration, roc_auc
-from heliograph.train.result import Predictions, TrainResult, metric
+from heliograph.train.result import Predictions, TrainResult
 
 PLOTTED = 12  # targets with plots; the table holds all
 CLASSES = 12  # largest confusion table

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from heliograph.learn.figures import Metrics, metric
 from heliograph.report.digits import fixed, number, with_unit
-from heliograph.train.result import Baseline, Metrics, Predictions, TrainResult, metric
+from heliograph.train.result import Baseline, Predictions, TrainResult
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from heliograph.learn.figures import Epoch, metric
 from heliograph.report import plots
 from heliograph.report.digits import count, decimals, duration, fixed, listed, megabytes, number, percent, plural, shorten, with_unit
 from heliograph.report.scores import class_names
-from heliograph.train.result import Epoch, PartFigures, TrainResult, metric
+from heliograph.train.result import PartFigures, TrainResult
 
 OVER_SMOOTHED = "They have become nearly indistinguishable (over-smoothing): try fewer message passing steps, or residual connections."
 JUMPS = "Such jumps unsettle a training: a lower max-lr, or a grad-clip near the median, would calm it."

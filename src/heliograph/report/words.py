@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from heliograph.learn.figures import ALIASES, metric
 from heliograph.report import scores
 from heliograph.report.digits import count, duration, number, percent, plural, with_unit
 from heliograph.report.stats import NORMAL_WITHIN, SCORES, Calibration, calibration, interval
-from heliograph.train.result import ALIASES, TrainResult, metric
+from heliograph.train.result import TrainResult
 
 IN_WORDS = {
     "rmse": "The typical error (RMSE)",

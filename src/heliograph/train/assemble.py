@@ -1,4 +1,4 @@
-"""From molecules, labels and settings to a `Job`: what is decided on the way, and in which words."""
+"""From molecules, labels and settings to a `Training`: what is decided on the way, and in which words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.metadata
 import inspect
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,15 +14,24 @@ from typing import Any
 import numpy as np
 
 from heliograph import zoo
+from heliograph.data.composition import composition
+from heliograph.data.sources.molecules import Molecules
 from heliograph.data.store import Store
-from heliograph.predictor import Document, composition
+from heliograph.learn import losses, metrics
+from heliograph.learn.config import FitConfig
+from heliograph.learn.job import Job
+from heliograph.learn.losses import Loss
+from heliograph.learn.objectives import Supervised
+from heliograph.learn.score import TaskScore
+from heliograph.learn.task import Task
+from heliograph.model import Inputs
+from heliograph.predictor import Document
 from heliograph.predictor.predictor import source_sum
-from heliograph.predictor.task import Task
-from heliograph.train import loss, metrics, scale
-from heliograph.train.config import FitConfig, ModelConfig
-from heliograph.train.job import Job
+from heliograph.train import scale
+from heliograph.train.config import ModelConfig
 from heliograph.train.scale import Fitted
 from heliograph.train.targets import Labels, check_training_labels
+from heliograph.train.training import Network, Training
 
 SAVE_EVERY = 60.0  # seconds between two saves of the state, beside those at ends of epochs
 
@@ -37,8 +47,8 @@ def assemble(
     *,
     folder: Path | None = None,
     about: Mapping[str, Any] | None = None,
-) -> tuple[Job, list[str]]:
-    """The job, and a sentence on each decision that was taken for the user. `module`: the architecture's; `about`: for the model file.
+) -> tuple[Training, list[str]]:
+    """The training, and a sentence on each decision that was taken for the user. `module`: the architecture's; `about`: for the model file.
 
     Raises DataError where the training part teaches nothing, UsageError for a loss or a metric that doesn't fit the task.
     """
@@ -61,25 +71,25 @@ def assemble(
         versions=versions(),
     )
     names = metrics.resolve(fit.metrics, task.kind)
+    score = TaskScore(task, fitted.scaling, labels.y, names, counts if fitted.scaling.references else None)
+    loss = Loss(losses.resolve(fit.loss, task.kind), task)
+    kept = store if fit.precision != "64" else None  # encodings are kept in float32
+    build = Network(composed or model.arch, Inputs(**document.inputs), task.out, document.arch_args, kept)
     job = Job(
-        store=store,
-        y=labels.y,
-        weights=weights,
-        composition=counts if fitted.scaling.references else None,
+        source=Molecules(store, fitted.scaling.scale(labels.y, score.composition), weights / weights[train].mean()),
         parts=dict(parts),
-        task=task,
-        scaling=fitted.scaling,
-        arch=composed or model.arch,
-        document=document,
+        build=build,
+        objective=Supervised({"y": loss}),
         fit=fit,
-        loss=loss.resolve(fit.loss, task.kind),
+        score=score,
         metrics=names,
         select=names[0] if fit.metrics else "loss",
         members=model.ensemble_size,
         folder=folder,
         save_every=SAVE_EVERY,
     )
-    return job, [*notes, *fitted.notes, *more]
+    training = Training(job, store, task, score, replace(document, training={**document.training, "loss": loss.name}))
+    return training, [*notes, *fitted.notes, *more]
 
 
 def _arguments(module: ModuleType, model: ModelConfig, fitted: Fitted, task: Task) -> tuple[dict[str, Any], list[str]]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from heliograph.predictor.task import Task
-from heliograph.train import metrics
-from heliograph.train.progress import Progress
+from heliograph.learn import metrics
+from heliograph.learn.progress import Progress
+from heliograph.learn.task import Task
 from heliograph.train.result import Baseline
 
 MOST_KERNEL = 6_000  # training molecules that a kernel matrix is made of

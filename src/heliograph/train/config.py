@@ -9,14 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
+
+from heliograph.learn.config import FitConfig, Group
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DataConfig(_Group):
+class DataConfig(Group):
     """What is learned from which table."""
 
     data_path: Path = Field(
@@ -37,7 +35,7 @@ class DataConfig(_Group):
     strict: bool = Field(default=False, description="stop with exit code 1 at the first row that can't be used")
 
 
-class SplitConfig(_Group):
+class SplitConfig(Group):
     """Which molecules train, tune and test."""
 
     split: Literal["random", "scaffold"] = Field(default="random", description="how the rows are divided")
@@ -48,7 +46,7 @@ class SplitConfig(_Group):
     num_replicates: PositiveInt = Field(default=1, description="trainings on as many different splits, mean and spread reported")
 
 
-class ModelConfig(_Group):
+class ModelConfig(Group):
     """Which architecture."""
 
     arch: str = Field(default="dmpnn", description="a file of the zoo (heliograph models lists them), path/to/mine.py or mine.toml")
@@ -59,39 +57,7 @@ class ModelConfig(_Group):
     )
 
 
-class FitConfig(_Group):
-    """How the weights are found."""
-
-    epochs: PositiveInt = Field(default=50, description="passes over the training set")
-    budget: str | None = Field(
-        default=None,
-        description="wall time for the whole training instead of epochs, e.g. 90s, 10m, 2h; a short probe turns it into epochs",
-    )
-    batch_size: PositiveInt = Field(default=64, description="molecules per step")
-    loss: Literal["auto", "mse", "mae", "huber", "bce", "ce"] = Field(
-        default="auto", description="auto: mse for regression, bce for binary, ce for multiclass"
-    )
-    metrics: tuple[str, ...] = Field(
-        default=(), description="what to report; the first one selects the best epoch (default: by task, and the validation loss selects)"
-    )
-    init_lr: PositiveFloat = Field(default=1e-4, description="learning rate at the start of the warm-up")
-    max_lr: PositiveFloat = Field(default=1e-3, description="learning rate after the warm-up")
-    final_lr: PositiveFloat = Field(default=1e-4, description="learning rate at the end of the exponential decay")
-    warmup_epochs: float = Field(default=2.0, ge=0, description="epochs of linear warm-up")
-    weight_decay: float = Field(default=0.0, ge=0, description="decoupled weight decay (AdamW)")
-    grad_clip: float | None = Field(default=None, gt=0, description="largest gradient norm")
-    patience: int | None = Field(default=None, ge=1, description="stop after this many epochs without a better validation score")
-    ema: float = Field(
-        default=0.0, ge=0, lt=1, description="decay per step of the moving average of weights that is validated and kept (0: off)"
-    )
-    seed: int = Field(default=0, ge=0, description="everything random follows from it")
-    accelerator: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where to train")
-    devices: PositiveInt = Field(default=1, description="devices for distributed data parallel training")
-    baselines: bool = Field(default=True, description="also fit simple models on the same parts, to compare with")
-    precision: Literal["32", "64", "bf16"] = Field(default="32", description="bf16 is mixed precision: weights stay in float32")
-
-
-class TrainConfig(_Group):
+class TrainConfig(Group):
     """All of it. Saved as `config.toml`, resolved, in the run folder."""
 
     data: DataConfig

@@ -17,8 +17,8 @@ from heliograph.data.formats.table import Table
 from heliograph.data.record import MolBlock, Record
 from heliograph.data.store import Store
 from heliograph.errors import DataError, UsageError
+from heliograph.learn.progress import Progress
 from heliograph.train.config import DataConfig, SplitConfig, TrainConfig
-from heliograph.train.progress import Progress
 from heliograph.train.result import BadRow, DataSummary
 from heliograph.train.targets import Cell, Labels, read_labels
 

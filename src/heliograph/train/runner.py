@@ -20,15 +20,17 @@ import torch
 from heliograph import memory, zoo
 from heliograph.chem.featurizer import preset
 from heliograph.errors import UsageError, suggest
+from heliograph.learn import budget, ensemble, losses, metrics
+from heliograph.learn.figures import Epoch, Metrics
+from heliograph.learn.log import Log
+from heliograph.learn.progress import Lines, Progress
 from heliograph.model import Inputs
 from heliograph.predictor import Predictor, combine, composition
-from heliograph.train import baselines, budget, folder, loss, members, metrics, toml
+from heliograph.train import baselines, folder, toml
 from heliograph.train.assemble import assemble, command, versions
 from heliograph.train.config import TrainConfig
 from heliograph.train.data import Dataset, divide, load
-from heliograph.train.log import Log
-from heliograph.train.progress import Lines, Progress
-from heliograph.train.result import Cost, Epoch, Metrics, Predictions, Replicate, TrainResult, describe
+from heliograph.train.result import Cost, Predictions, Replicate, TrainResult, describe
 
 REPLICATE_SEED = 1000  # added to the seed per replicate; members of an ensemble differ otherwise
 
@@ -79,8 +81,8 @@ def _check(config: TrainConfig) -> ModuleType:
         budget.seconds(config.fit.budget)
     if config.data.task_type != "auto":
         metrics.resolve(config.fit.metrics, config.data.task_type)
-        loss.resolve(config.fit.loss, config.data.task_type)
-    members.fabric_for(config.fit)
+        losses.resolve(config.fit.loss, config.data.task_type)
+    ensemble.fabric_for(config.fit)
     return module
 
 
@@ -106,19 +108,21 @@ class _Run:
         self.parts = divide(data, config.split, config.fit.seed, replicate)
         about = {"data": config.data.data_path.name, "replicate": replicate}
         fit = config.fit.model_copy(update={"seed": config.fit.seed + REPLICATE_SEED * replicate})
-        self.job, decided = assemble(module, data.store, data.labels, data.weights, self.parts, config.model, fit, folder=here, about=about)
+        self.training, decided = assemble(
+            module, data.store, data.labels, data.weights, self.parts, config.model, fit, folder=here, about=about
+        )
         self.notes = [*data.notes, *decided]
-        self.task, self.log = self.job.task, Log(here)
+        self.task, self.log = self.training.task, Log(here)
         if config.fit.budget and not settled:
             self._spend(budget.seconds(config.fit.budget) - (time.monotonic() - started))
         self._begin()
 
     def _spend(self, left: float) -> None:
         """Turn the budget into epochs, here and in the configuration that is saved."""
-        epochs, text = budget.epochs(self.job, left, self.config.model.ensemble_size * self.config.split.num_replicates)
+        epochs, text = budget.epochs(self.training.job, left, self.config.model.ensemble_size * self.config.split.num_replicates)
         self.notes.append(text)
         self.config = self.config.model_copy(update={"fit": self.config.fit.model_copy(update={"epochs": epochs})})
-        self.job = replace(self.job, fit=self.job.fit.model_copy(update={"epochs": epochs}))
+        self.training = self.training.with_fit(epochs=epochs)
 
     def _begin(self) -> None:
         """Say what was decided; where the run begins, write it down."""
@@ -142,18 +146,20 @@ class _Run:
         """All members, from the beginning or from where they stood."""
         digest = hashlib.sha256(self.data.labels.y.tobytes() + b"".join(rows.tobytes() for rows in self.parts.values()))
         about = {"data": self.data.key[:16], "labels and parts": digest.hexdigest()[:16]}
-        if own := self.job.document.arch_composition or self.job.document.arch_source:
+        if own := self.training.document.arch_composition or self.training.document.arch_source:
             about["architecture"] = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]
         began = time.monotonic()
-        counters, _ = members.train(self.job, self.progress, about)
+        counters, members = ensemble.train(self.training.job, self.progress, about)
+        for k, member in enumerate(members):
+            self.training.predictor(member).save(self.here / self.training.model_file(k))
         return _Trained(counters.history, counters.best_epochs, time.monotonic() - began, memory.peak_mb() or math.nan)
 
     def finish(self, trained: _Trained) -> TrainResult:
         """Load the model files back, predict with them, compare with baselines."""
-        job, config = self.job, self.config
+        training, job, config = self.training, self.training.job, self.config
         began = time.monotonic()
         own = config.model.arch if config.model.arch.endswith(".py") else None
-        predictors = [Predictor.load(self.here / job.model_file(k), own) for k in range(job.members)]
+        predictors = [Predictor.load(self.here / training.model_file(k), own) for k in range(job.members)]
         predictions = {part: self._predict(predictors, self.parts[part]) for part in ("val", "test") if len(self.parts[part])}
         seconds_predict = time.monotonic() - began
         scores = {part: metrics.evaluate(self.task, job.metrics, p.y_true, p.y_pred, p.probabilities) for part, p in predictions.items()}
@@ -177,7 +183,7 @@ class _Run:
             baselines=found,
             cost=self._cost(trained, seconds_predict, sum(p.numel() for p in predictors[0].model.parameters())),
             notes=(*self.notes, *more),
-            model_files=tuple(job.model_file(k) for k in range(job.members)),
+            model_files=tuple(training.model_file(k) for k in range(job.members)),
             versions=versions(),
             command=command(),
             finished=datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -221,7 +227,8 @@ class _Run:
         if store.has_geometry:
             geometry = [(store.columns["z"][a:b], store.columns["pos"][a:b]) for a, b in pairwise(store.node_offsets)]
         inputs = baselines.Inputs(
-            self.task, self.data.labels.y, self.parts, store.smiles, geometry, composition(store), self.job.metrics, self.config.fit.seed
+            self.task, self.data.labels.y, self.parts, store.smiles, geometry, composition(store), self.training.job.metrics,
+            self.config.fit.seed,
         )
         return baselines.run(inputs, self.progress)
 

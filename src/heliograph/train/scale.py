@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from heliograph.chem.elements import SYMBOLS
-from heliograph.predictor.scaling import Scaling
-from heliograph.predictor.task import Task
+from heliograph.learn.scale import Scaling
+from heliograph.learn.task import Task
 
 EXPLAINED = 0.9  # share of the variance that composition must explain before "auto" takes references off
 SIZE_MATTERS = 0.5  # share of the variance explained by the number of atoms below which a target counts as intensive

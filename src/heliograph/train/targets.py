@@ -11,7 +11,7 @@ import numpy as np
 
 from heliograph.data.formats.table import as_number, is_missing
 from heliograph.errors import DataError, UsageError
-from heliograph.predictor.task import Kind, Task
+from heliograph.learn.task import Kind, Task
 
 MAX_CLASSES = 200
 TOLERATED = 0.05  # share of cells without a number that a numeric column may have; they count as missing

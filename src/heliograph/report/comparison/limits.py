@@ -10,12 +10,12 @@ from markupsafe import Markup
 
 from heliograph.compare.limits import Limit, Twin
 from heliograph.compare.result import CompareResult
+from heliograph.learn.figures import METRICS
 from heliograph.report.comparison.scale import short
 from heliograph.report.digits import count, listed, number, percent, shorten, with_unit
 from heliograph.report.drawing import picture
 from heliograph.report.scores import figure, powered
 from heliograph.report.svg import Axis, Plot
-from heliograph.train.result import METRICS
 
 ROUNDS = 12  # rows of the table; further rounds change little
 TWINS = 6  # shown at once

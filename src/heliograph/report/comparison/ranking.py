@@ -10,11 +10,11 @@ from markupsafe import Markup
 
 from heliograph.compare.result import CompareResult
 from heliograph.compare.verdict import chosen
+from heliograph.learn.figures import metric
 from heliograph.report.comparison.scale import Scale, short
 from heliograph.report.digits import MISSING, count, duration, megabytes, number, shorten
 from heliograph.report.scores import figure
 from heliograph.report.svg import BOTTOM, TOP, Axis, Plot
-from heliograph.train.result import metric
 
 ROW = 25.0  # height of a learner in a plot
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from heliograph.compare.result import CompareResult
+from heliograph.learn.figures import METRICS
 from heliograph.report import digits
 from heliograph.report.scores import powered
-from heliograph.train.result import METRICS
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from heliograph.errors import UsageError
-
-Kind = Literal["regression", "binary", "multiclass"]
+from heliograph.learn.figures import Kind
 
 
 @dataclass(frozen=True)

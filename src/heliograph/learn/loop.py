@@ -11,37 +11,46 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from heliograph import zoo
+from heliograph.data.targets import Targets
 from heliograph.errors import HeliographError
 from heliograph.graph import Graph, dense
-from heliograph.model import MPNN, Inputs
-from heliograph.predictor.modelfile import tensors_of
+from heliograph.learn import log, state
+from heliograph.learn.config import FitConfig
+from heliograph.learn.figures import Epoch, Metrics, metric
+from heliograph.learn.infer import infer
+from heliograph.learn.job import Job
+from heliograph.learn.objective import Objective
+from heliograph.learn.progress import Progress
+from heliograph.learn.schedule import Schedule
+from heliograph.learn.state import Counters, seed_of, tensors_of
+from heliograph.model import MPNN
 from heliograph.topology import Segments
-from heliograph.train import log, loss, metrics, state
-from heliograph.train.job import Job
-from heliograph.train.progress import Progress
-from heliograph.train.result import Epoch, Metrics
-from heliograph.train.schedule import Schedule
-from heliograph.train.state import Counters, seed_of
-from heliograph.views import keep_encodings
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-EVALUATE_FACTOR = 4  # molecules per batch without gradients, times the batch size
+EVALUATE_FACTOR = 4  # rows per batch without gradients, times the batch size
+SECOND_DESCENT = 0.05  # share of all epochs without a better score after which an improvement is called a second descent
 SAVING_SHARE = 0.02  # share of the time that saving the state at ends of epochs may take
 
 
-class Objective(nn.Module):
-    """The loss as one module, so that precision and distribution wrap all of it: a float64 network is not rounded on its way out."""
+class Whole(nn.Module):
+    """Network and losses as one module, so that precision and distribution wrap all of it: a float64 network is not rounded."""
 
-    def __init__(self, model: MPNN, total: loss.Loss):
+    def __init__(self, model: MPNN, objective: Objective):
         super().__init__()
-        self.model, self.total = model, total
+        self.model, self.objective = model, objective
 
-    def forward(self, graph: Graph, targets: Tensor, weights: Tensor) -> Tensor:
-        return self.total(self.model(graph)["y"], targets, weights)
+    def forward(self, graph: Graph, targets: Targets) -> dict[str, Tensor]:
+        return self.objective.losses(self.objective.outputs(self.model, graph, targets), targets)
+
+
+def adam(module: nn.Module, fit: FitConfig) -> Optimizer:
+    """Return Adam or, with a weight decay, AdamW."""
+    kind = torch.optim.AdamW if fit.weight_decay else torch.optim.Adam
+    return kind(module.parameters(), lr=fit.init_lr, weight_decay=fit.weight_decay, fused=True)
 
 
 def batches(n: int, size: int, least: int) -> list[slice]:
@@ -59,21 +68,13 @@ class Member:
         self.job, self.fabric, self.counters, self.progress = job, fabric, counters, progress
         fit, train = job.fit, job.parts["train"]
         torch.manual_seed(seed_of("weights", fit.seed, counters.member))
-        self.model = zoo.build(job.arch, Inputs(**job.document.inputs), job.task.out, job.document.arch_args)
-        if fit.precision != "64":  # they are kept in float32
-            keep_encodings(self.model.view, job.store)
-        optimizer = torch.optim.AdamW if fit.weight_decay else torch.optim.Adam
-        objective = Objective(self.model, loss.total(job.loss, job.task))
-        self.objective, self.optimizer = fabric.setup(
-            objective, optimizer(objective.parameters(), lr=fit.init_lr, weight_decay=fit.weight_decay, fused=True)
-        )
+        self.model = job.build()
+        self.dtype = torch.float64 if fit.precision == "64" else torch.float32
+        whole = Whole(self.model, job.objective)
+        self.whole, self.optimizer = fabric.setup(whole, (job.optimizer or adam)(whole, fit))
+        self.rates = [group["lr"] / fit.init_lr for group in self.optimizer.param_groups]
         self.batches = batches(len(train), fit.batch_size, max(2, fabric.world_size))
-        rates = (fit.init_lr, fit.max_lr, fit.final_lr)
-        self.schedule = Schedule.of_epochs(rates, fit.warmup_epochs, fit.epochs, len(self.batches))
-        dtype = torch.float64 if fit.precision == "64" else torch.float32
-        self.scaled = torch.from_numpy(job.scaling.scale(job.y, job.composition)).to(dtype)  # [G, T]
-        weights = job.weights / job.weights[train].mean()
-        self.weights = torch.from_numpy(weights).to(dtype)  # [G]
+        self.schedule = Schedule.of(fit, len(self.batches))
         self.ema = {k: v.detach().clone() for k, v in self.model.named_parameters()} if fit.ema else {}
         self.best: dict[str, Tensor] = {}
         self.log = log.Log(job.folder if fabric.is_global_zero else None)
@@ -97,43 +98,55 @@ class Member:
         order = rows[np.random.default_rng([fit.seed, c.member, c.epoch]).permutation(len(rows))]
         started, before = time.monotonic(), c.seconds
         for k in range(c.step, len(self.batches)):
-            value, labels, norm = self.step(order[self.batches[k]], c.epoch * len(self.batches) + k)
+            sums, counts, norm = self.step(order[self.batches[k]], c.epoch * len(self.batches) + k)
             c = self.counters
-            self.counters = replace(c, step=k + 1, loss=c.loss + value, labels=c.labels + labels, norms=c.norms + norm,
+            self.counters = replace(c, step=k + 1, sums=_added(c.sums, sums), counts=_added(c.counts, counts), norms=c.norms + norm,
                                     seconds=before + time.monotonic() - started)  # fmt: skip
             self._tell(k + 1)
             if time.monotonic() - self.saved > self.job.save_every:
                 self.save()
         self._end_of_epoch()
 
-    def step(self, rows: np.ndarray, step: int) -> tuple[float, float, float]:
-        """One step: the loss summed over the batch's labels, how many there are, and the gradient's norm."""
-        fabric, fit = self.fabric, self.job.fit
+    def step(self, rows: np.ndarray, step: int) -> tuple[dict[str, float], dict[str, float], float]:
+        """Take one step: each term's loss summed over the batch's labels, how many there are, and the gradient's norm."""
+        fabric, fit, objective, source = self.fabric, self.job.fit, self.job.objective, self.job.source
         torch.manual_seed(seed_of("step", fit.seed, self.counters.member, step, fabric.global_rank))
-        labels = float(np.isfinite(self.job.y[rows]).sum())
         mine = rows[fabric.global_rank :: fabric.world_size]
-        self.objective.train()
-        total = self.objective(self.job.store.batch(mine), *self._labels(mine))
+        targets = source.targets(mine)
+        counts = objective.counts(targets if fabric.world_size == 1 else source.targets(rows))
+        self.whole.train()
+        sums: dict[str, Tensor] = self.whole(source.batch(mine, step), self._placed(targets))
+        total: Tensor = sum(  # averaged over processes: the mean over the whole batch's labels
+            value * (objective.weight(term) * fabric.world_size / max(counts[term], 1.0)) for term, value in sums.items()
+        )  # type: ignore[assignment]
         self.optimizer.zero_grad()
-        fabric.backward(total * (fabric.world_size / labels))  # averaged over processes: the mean over the whole batch's labels
+        fabric.backward(total)
         parameters = [p for p in self.model.parameters() if p.grad is not None]
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, math.inf if fit.grad_clip is None else fit.grad_clip))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule(step)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * self._rate(step)
         self.optimizer.step()
         self._average(step)
-        summed: Any = fabric.all_reduce(total.detach(), reduce_op="sum") if fabric.world_size > 1 else total.detach()
-        value = float(summed)
-        if not math.isfinite(value) or not math.isfinite(norm):
+        values = {term: self._summed(value) for term, value in sums.items()}
+        if not all(map(math.isfinite, values.values())) or not math.isfinite(norm):
             raise HeliographError(
-                f"the loss is no longer finite at epoch {self.counters.epoch + 1}, step {step + 1} (loss {value}, gradient norm {norm}). "
+                f"the loss is no longer finite at epoch {self.counters.epoch + 1}, step {step + 1} (loss {values}, gradient norm {norm}). "
                 "Try a smaller --max-lr, --grad-clip 1, or look for extreme target values."
             )
-        return value, labels, norm
+        return values, counts, norm
 
-    def _labels(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        index = torch.from_numpy(rows)
-        return self.scaled[index].to(self.fabric.device), self.weights[index].to(self.fabric.device)
+    def _summed(self, value: Tensor) -> float:
+        """A sum over the labels of all processes."""
+        found: Any = self.fabric.all_reduce(value.detach(), reduce_op="sum") if self.fabric.world_size > 1 else value.detach()
+        return float(found)
+
+    def _rate(self, step: int) -> float:
+        """The learning rate of a step; on a plateau it falls by what the epochs of this member have shown."""
+        losses = [row.val_loss for row in self.counters.history if row.member == self.counters.member]
+        return self.schedule(step) * self.schedule.fallen(losses)
+
+    def _placed(self, targets: Targets) -> Targets:
+        return {name: target.to(self.fabric.device, self.dtype) for name, target in targets.items()}
 
     def _average(self, step: int) -> None:
         """The moving average of weights; it forgets the start sooner than `ema` says (Izmailov et al. 2018; TensorFlow's warm-up)."""
@@ -149,20 +162,32 @@ class Member:
         started = time.monotonic()
         with self._averaged():
             val_loss, scores, similarity = self._validate()
-            score = val_loss if job.select == "loss" else scores["mean"][job.select]
-            sign = -1.0 if job.select != "loss" and metrics.higher_is_better(job.select) else 1.0
+            score = val_loss if job.select == "loss" else scores.get("mean", {}).get(job.select, math.nan)
+            sign = -1.0 if job.select != "loss" and metric(job.select).higher_is_better else 1.0
             better = math.isfinite(score) and not sign * score >= sign * c.best
             if better or c.best_epoch < 0 or math.isnan(c.best):
+                self._second_descent(c)
                 c = replace(c, best=score, best_epoch=c.epoch, stale=0)
                 self.best = {name: t.detach().to("cpu").clone() for name, t in tensors_of(self.model).items()}
             else:
                 c = replace(c, stale=c.stale + 1)
-        row = Epoch(
-            c.member, c.epoch, c.loss / c.labels, val_loss, {k: scores["mean"][k] for k in job.metrics} if scores else {},
-            self.schedule(c.epoch * len(self.batches) + len(self.batches) - 1), c.norms / len(self.batches), similarity, c.seconds,
-        )  # fmt: skip
+        means = {k: scores["mean"][k] for k in job.metrics} if scores else {}
+        rate = self._rate(c.epoch * len(self.batches) + len(self.batches) - 1)
+        train_loss, norm = self._loss(c.sums, c.counts), c.norms / len(self.batches)
+        row = Epoch(c.member, c.epoch, train_loss, val_loss, means, rate, norm, similarity, c.seconds)
         self.counters = c.next_epoch(row)
         self._report(row, time.monotonic() - started)
+
+    def _second_descent(self, c: Counters) -> None:
+        """Mark in the log that validation improves again after a long rise, which an early stop would have missed."""
+        if c.stale < max(SECOND_DESCENT * self.job.fit.epochs, 5) or not self.fabric.is_global_zero:
+            return
+        line = (
+            f"Second descent at epoch {c.epoch + 1}: validation improves again after {c.stale} epochs without a better score; "
+            f"--patience {c.stale} or less would have missed it."
+        )
+        self.progress.say(line)
+        self.log.line(line)
 
     def _validate(self) -> tuple[float, Metrics, float]:
         """Done by one process for all: running averages of batch norm differ between them, a decision to stop must not."""
@@ -170,40 +195,32 @@ class Member:
         return self.fabric.broadcast(found) if self.fabric.world_size > 1 else found  # type: ignore[return-value]
 
     def evaluate(self, rows: np.ndarray) -> tuple[float, Metrics]:
-        """Loss per label on the network's scale, and metrics in the targets' units; nothing for no rows."""
+        """The loss on the network's scale, each row counted once, and the job's figures; nothing for no rows."""
         if not len(rows):
             return math.nan, {}
-        job, y = self.job, self._outputs(rows)
-        total = loss.total(job.loss, job.task)(y, self.scaled[torch.from_numpy(rows)], torch.ones(len(rows), dtype=y.dtype))
-        figures = metrics.evaluate(job.task, job.metrics, job.y[rows], *self._answers(y, rows))
-        return float(total) / float(np.isfinite(job.y[rows]).sum()), figures
+        job, outputs = self.job, self.outputs(rows)
+        targets = {name: target.unweighted().to("cpu", self.dtype) for name, target in job.source.targets(rows).items()}
+        with torch.no_grad():
+            sums = {term: float(value) for term, value in job.objective.losses(outputs, targets).items()}
+        return self._loss(sums, job.objective.counts(targets)), {} if job.score is None else job.score(outputs, rows)
 
-    def residual_std(self, rows: np.ndarray) -> list[float]:
-        """Root mean square error per target over `rows`, in the targets' units."""
-        errors = self._answers(self._outputs(rows), rows)[0] - self.job.y[rows]
-        return [float(np.sqrt(np.square(e[np.isfinite(e)]).mean())) if np.isfinite(e).any() else math.nan for e in errors.T]
+    def outputs(self, rows: np.ndarray) -> dict[str, Tensor]:
+        """The objective's outputs of `rows` on the CPU, dropout off."""
+        size, seed = EVALUATE_FACTOR * self.job.fit.batch_size, seed_of("evaluate", self.job.fit.seed, self.counters.member)
+        with self.fabric.autocast():  # not inference mode: it hides what is changed in place (`colour`)
+            found = infer(self.model, self.job.source, rows, self.job.objective, size, seed)
+        return {name: value.to(self.dtype) if value.is_floating_point() else value for name, value in found.items()}
 
-    def _answers(self, y: Tensor, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        answers, probabilities = self.job.task.answers(y)
-        if self.job.task.kind == "regression":
-            answers = self.job.scaling.unscale(answers, None if self.job.composition is None else self.job.composition[rows])
-        return answers, probabilities
-
-    def _outputs(self, rows: np.ndarray) -> Tensor:
-        """[n, out] on the CPU, dropout off."""
-        size, parts = EVALUATE_FACTOR * self.job.fit.batch_size, []
-        self.model.eval()
-        for start in range(0, len(rows), size):
-            graph = self.job.store.batch(rows[start : start + size])
-            with torch.no_grad(), self.fabric.autocast():  # not inference mode: it hides what is changed in place (`colour`)
-                parts.append(self.model(graph)["y"].cpu())
-        return torch.cat(parts).to(self.scaled.dtype)
+    def _loss(self, sums: Mapping[str, float], counts: Mapping[str, float]) -> float:
+        """Per label: the weighted sum of all terms that have any."""
+        there = [term for term in sums if counts[term]]
+        return sum(self.job.objective.weight(term) * sums[term] / counts[term] for term in there) if there else math.nan
 
     def _similarity(self) -> float:
         """Over-smoothing: the mean cosine similarity of two nodes' last states within a molecule, over one batch. 1: all alike."""
         rows = self.job.parts["val"] if len(self.job.parts["val"]) else self.job.parts["train"]
         self.model.eval()
-        graph = self.job.store.batch(rows[: self.job.fit.batch_size])
+        graph = self.job.source.batch(rows[: self.job.fit.batch_size], None)
         with torch.inference_mode(), self.fabric.autocast():
             graph = self.model.states(graph)
         return node_similarity(dense(graph.nodes["h"]).float(), graph.topology.members) if "h" in graph.nodes else math.nan
@@ -222,12 +239,12 @@ class Member:
     def _report(self, row: Epoch, seconds: float) -> None:
         if not self.fabric.is_global_zero:
             return
-        molecules = len(self.job.parts["train"])
-        line = log.sentence(row, self.job.fit.epochs, self.job.members, molecules)
+        rows = len(self.job.parts["train"])
+        line = log.sentence(row, self.job.fit.epochs, self.job.members, rows, self.job.unit)
         self.progress.say(line)
         self.log.line(line)
         if self.job.folder is not None:
-            log.append_metrics(self.job.folder, row, self.job.metrics, molecules)
+            log.append_metrics(self.job.folder, row, self.job.metrics, rows, self.job.unit)
 
     def save(self) -> None:
         """The state as it is between two steps."""
@@ -277,6 +294,10 @@ class _Swapped:
 
     def __exit__(self, *exception: object) -> None:
         self._exchange()
+
+
+def _added(a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
+    return {name: a.get(name, 0.0) + value for name, value in b.items()}
 
 
 def node_similarity(h: Tensor, members: Segments) -> float:

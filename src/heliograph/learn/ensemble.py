@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +14,14 @@ import torch
 from torch import Tensor
 from torch.multiprocessing import ProcessRaisedException
 
-from heliograph import zoo
 from heliograph.allocator import keep_freed_memory
 from heliograph.errors import DataError, HeliographError, UsageError
-from heliograph.model import Inputs
-from heliograph.predictor import Predictor
-from heliograph.predictor.modelfile import Document, fill, tensors_of, write
-from heliograph.train import log, state
-from heliograph.train.config import FitConfig
-from heliograph.train.job import Job
-from heliograph.train.member import Member
-from heliograph.train.progress import Lines, Progress
-from heliograph.train.state import Counters
+from heliograph.learn import log, state
+from heliograph.learn.config import FitConfig
+from heliograph.learn.job import Finished, Job
+from heliograph.learn.loop import Member
+from heliograph.learn.progress import Lines, Progress, silent
+from heliograph.learn.state import Counters, tensors_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -33,28 +29,13 @@ if TYPE_CHECKING:
 _PRECISION: dict[str, Any] = {"32": "32-true", "64": "64-true", "bf16": "bf16-mixed"}
 
 
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A finished member: what its model file holds."""
-
-    document: Document
-    tensors: dict[str, Tensor]
-
-
-def predictor(job: Job, member: Trained) -> Predictor:
-    """A finished member as a predictor."""
-    model = zoo.build(job.arch, Inputs(**job.document.inputs), job.task.out, job.document.arch_args)
-    fill(model, member.tensors, "memory")
-    return Predictor(model, member.document)
-
-
-def train(job: Job, progress: Progress, about: Mapping[str, Any] | None = None) -> tuple[Counters, list[Trained]]:
+def train(job: Job, progress: Progress | None = None, about: Mapping[str, Any] | None = None) -> tuple[Counters, list[Finished]]:
     """Train every member that is not finished yet, going on from the state in `job.folder` where there is one.
 
-    `about` says what the training is of; a state of another training is refused (DataError). With a folder, model files are written as
-    members finish, and the list has only those of this call; on several devices the list is empty.
+    Returns the counters (with the history of all epochs) and all finished members. `about` says what the training is of; a state of
+    another training is refused (DataError). Several devices need a folder (UsageError).
     """
-    fabric = fabric_for(job.fit)
+    fabric, progress = fabric_for(job.fit), progress or silent()
     about = dict(about or {})
     if fabric.world_size == 1:
         fabric.launch()
@@ -68,7 +49,7 @@ def train(job: Job, progress: Progress, about: Mapping[str, Any] | None = None) 
         raise HeliographError(f"one of the {fabric.world_size} processes failed: {last}") from error
     found = state.load(job.folder)
     assert found is not None
-    return found[0], []
+    return found[0], state.load_members(job.folder, job.members)
 
 
 def fabric_for(fit: FitConfig) -> Fabric:
@@ -90,18 +71,16 @@ def _on_each(fabric: Fabric, job: Job, about: dict[str, Any]) -> None:
     _train(fabric, job, Lines() if fabric.is_global_zero else Lines(lambda text: None), about)
 
 
-def _train(fabric: Fabric, job: Job, progress: Progress, about: dict[str, Any]) -> tuple[Counters, list[Trained]]:
+def _train(fabric: Fabric, job: Job, progress: Progress, about: dict[str, Any]) -> tuple[Counters, list[Finished]]:
     keep_freed_memory()
     counters, tensors = _start(fabric, job, about)
-    finished: list[Trained] = []
+    finished = [] if job.folder is None else state.load_members(job.folder, counters.member)
     while counters.member < job.members:
         member = Member(job, fabric, counters, tensors, progress)
         counters, tensors = member.run(), {}
-        trained = Trained(_document(job, counters, member), {k: v.detach().cpu().clone() for k, v in tensors_of(member.model).items()})
-        if job.folder is None:
-            finished.append(trained)
-        elif fabric.is_global_zero:
-            write(job.folder / job.model_file(counters.member), trained.document, trained.tensors)
+        finished.append(_finished(job, counters, member))
+        if job.folder is not None and fabric.is_global_zero:
+            state.save_member(job.folder, finished[-1])
         counters = counters.next_member()
         if job.folder is not None and fabric.is_global_zero:
             state.save(job.folder, replace(counters, log_bytes=log.Log(job.folder).size), {})
@@ -117,34 +96,32 @@ def _start(fabric: Fabric, job: Job, about: dict[str, Any]) -> tuple[Counters, d
         other = [f"{k} was {counters.about.get(k)}, is {v}" for k, v in about.items() if counters.about.get(k) != v]
         raise DataError(f"the run in {job.folder} can't go on, it was of something else: {'; '.join(other)}. Start again with --overwrite.")
     if job.folder is not None and fabric.is_global_zero:
-        log.write_metrics(job.folder, counters.history, job.metrics, len(job.parts["train"]))
+        job.folder.mkdir(parents=True, exist_ok=True)
+        log.write_metrics(job.folder, counters.history, job.metrics, len(job.parts["train"]), job.unit)
         if found:
             log.Log(job.folder).cut(counters.log_bytes)
     fabric.barrier()
     return counters, tensors
 
 
-def _document(job: Job, counters: Counters, member: Member) -> Document:
-    """The model file's document with what came out of the training. Nothing of the clock: the same training writes the same bytes."""
+def _finished(job: Job, counters: Counters, member: Member) -> Finished:
+    """The member's weights and summary. Nothing of the clock: the same training gives the same bytes."""
     val_loss, scores = member.evaluate(job.parts["val"])
-    training: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "seed": job.fit.seed, "member": counters.member, "epochs": counters.epoch, "best_epoch": counters.best_epoch,
-        "molecules": {part: len(rows) for part, rows in job.parts.items()}, "loss": job.loss, "selected_by": job.select,
+        job.unit: {part: len(rows) for part, rows in job.parts.items()}, "selected_by": job.select,
     }  # fmt: skip
-    if scores:
-        training |= {"val_loss": val_loss, "val_metrics": scores}
-    calibration = {}
-    if job.task.kind == "regression" and len(job.parts["val"]):
-        calibration = {"residual_std": member.residual_std(job.parts["val"])}
-    return replace(job.document, training=_plain(job.document.training | training), calibration=_plain(calibration))
+    if len(job.parts["val"]):
+        summary |= {"val_loss": val_loss, "val_metrics": scores}
+    return Finished({k: v.detach().cpu().clone() for k, v in tensors_of(member.model).items()}, plain(summary))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """JSON's own types; a number that is none is null."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, float | np.floating):
         return float(value) if np.isfinite(value) else None
     return value

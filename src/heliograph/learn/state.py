@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from heliograph.errors import DataError
 from heliograph.files import atomic
-from heliograph.train.result import Epoch
+from heliograph.learn.figures import Epoch
+from heliograph.learn.job import Finished, Job
+from heliograph.model import MPNN
 
 FILE = Path("resume") / "state.safetensors"
-_VERSION = 1
+_VERSION = 2
 
 
 def seed_of(*what: int | str) -> int:
@@ -37,8 +39,8 @@ class Counters:
     member: int = 0
     epoch: int = 0
     step: int = 0
-    loss: float = 0.0  # sums over the epoch's steps so far
-    labels: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)  # each term's loss over the epoch's steps so far
+    counts: dict[str, float] = field(default_factory=dict)  # its labels
     norms: float = 0.0
     seconds: float = 0.0
     best: float = math.nan
@@ -51,11 +53,22 @@ class Counters:
 
     def next_epoch(self, row: Epoch) -> Counters:
         """The epoch is over."""
-        return replace(self, epoch=self.epoch + 1, step=0, loss=0.0, labels=0.0, norms=0.0, seconds=0.0, history=(*self.history, row))
+        return replace(self, epoch=self.epoch + 1, step=0, sums={}, counts={}, norms=0.0, seconds=0.0, history=(*self.history, row))
 
     def next_member(self) -> Counters:
         """The member is finished."""
         return Counters(member=self.member + 1, history=self.history, best_epochs=(*self.best_epochs, self.best_epoch), about=self.about)
+
+
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, each once: a layer used twice (weight tying) is under its first name."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            found[name] = tensor
+    return found
 
 
 def save(folder: Path, counters: Counters, tensors: Mapping[str, Tensor]) -> None:
@@ -87,3 +100,51 @@ def load(folder: Path) -> tuple[Counters, dict[str, Tensor]] | None:
         return Counters(**document), tensors
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} can't be read ({error}): this run can't go on. Start it again with --overwrite.") from None
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Copy tensors into a module of the same names and shapes, whose parameters take their type too. Raises DataError where they differ."""
+    own = tensors_of(module)
+    lacks, surplus = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
+    shapes = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
+    if lacks or surplus or shapes:
+        differ = (("missing", lacks), ("unknown", surplus), ("other shapes", shapes))
+        raise DataError("; ".join(f"{label}: {', '.join(names[:5])}" for label, names in differ if names))
+    with torch.no_grad():
+        for name, tensor in own.items():
+            if tensors[name].dtype != tensor.dtype and tensor.is_floating_point():
+                tensor.data = tensor.data.to(tensors[name].dtype)
+            tensor.copy_(tensors[name])
+
+
+def network(job: Job, member: Finished) -> MPNN:
+    """A finished member as a network that answers."""
+    model = job.build()
+    fill(model, member.tensors)
+    return model.eval()
+
+
+def save_member(folder: Path, member: Finished) -> None:
+    """Write a finished member beside the state."""
+    from safetensors.torch import save_file
+
+    path = folder / FILE.parent / f"member_{member.summary['member']}.safetensors"
+    plain = {name: t.detach().to("cpu").contiguous().clone() for name, t in member.tensors.items()}
+    with atomic(path) as temporary:
+        save_file(plain, temporary, metadata={"heliograph": json.dumps(member.summary)})
+
+
+def load_members(folder: Path, members: int) -> list[Finished]:
+    """The first `members` finished members. Raises DataError where one can't be read."""
+    from safetensors import SafetensorError, safe_open
+
+    found = []
+    for k in range(members):
+        path = folder / FILE.parent / f"member_{k}.safetensors"
+        try:
+            with safe_open(path, framework="pt") as file:
+                summary = json.loads(file.metadata()["heliograph"])
+                found.append(Finished({name: file.get_tensor(name) for name in file.keys()}, summary))  # noqa: SIM118 (not a mapping)
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path} can't be read ({error}): this run can't go on. Start it again with --overwrite.") from None
+    return found

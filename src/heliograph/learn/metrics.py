@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from heliograph.errors import UsageError, suggest
-from heliograph.predictor.task import Kind, Task
-from heliograph.train.result import ALIASES, Metrics, metric
+from heliograph.learn.figures import ALIASES, Kind, Metrics, metric
+from heliograph.learn.task import Task
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 

@@ -12,35 +12,35 @@ from typing import TextIO
 
 from heliograph.errors import HeliographError
 from heliograph.files import atomic
-from heliograph.train.result import Epoch
+from heliograph.learn.figures import Epoch
 
 METRICS, LOG = "metrics.csv", "train.log"
 
 
-def header(metrics: Sequence[str]) -> list[str]:
+def header(metrics: Sequence[str], unit: str) -> list[str]:
     """Columns of metrics.csv."""
     scores = [f"val_{name}" for name in metrics]
-    return ["member", "epoch", "train_loss", "val_loss", *scores, "lr", "grad_norm", "node_similarity", "seconds", "molecules_per_second"]
+    return ["member", "epoch", "train_loss", "val_loss", *scores, "lr", "grad_norm", "node_similarity", "seconds", f"{unit}_per_second"]
 
 
-def cells(row: Epoch, metrics: Sequence[str], molecules: int) -> list[str]:
+def cells(row: Epoch, metrics: Sequence[str], rows: int) -> list[str]:
     """One line of metrics.csv; blank where there is no number."""
-    rate = molecules / row.seconds if row.seconds > 0 else math.nan
+    rate = rows / row.seconds if row.seconds > 0 else math.nan
     numbers = [row.train_loss, row.val_loss, *(row.val_metrics.get(name, math.nan) for name in metrics),
                row.learning_rate, row.gradient_norm, row.node_similarity, row.seconds, rate]  # fmt: skip
     return [str(row.member), str(row.epoch), *("" if math.isnan(v) else f"{v:.6g}" for v in numbers)]
 
 
-def write_metrics(folder: Path, rows: Sequence[Epoch], metrics: Sequence[str], molecules: int) -> None:
+def write_metrics(folder: Path, history: Sequence[Epoch], metrics: Sequence[str], rows: int, unit: str) -> None:
     """The whole of metrics.csv."""
     with atomic(folder / METRICS) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([header(metrics), *(cells(row, metrics, molecules) for row in rows)])
+        csv.writer(file).writerows([header(metrics, unit), *(cells(row, metrics, rows) for row in history)])
 
 
-def append_metrics(folder: Path, row: Epoch, metrics: Sequence[str], molecules: int) -> None:
+def append_metrics(folder: Path, row: Epoch, metrics: Sequence[str], rows: int, unit: str) -> None:
     """One more line."""
     with _appending(folder / METRICS) as file:
-        csv.writer(file).writerow(cells(row, metrics, molecules))
+        csv.writer(file).writerow(cells(row, metrics, rows))
 
 
 @contextmanager
@@ -53,12 +53,12 @@ def _appending(path: Path) -> Iterator[TextIO]:
         raise HeliographError(f"can't write {path}: {error.strerror or error}. Free some space, then go on with --resume.") from error
 
 
-def sentence(row: Epoch, epochs: int, members: int, molecules: int) -> str:
+def sentence(row: Epoch, epochs: int, members: int, rows: int, unit: str) -> str:
     """The epoch in one line for people."""
     who = f"member {row.member + 1}/{members}  " if members > 1 else ""
     scores = "".join(f"  val_{name} {value:.4g}" for name, value in row.val_metrics.items())
     loss = "" if math.isnan(row.val_loss) else f"  val_loss {row.val_loss:.4g}"
-    rate = f"  {molecules / row.seconds:,.0f} molecules/s" if row.seconds > 0 else ""
+    rate = f"  {rows / row.seconds:,.0f} {unit}/s" if row.seconds > 0 else ""
     width = len(str(epochs))
     return f"{who}epoch {row.epoch + 1:{width}d}/{epochs}  train_loss {row.train_loss:.4g}{loss}{scores}  lr {row.learning_rate:.2e}{rate}"
 

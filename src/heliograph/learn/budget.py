@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from heliograph.errors import UsageError
-from heliograph.train.job import Job
-from heliograph.train.member import Member
-from heliograph.train.members import fabric_for
-from heliograph.train.progress import silent
-from heliograph.train.state import Counters
+from heliograph.learn.ensemble import fabric_for
+from heliograph.learn.job import Job
+from heliograph.learn.loop import Member
+from heliograph.learn.progress import silent
+from heliograph.learn.state import Counters
 
 MOST = 1000  # epochs that a budget may turn into
 WARM, LEAST_STEPS = 2, 6  # steps that are not counted, steps that are made in any case

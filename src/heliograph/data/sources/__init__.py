@@ -1,0 +1,1 @@
+"""Where batches come from: a source gives graphs and their targets for rows, whatever a row is (`heliograph.learn.Source`)."""

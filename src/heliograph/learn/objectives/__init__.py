@@ -1,0 +1,7 @@
+"""Objectives: what is minimised, one a file."""
+
+from __future__ import annotations
+
+from heliograph.learn.objectives.supervised import Supervised
+
+__all__ = ["Supervised"]

@@ -1,0 +1,87 @@
+"""The training of a molecule product: a `Job` of the loop, and what turns its members into predictors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from heliograph import zoo
+from heliograph.data.store import Store
+from heliograph.learn.config import FitConfig
+from heliograph.learn.ensemble import plain
+from heliograph.learn.infer import infer
+from heliograph.learn.job import Finished, Job
+from heliograph.learn.score import TaskScore
+from heliograph.learn.state import network
+from heliograph.learn.task import Task
+from heliograph.model import MPNN, Inputs
+from heliograph.predictor import Predictor
+from heliograph.predictor.modelfile import Document
+from heliograph.views import keep_encodings
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Network:
+    """`build` of a job: an architecture of the zoo with its arguments. `store`: where its views keep their encodings (None: nowhere)."""
+
+    arch: str | Mapping[str, Any]
+    inputs: Inputs
+    out: int
+    args: Mapping[str, Any]
+    store: Store | None = None
+
+    def __call__(self) -> MPNN:
+        model = zoo.build(self.arch, self.inputs, self.out, self.args)
+        if self.store is not None:
+            keep_encodings(model.view, self.store)
+        return model
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Training:
+    """`job` and what it is of: `store` of molecules, `task`, `score`, and the model file's `document`, but for what training adds."""
+
+    job: Job
+    store: Store
+    task: Task
+    score: TaskScore
+    document: Document
+
+    @property
+    def parts(self) -> Mapping[str, np.ndarray]:
+        """Rows of the store for "train", "val" and "test"."""
+        return self.job.parts
+
+    @property
+    def fit(self) -> FitConfig:
+        """The settings."""
+        return self.job.fit
+
+    @property
+    def folder(self) -> Path | None:
+        """The run's folder."""
+        return self.job.folder
+
+    def with_fit(self, **changes: Any) -> Training:
+        """The same with other settings."""
+        return replace(self, job=replace(self.job, fit=self.fit.model_copy(update=changes)))
+
+    def model_file(self, member: int) -> str:
+        """Name of a member's file in the run folder."""
+        return "model.safetensors" if self.job.members == 1 else f"model_{member}.safetensors"
+
+    def predictor(self, member: Finished) -> Predictor:
+        """A finished member as a predictor, with its summary and calibration in its document."""
+        model = network(self.job, member)
+        rows, calibration = self.parts["val"], {}
+        if self.task.kind == "regression" and len(rows):
+            outputs = infer(model, self.job.source, rows, self.job.objective, 4 * self.fit.batch_size)
+            calibration = {"residual_std": self.score.residual_std(outputs, rows)}
+        training = plain(self.document.training | member.summary)
+        return Predictor(model, replace(self.document, training=training, calibration=plain(calibration)))
