@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 
 
 def unbatch(graph: Graph) -> list[Graph]:
-    """The G graphs of a batch on their own, in order."""
+    """The G graphs of a batch on their own, in order; each keeps what is asked of its nodes. Raises DataError for bipartite ones."""
     topology, graphs = graph.topology, []
+    if graph.G == 1:
+        return [graph]
+    if not topology.whole:
+        raise DataError("a batch of bipartite graphs can't be taken apart: a node that does not receive may be anybody's")
+    asked = graph.asked
+    of_asked = None if asked is None else topology.members.index[asked.reshape(len(asked), -1)[:, 0]]
     node_end, edge_end = topology.n_node.cumsum(0).tolist(), topology.n_edge.cumsum(0).tolist()
     node = edge = 0
     for g in range(graph.G):
@@ -32,7 +38,8 @@ def unbatch(graph: Graph) -> list[Graph]:
             shift=None if topology.shift is None else topology.shift[edges],
             order=None if topology.order is None else topology.order[edges] - edge,
         )
-        graphs.append(Graph(one, _rows(graph.nodes, nodes), _rows(graph.edges, edges), _rows(graph.globals, torch.tensor([g]))))
+        mine = None if asked is None else asked[of_asked == g] - node
+        graphs.append(Graph(one, _rows(graph.nodes, nodes), _rows(graph.edges, edges), _rows(graph.globals, torch.tensor([g])), mine))
         node, edge = node_end[g], edge_end[g]
     return graphs
 

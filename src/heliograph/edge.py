@@ -20,6 +20,7 @@ from torch import Tensor
 
 from heliograph import colour
 from heliograph.aggregated import reduction
+from heliograph.errors import DataError
 from heliograph.expression import Gather
 from heliograph.graph import Feature, Features, Graph, Indexed, dense
 from heliograph.lazy import EdgeTensor
@@ -95,8 +96,10 @@ class Edge:
 
     @property
     def reverse(self) -> Ends:
-        """Features of the edge that runs the other way; zero where there is none."""
+        """Features of the edge that runs the other way; zero where there is none. Raises DataError in a part of a graph."""
         t = self.graph.topology
+        if not t.whole:
+            raise DataError("this message asks for the edge that runs the other way; a block has only edges that come in at its receivers")
         if not torch.compiler.is_compiling() and t.symmetric:  # only data tells
             return Ends(self.graph.edges, t.reverse)
         zero = {k: torch.cat([dense(v), dense(v).new_zeros(1, *v.shape[1:])]) for k, v in self.graph.edges.items()}

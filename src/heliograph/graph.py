@@ -93,13 +93,15 @@ class Graph:
     """One graph or a batch of G disjoint ones. Immutable: the `with_...` methods return another graph on the same topology.
 
     `nodes`, `edges`, `globals`: name -> Tensor [N, ...], [E, ...], [G, ...] or `Indexed`. Edge features follow `topology`'s sorted order.
+    `asked`: what a readout answers for instead of every node or edge: nodes [Q], pairs [Q, 2] (sender, receiver) or triples [Q, 3], long.
     """
 
-    __slots__ = ("edges", "globals", "nodes", "topology")
+    __slots__ = ("asked", "edges", "globals", "nodes", "topology")
     topology: Topology
     nodes: Features
     edges: Features
     globals: Features
+    asked: Tensor | None
 
     def __init__(
         self,
@@ -107,9 +109,15 @@ class Graph:
         nodes: Mapping[str, Feature] | None = None,
         edges: Mapping[str, Feature] | None = None,
         globals: Mapping[str, Feature] | None = None,
+        asked: Tensor | None = None,
     ):
         assign = super().__setattr__
         assign("topology", topology)
+        assign("asked", asked)
+        if asked is not None and (asked.dtype != torch.long or asked.dim() not in (1, 2) or asked.shape[1:] not in ((), (2,), (3,))):
+            raise DataError(
+                f"asked must be numbers of nodes [Q], pairs [Q, 2] or triples [Q, 3], long; it is {list(asked.shape)} {asked.dtype}"
+            )
         for name, items, size in (("nodes", nodes, topology.N), ("edges", edges, topology.E), ("globals", globals, topology.G)):
             for key, value in (items or {}).items():
                 if len(value) != size:
@@ -133,14 +141,20 @@ class Graph:
         edges: Mapping[str, Feature] | None = None,
         globals: Mapping[str, Feature] | None = None,
         shift: Tensor | None = None,
+        asked: Tensor | None = None,
+        R: int | tuple[int, ...] | None = None,
     ) -> Graph:
-        """A graph from edges in any order; edge features are given in that order too."""
-        topology = Topology.build(senders, receivers, n_node, n_edge, shift)
-        return cls(topology, nodes, {k: take(v, topology.order) for k, v in (edges or {}).items()}, globals)
+        """A graph from edges in any order; edge features are given in that order too. `R`: how many nodes receive (`Topology`)."""
+        topology = Topology.build(senders, receivers, n_node, n_edge, shift, R)
+        return cls(topology, nodes, {k: take(v, topology.order) for k, v in (edges or {}).items()}, globals, asked)
 
     @property
     def N(self) -> int:
         return self.topology.N
+
+    @property
+    def R(self) -> int:
+        return self.topology.R
 
     @property
     def E(self) -> int:
@@ -152,15 +166,32 @@ class Graph:
 
     def with_nodes(self, **features: Feature) -> Graph:
         """This graph with node features added or replaced."""
-        return Graph(self.topology, {**self.nodes, **features}, self.edges, self.globals)
+        return Graph(self.topology, {**self.nodes, **features}, self.edges, self.globals, self.asked)
 
     def with_edges(self, **features: Feature) -> Graph:
         """This graph with edge features added or replaced."""
-        return Graph(self.topology, self.nodes, {**self.edges, **features}, self.globals)
+        return Graph(self.topology, self.nodes, {**self.edges, **features}, self.globals, self.asked)
 
     def with_globals(self, **features: Feature) -> Graph:
         """This graph with graph-level features added or replaced."""
-        return Graph(self.topology, self.nodes, self.edges, {**self.globals, **features})
+        return Graph(self.topology, self.nodes, self.edges, {**self.globals, **features}, self.asked)
+
+    def with_asked(self, asked: Tensor | None) -> Graph:
+        """This graph with other questions: nodes [Q], pairs [Q, 2] or triples [Q, 3] that a readout answers for; None asks for all."""
+        return Graph(self.topology, self.nodes, self.edges, self.globals, asked)
+
+    def with_topology(self, topology: Topology, edges: Mapping[str, Feature] | None = None) -> Graph:
+        """The same nodes and graphs with other edges, and these as their features."""
+        return Graph(topology, self.nodes, edges, self.globals, self.asked)
+
+    def onward(self) -> Graph:
+        """What is left after one step: the receivers as nodes, the edges of the next step (itself, where every node receives)."""
+        t = self.topology
+        if t.whole:
+            return self
+        nodes = {name: _first(f, t.R) for name, f in self.nodes.items()}
+        edges = {name: _first(f, t.onward.E) for name, f in self.edges.items()}
+        return Graph(t.onward, nodes, edges, self.globals, self.asked)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Graph:
         """On another device, and floating-point features in another precision."""
@@ -172,7 +203,8 @@ class Graph:
             return {k: Indexed(move(v.table), v.index.to(device)) if isinstance(v, Indexed) else move(v) for k, v in features.items()}
 
         topology = self.topology if device is None else self.topology.to(device)
-        return Graph(topology, each(self.nodes), each(self.edges), each(self.globals))
+        asked = None if self.asked is None else self.asked.to(device)
+        return Graph(topology, each(self.nodes), each(self.edges), each(self.globals), asked)
 
     def unbatch(self) -> list[Graph]:
         """The G graphs on their own."""
@@ -208,25 +240,59 @@ def take(feature: Feature, rows: Tensor | None) -> Feature:
     return Indexed(feature.table, feature.index[rows]) if isinstance(feature, Indexed) else feature[rows]
 
 
+def _first(feature: Feature, n: int) -> Feature:
+    """The first n rows of a feature."""
+    return Indexed(feature.table, feature.index[:n]) if isinstance(feature, Indexed) else feature[:n]
+
+
 def batch(graphs: Sequence[Graph]) -> Graph:
-    """The disjoint union of graphs that have the same features: indices are shifted, features concatenated, tables merged."""
+    """The disjoint union of graphs that have the same features: indices are shifted, features concatenated, tables merged.
+
+    Of bipartite graphs the receivers come first, graph after graph, then the other nodes. Raises DataError where features differ, or
+    where nodes are numbered hop by hop.
+    """
     if not graphs:
         raise DataError("a batch needs at least one graph")
     topologies = [g.topology for g in graphs]
-    node_offset = torch.tensor([0] + [t.N for t in topologies]).cumsum(0).tolist()
+    if any(len(t.steps) != 1 for t in topologies):
+        raise DataError("graphs whose nodes are numbered hop by hop can't be batched: draw the block of all seeds at once")
     edge_offset = torch.tensor([0] + [t.E for t in topologies]).cumsum(0).tolist()
     order = [torch.arange(t.E) if t.order is None else t.order for t in topologies]
     shifts = [t.shift for t in topologies]
+    number, node_rows = _places(topologies)
     topology = Topology(
-        torch.cat([t.senders + o for t, o in zip(topologies, node_offset, strict=False)]),
-        torch.cat([t.receivers + o for t, o in zip(topologies, node_offset, strict=False)]),
-        torch.cat([t.n_node for t in topologies]),
+        torch.cat([place[t.senders] for t, place in zip(topologies, number, strict=True)]),
+        torch.cat([place[t.receivers] for t, place in zip(topologies, number, strict=True)]),
+        torch.cat([t.n_node if t.whole or t.G > 1 else t.n_node.clamp(max=t.R) for t in topologies]),
         torch.cat([t.n_edge for t in topologies]),
-        N=node_offset[-1],
+        N=sum(t.N for t in topologies),
+        R=sum(t.R for t in topologies),
         shift=None if any(s is None for s in shifts) else torch.cat([s for s in shifts if s is not None]),
         order=torch.cat([o.to(topologies[0].senders.device) + k for o, k in zip(order, edge_offset, strict=False)]),
     )
-    return Graph(topology, *(_merge([getattr(g, side) for g in graphs], side) for side in ("nodes", "edges", "globals")))
+    nodes, edges, globals = (_merge([getattr(g, side) for g in graphs], side) for side in ("nodes", "edges", "globals"))
+    return Graph(topology, {name: take(f, node_rows) for name, f in nodes.items()}, edges, globals, _asked(graphs, number))
+
+
+def _places(topologies: list[Topology]) -> tuple[Sequence[Tensor], Tensor | None]:
+    """The numbers of each graph's nodes in the union, and the union's rows among the graphs' nodes.
+
+    The rows are None where they are all of them in their order.
+    """
+    sizes, device = [t.N for t in topologies], topologies[0].senders.device
+    if all(t.whole for t in topologies):
+        return torch.arange(sum(sizes), device=device).split(sizes), None
+    receives = torch.cat([torch.arange(t.N, device=device) < t.R for t in topologies])
+    rows = torch.cat([receives.nonzero(), (~receives).nonzero()]).squeeze(1)
+    return rows.argsort().split(sizes), rows
+
+
+def _asked(graphs: Sequence[Graph], number: Sequence[Tensor]) -> Tensor | None:
+    """What all of them ask, in their order."""
+    asked = [n[g.asked] for g, n in zip(graphs, number, strict=True) if g.asked is not None]
+    if len(asked) not in (0, len(graphs)) or len({a.shape[1:] for a in asked}) > 1:
+        raise DataError("of the graphs of one batch all ask for nodes, or all for pairs, or all for triples, or none asks")
+    return torch.cat(asked) if asked else None
 
 
 def _merge(parts: list[Features], side: str) -> dict[str, Feature]:

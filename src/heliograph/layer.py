@@ -27,6 +27,7 @@ class Layer(nn.Module):
 
     `message(edge) -> {name: [E, ...]}`, `update(nodes, messages) -> {name: [N, ...]}` and `edge(edge) -> {name: [E, ...]}` return
     named features, which replace those of the same name; `aggregate` is a function or module (values [E, ...], segments) -> [N, ...].
+    Where only the first R < N nodes receive (`Topology`), N is R for the update: the others are left behind.
     What a message and an edge update get, and aggregates, may be lazy tensors (`heliograph.edge`), to be used like plain ones. An update
     gets lazy tensors, too, if `takes_lazy` says that it can.
     """
@@ -36,11 +37,15 @@ class Layer(nn.Module):
         self.message, self.update, self.aggregate, self.edge = message, update, aggregate, edge
 
     def messages(self, graph: Graph) -> tuple[Graph, dict[str, Tensor]]:
-        """The graph after the edges' update, and the messages {name: [N, ...]}: all of the step but the update of its nodes."""
+        """The graph after the edges' update, and the messages {name: [R, ...]}: all of the step but the update of its nodes.
+
+        Where fewer nodes receive than there are, only the receivers go on.
+        """
         if self.edge is not None:
             graph = graph.with_edges(**plain(self.edge(Edge(graph))))
         incoming = graph.topology.incoming
-        return graph, {name: aggregated(self.aggregate, m, incoming) for name, m in self.message(Edge(graph)).items()}
+        messages = {name: aggregated(self.aggregate, m, incoming) for name, m in self.message(Edge(graph)).items()}
+        return graph.onward(), messages
 
     def forward(self, graph: Graph) -> Graph:
         graph, messages = self.messages(graph)

@@ -37,7 +37,8 @@ class MPNN(nn.Module):
     """readout(layers(embed(view(graph)))). The same `Layer` object twice in `layers` is weight tying.
 
     `view` changes what the graph is (complete graph, radius graph), `embed` sets the first states, `readout` returns named tensors:
-    "y" is the prediction: [G, out] of graphs; [N, out] of nodes or [E, out] of edges where the readout's `level` is "node" or "edge".
+    "y" is the prediction: [G, out] of graphs; [N, out] of nodes or [E, out] of edges where the readout's `level` is "node" or "edge", or
+    [Q, out] of what is `asked`, where the graph asks.
     Such a readout gets the graph as it was given, with the final node states: what the view made of the edges does not matter to it.
     """
 
@@ -59,6 +60,7 @@ class MPNN(nn.Module):
         states = self.states(graph)
         if getattr(self.readout, "level", "graph") != "graph":
             parameter = next(self.parameters())
-            states = graph.to(parameter.device, parameter.dtype).with_nodes(**states.nodes)
+            given = graph.to(parameter.device, parameter.dtype)
+            states = given.with_nodes(**states.nodes) if graph.topology.whole else states.with_asked(given.asked)
         result: dict[str, Tensor] = self.readout(states)
         return result

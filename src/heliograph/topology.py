@@ -69,6 +69,15 @@ class Topology:
 
     `senders`, `receivers` [E] long, sorted by receiver; `n_node`, `n_edge` [G] long; `order` [E] long: sorted edge k was
     given as edge `order[k]` (None: they came sorted); `shift` [E, 3] long: the periodic image a sender is taken from (None: no cell).
+
+    Only the first `R` nodes receive. R is N in an ordinary graph, which is `whole`. Where it is
+    less, the graph is bipartite: hyperedges that collect from nodes, or a sampled block. After a
+    step only the receivers are left (`onward`). A tuple `R` says how many nodes receive at each of
+    several steps, each number at most the one before: nodes are then numbered seeds first, and hop
+    by hop. In a bipartite topology of one graph `n_node` is [N]; in one of several it counts the
+    receivers, since the other nodes may be anybody's. `degree` [N] long: the edges that come in at
+    each node of the whole graph, where this is a part of it. `reverse` [E] long is what the
+    property of this name would find, where it is known already.
     """
 
     def __init__(
@@ -79,18 +88,40 @@ class Topology:
         n_edge: Tensor,
         *,
         N: int,
+        R: int | tuple[int, ...] | None = None,
         shift: Tensor | None = None,
         order: Tensor | None = None,
+        degree: Tensor | None = None,
+        reverse: Tensor | None = None,
     ):
         self.senders, self.receivers, self.n_node, self.n_edge = senders, receivers, n_node, n_edge
         self.shift, self.order = shift, order
         self.N, self.E, self.G = N, len(senders), len(n_node)
+        self.steps = (N,) if R is None else (R,) if isinstance(R, int) else R
+        self.R, self.whole = self.steps[0] if self.steps else 0, self.steps == (N,)
+        if any(later > now for now, later in zip((N, *self.steps), self.steps, strict=False)):
+            raise DataError(f"of {N} nodes {self.steps} can't receive: each step has at most as many receivers as the one before has nodes")
+        if len(self.steps) > 1 and self.G != 1:
+            raise DataError(f"nodes numbered hop by hop are of one graph; these are {self.G}. Draw the block of all seeds at once")
+        self._given_degree = degree
+        for name, known in (("degree", degree), ("reverse", reverse)):
+            if known is not None:
+                self.__dict__[name] = known
 
     @classmethod
     def build(
-        cls, senders: Tensor, receivers: Tensor, n_node: Sequence[int], n_edge: Sequence[int], shift: Tensor | None = None
+        cls,
+        senders: Tensor,
+        receivers: Tensor,
+        n_node: Sequence[int],
+        n_edge: Sequence[int],
+        shift: Tensor | None = None,
+        R: int | tuple[int, ...] | None = None,
     ) -> Topology:
-        """Check and sort edges given in any order within each graph. Raises DataError on sizes or indices that don't fit."""
+        """Check and sort edges given in any order within each graph. Raises DataError on sizes or indices that don't fit.
+
+        `R`: how many nodes of one graph receive (`Topology`).
+        """
         N, E = sum(n_node), sum(n_edge)
         if len(n_node) != len(n_edge):
             raise DataError(f"n_node and n_edge must have one entry a graph; they have {len(n_node)} and {len(n_edge)}")
@@ -108,25 +139,119 @@ class Topology:
                     f"{name}[{k}] = {int(index[k])} lies outside graph {g}, whose nodes are {int(start[g])} to {int(end[g]) - 1}"
                 )
         order = receivers.argsort(stable=True)
-        return cls(
+        topology = cls(
             senders[order],
             receivers[order],
             torch.tensor(n_node, dtype=torch.long),
             torch.tensor(n_edge, dtype=torch.long),
             N=N,
+            R=R,
             shift=None if shift is None else shift[order],
             order=order,
+        )
+        topology._check_steps()
+        return topology
+
+    def _check_steps(self) -> None:
+        """Raise DataError where an edge's ends are not there at the step that needs it."""
+        sends, receives = self.N, self.N
+        if self.whole:
+            return
+        for receives in self.steps:
+            used = self.receivers < receives
+            if self.E and bool((self.senders[used] >= sends).any()):
+                raise DataError(
+                    f"a node that receives in the step with {receives} receivers hears one that is not among the {sends} of the step "
+                    "before: number the nodes seeds first, then hop by hop"
+                )
+            sends = receives
+        if self.E and int(self.receivers[-1]) >= self.R:
+            raise DataError(f"node {int(self.receivers[-1])} receives; only the first R = {self.R} nodes may")
+
+    def need_whole(self, what: str) -> None:
+        """Raise DataError where not all nodes receive, which `what` needs."""
+        if not self.whole:
+            raise DataError(f"{what}: this needs whole graphs; here only {self.R} of {self.N} nodes receive")
+
+    def need_no_images(self, what: str) -> None:
+        """Raise DataError where edges come from periodic images, which `what` can't tell apart."""
+        if self.shift is not None:
+            raise DataError(f"{what}: this view knows no periodic images, and this graph has edges from them (`shift`)")
+
+    def rewired(
+        self,
+        senders: Tensor,
+        receivers: Tensor,
+        *,
+        n_node: Tensor | None = None,
+        N: int | None = None,
+        shift: Tensor | None = None,
+        reverse: Tensor | None = None,
+    ) -> tuple[Topology, Tensor]:
+        """Another topology of the same G graphs, from edges in any order.
+
+        Returns it and `rows` [E]: edge k of it was given as edge `rows[k]`. Give `n_node` [G] with its
+        sum `N` where the nodes are others, too; every node receives then, and must have before.
+        `reverse` is known for edges that come sorted. Raises DataError where nodes would be lost.
+        """
+        if N is not None:
+            self.need_whole("a view that makes other nodes")
+        if reverse is None:
+            rows = receivers.argsort(stable=True)
+            senders, receivers, shift = senders[rows], receivers[rows], None if shift is None else shift[rows]
+        else:
+            rows = torch.arange(len(receivers), device=receivers.device)
+        other = Topology(
+            senders,
+            receivers,
+            self.n_node if n_node is None else n_node,
+            self.n_edge,
+            N=self.N if N is None else N,
+            R=self.steps if N is None else None,
+            shift=shift,
+            degree=self._given_degree if N is None else None,
+            reverse=reverse,
+        )
+        other.n_edge = Segments(other.members.index[receivers], self.G).count
+        return other, rows
+
+    @derived
+    def onward(self) -> Topology:
+        """What is left after one step: the receivers as nodes, the next step's edges (none after the last), a prefix of these."""
+        if self.whole:
+            return self
+        N, steps = self.R, self.steps[1:]
+        E = int(self.incoming.pointer[steps[0]]) if steps else 0
+        return Topology(
+            self.senders[:E],
+            self.receivers[:E],
+            Segments(self.members.index[:N], self.G).count,
+            Segments(self.edge_members.index[:E], self.G).count,
+            N=N,
+            R=steps,
+            shift=None if self.shift is None else self.shift[:E],
+            degree=None if self._given_degree is None else self._given_degree[:N],
         )
 
     @derived
     def incoming(self) -> Segments:
-        """Edges by receiver."""
-        return Segments(self.receivers, self.N)
+        """Edges by receiver, [R] segments. Raises DataError in what is left after the last step that a block was made for."""
+        if not self.steps:
+            raise DataError("one step more than this block has hops: draw as many as the network has steps, and give R for each of them")
+        return Segments(self.receivers, self.R)
+
+    @derived
+    def degree(self) -> Tensor:
+        """The edges that come in at each node, [N] long. Raises DataError in a part of a graph to which they were not given."""
+        if self.R < self.N:
+            raise DataError("the degrees of nodes that do not receive are not known here: give `degree` [N] when the block is made")
+        return self.incoming.count
 
     @derived
     def members(self) -> Segments:
-        """Nodes by graph."""
-        return Segments(torch.repeat_interleave(torch.arange(self.G, device=self.n_node.device), self.n_node, output_size=self.N), self.G)
+        """Nodes by graph; of a bipartite topology of several graphs, the receivers by graph."""
+        size = self.N if self.G == 1 or self.R == self.N or not self.steps else self.R
+        return Segments(torch.repeat_interleave(torch.arange(self.G, device=self.n_node.device), self.n_node, output_size=size), self.G)
 
     @derived
     def edge_members(self) -> Segments:
@@ -183,6 +308,18 @@ class Topology:
         keep = b != self.reverse[a]
         return a[keep], b[keep]
 
+    def between(self, pairs: Tensor) -> Tensor:
+        """The edge from each pair's first node to its second, [Q] long; -1 where there is none.
+
+        Of parallel edges it is the first that was given.
+        """
+        if not self.E:
+            return torch.full_like(pairs[:, 0], -1)
+        key, order = (self.receivers * self.N + self.senders).sort(stable=True)
+        wanted = pairs[:, 1] * self.N + pairs[:, 0]
+        at = torch.searchsorted(key, wanted).clamp(max=self.E - 1)
+        return torch.where(key[at] == wanted, order[at], -1)
+
     def given(self, x: Tensor) -> Tensor:
         """Rows of an edge-level tensor [E, ...] in the order in which the edges were given."""
         return x if self.order is None else torch.empty_like(x).index_copy(0, self.order, x)
@@ -191,16 +328,21 @@ class Topology:
         """The same on another device (itself where it is there already)."""
         if self.senders.device == torch.device(device):
             return self
-        move = [None if x is None else x.to(device) for x in (self.shift, self.order)]
-        return Topology(
+        shift, order, degree = (None if x is None else x.to(device) for x in (self.shift, self.order, self._given_degree))
+        there = Topology(
             self.senders.to(device),
             self.receivers.to(device),
             self.n_node.to(device),
             self.n_edge.to(device),
             N=self.N,
-            shift=move[0],
-            order=move[1],
+            R=self.steps,
+            shift=shift,
+            order=order,
+            degree=degree,
         )
+        if self.steps and not self.whole:  # its sizes are found here, where nothing waits for them
+            there.__dict__["onward"] = self.onward.to(device)
+        return there
 
 
 @final

@@ -13,7 +13,7 @@ from heliograph.graph import Feature, Features, Graph, dense
 
 def normalised(graph: Graph, h: Feature, **features: Feature) -> Graph:
     """The graph with states h [N, d] and norm_i = 1 / sqrt(d_i) [N, 1], d = 1 + number of neighbours, in their precision."""
-    count = graph.topology.incoming.count
+    count = graph.topology.degree
     norm = (1 + count).to(h.dtype).rsqrt()[:, None]
     colour.put(norm, [count], lambda degree: degree)
     return graph.with_nodes(h=h, norm=norm, **features)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from heliograph import kernels, segment
 from heliograph.edge import Edge, EdgeTensor, rows
+from heliograph.errors import DataError
 from heliograph.graph import Graph, dense
 from heliograph.segment import Aggregate
 from heliograph.topology import Segments
@@ -63,7 +64,7 @@ class Dipole(nn.Module):
 
 @final
 class NodeWise(nn.Module):
-    """y_i = head(h_i), [N, out]: a prediction for each node."""
+    """y_i = head(h_i), [N, out]: a prediction for each node, or [Q, out] for the nodes that are asked."""
 
     level = "node"
 
@@ -72,14 +73,20 @@ class NodeWise(nn.Module):
         self.head, self.of = head, of
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
-        return {"y": self.head(dense(graph.nodes[self.of]))}
+        h = dense(graph.nodes[self.of])
+        if graph.asked is None:
+            return {"y": self.head(h)}
+        if graph.asked.dim() != 1:
+            raise DataError(f"this readout answers for nodes; what is asked is {list(graph.asked.shape)}: give numbers of nodes [Q]")
+        return {"y": self.head(h.index_select(0, graph.asked))}
 
 
 @final
 class EdgeWise(nn.Module):
     """y_ij = head([h_j, h_i, e_ij]), [E, out]: a prediction for each edge, in the order in which the edges were given.
 
-    (i, j) and (j, i) are two edges; the mean of both is one for the pair.
+    (i, j) and (j, i) are two edges; the mean of both is one for the pair. Where pairs [Q, 2] of nodes (sender, receiver) are asked, it is
+    [Q, out]; e_ij is then that of the first edge j -> i that was given, zero where there is none.
     """
 
     level = "edge"
@@ -89,9 +96,19 @@ class EdgeWise(nn.Module):
         self.head, self.of = head, of
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
+        if graph.asked is not None:
+            return {"y": self.head(self.pairs(graph, graph.asked))}
         e = Edge(graph)
         y = self.head(torch.cat([e.j[self.of], e.i[self.of], e.e["edge_attr"]], -1))  # [E, out]
         return {"y": graph.topology.given(y.dense() if isinstance(y, EdgeTensor) else y)}
+
+    def pairs(self, graph: Graph, asked: Tensor) -> Tensor:
+        """[h_j, h_i, e_ij] of the pairs that are asked, [Q, 2 d + width of edge_attr]."""
+        if asked.shape[1:] != (2,):
+            raise DataError(f"this readout answers for pairs of nodes; what is asked is {list(asked.shape)}: give pairs [Q, 2]")
+        h, attr, edge = dense(graph.nodes[self.of]), dense(graph.edges["edge_attr"]), graph.topology.between(asked)
+        zero = torch.cat([attr, attr.new_zeros(1, attr.shape[1])])
+        return torch.cat([h.index_select(0, asked[:, 0]), h.index_select(0, asked[:, 1]), zero[edge]], -1)
 
 
 @final

@@ -143,10 +143,8 @@ class Store:
             torch.from_numpy(n_node),
             torch.from_numpy(n_edge),
             N=len(nodes),
+            reverse=torch.from_numpy(c["reverse"][edges] + first_edge),  # known since the store was built
         )
-        topology.__dict__.update(
-            reverse=torch.from_numpy(c["reverse"][edges] + first_edge), symmetric=True
-        )  # known since the store was built
         atom_table, bond_table = self._tables
         features: dict[str, Feature] = {"x": Indexed(atom_table, _long(c["x"][nodes])), "z": _long(c["z"][nodes])}
         if self.has_geometry:

@@ -55,7 +55,7 @@ class Degree(nn.Module):
         self.size = limit + 1
 
     def forward(self, graph: Graph) -> Graph:
-        return graph.with_nodes(degree=one_hot(graph.topology.incoming.count, self.size, precision(graph)))
+        return graph.with_nodes(degree=one_hot(graph.topology.degree, self.size, precision(graph)))
 
 
 @final

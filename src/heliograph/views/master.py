@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.graph import Feature, Graph, Indexed, dense
-from heliograph.topology import Segments, Topology
 from heliograph.views.matrices import precision
 
 
@@ -27,13 +26,13 @@ class MasterNode(nn.Module):
         place = torch.full((N,), t.N, device=own.device).index_copy(0, old, torch.arange(t.N, device=own.device))
         senders = torch.cat([old[t.senders], old, master[own], master])
         receivers = torch.cat([old[t.receivers], master[own], old, master])
-        order = receivers.argsort(stable=True)
-        topology = Topology(senders[order], receivers[order], t.n_node + 1, t.n_edge + 2 * t.n_node + 1, N=N)
+        shift = None if t.shift is None else torch.cat([t.shift, t.shift.new_zeros(len(senders) - t.E, 3)])
+        topology, order = t.rewired(senders, receivers, n_node=t.n_node + 1, N=N, shift=shift)
         nodes = {k: _or_zero(v, place, t.N) for k, v in graph.nodes.items()}
         edges = {k: _or_zero(v, order, t.E) for k, v in graph.edges.items()}
         flags = torch.eye(2, 1, dtype=dtype, device=own.device).flip(0)  # [0], [1]
         nodes["master"], edges["master"] = Indexed(flags, (place == t.N).long()), Indexed(flags, (order >= t.E).long())
-        return Graph(topology, nodes, edges, graph.globals)
+        return Graph(topology, nodes, edges, graph.globals, None if graph.asked is None else old[graph.asked])
 
 
 def without_master(graph: Graph) -> Graph:
@@ -41,12 +40,13 @@ def without_master(graph: Graph) -> Graph:
     t = graph.topology
     stays, edge_stays = (dense(side["master"])[:, 0] == 0 for side in (graph.nodes, graph.edges))
     place = stays.long().cumsum(0) - 1
-    n_edge = Segments(t.edge_members.index[edge_stays], t.G).count
-    topology = Topology(place[t.senders[edge_stays]], place[t.receivers[edge_stays]], t.n_node - 1, n_edge, N=t.N - t.G)
+    shift = None if t.shift is None else t.shift[edge_stays]
+    ends = place[t.senders[edge_stays]], place[t.receivers[edge_stays]]
+    topology, _ = t.rewired(*ends, n_node=t.n_node - 1, N=t.N - t.G, shift=shift)
     nodes = {k: dense(v)[stays] for k, v in graph.nodes.items() if k != "master"}
     masters = {k: dense(v)[~stays] for k, v in graph.nodes.items() if k != "master"}
     edges = {k: dense(v)[edge_stays] for k, v in graph.edges.items() if k != "master"}
-    return Graph(topology, nodes, edges, {**graph.globals, **masters})
+    return Graph(topology, nodes, edges, {**graph.globals, **masters}, None if graph.asked is None else place[graph.asked])
 
 
 def _or_zero(feature: Feature, rows: Tensor, size: int) -> Indexed:

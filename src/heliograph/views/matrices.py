@@ -18,6 +18,7 @@ from heliograph.topology import Topology
 
 def by_size(t: Topology) -> Iterator[tuple[Int[Tensor, "g n"], Int[Tensor, "g n n"]]]:
     """For each size n that occurs, the nodes and the ordered pairs of the g graphs that have it; pair [i, j] is j -> i."""
+    t.need_whole("a view of whole graphs")
     n = t.n_node
     first, cell = n.cumsum(0) - n, (n * n).cumsum(0) - n * n  # [G] where each graph's nodes and pairs start
     for size in n[n > 0].unique().tolist():

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.graph import Feature, Graph, Indexed, dense
-from heliograph.topology import Topology
 from heliograph.views.matrices import precision
 
 
@@ -41,11 +40,13 @@ class RadiusGraph(nn.Module):
         self.cutoff = cutoff
 
     def forward(self, graph: Graph) -> Graph:
-        return with_distances(_pairs(Graph(graph.topology, graph.nodes, None, graph.globals), self.cutoff))
+        return with_distances(_pairs(graph.with_topology(graph.topology), self.cutoff))
 
 
 def _pairs(graph: Graph, cutoff: float | None, self_pairs: bool = False) -> Graph:
     t = graph.topology
+    t.need_whole("all pairs of nodes")
+    t.need_no_images("all pairs of nodes")
     n, device = t.n_node, t.n_node.device
     first = n.cumsum(0) - n  # [G] first node of each graph
     cell = (n * n).cumsum(0) - n * n  # [G] where each graph's n x n block starts
@@ -57,17 +58,15 @@ def _pairs(graph: Graph, cutoff: float | None, self_pairs: bool = False) -> Grap
     if cutoff is not None:
         pos = dense(graph.nodes["pos"]).detach()
         keep &= (pos[receivers] - pos[senders]).square().sum(-1) < cutoff * cutoff
-    n_edge = torch.zeros_like(n).index_add_(0, block, keep.long())
     kept = keep.nonzero().squeeze(1)  # once: a GPU is waited for each time that a mask picks rows
-    topology = Topology(senders[kept], receivers[kept], n, n_edge, N=t.N)
     place = keep.long().cumsum(0) - 1  # [sum n^2] the kept pair's number
     own = t.members.index[t.receivers]
     back = cell[block] + k % width * width + k // width
-    topology.__dict__["reverse"] = place[back[kept]]  # known without a search
+    topology, _ = t.rewired(senders[kept], receivers[kept], reverse=place[back[kept]])  # known without a search
     mine = cell[own] + (t.receivers - first[own]) * n[own] + t.senders - first[own]  # [E_old] an old edge's place among n x n
     rows = torch.where(keep[mine], place[mine], topology.E)  # an edge that is no pair goes nowhere
     edges = {name: _spread(feature, rows, topology.E) for name, feature in graph.edges.items()}
-    return Graph(topology, graph.nodes, edges, graph.globals)
+    return graph.with_topology(topology, edges)
 
 
 def _spread(feature: Feature, rows: Tensor, E: int) -> Feature:
@@ -80,7 +79,8 @@ def _spread(feature: Feature, rows: Tensor, E: int) -> Feature:
 
 
 def with_distances(graph: Graph) -> Graph:
-    """The graph with `distance` [E, 1] in angstrom, one row of a table per undirected pair."""
+    """The graph with `distance` [E, 1] in angstrom, one row of a table per undirected pair. Raises DataError for periodic images."""
+    graph.topology.need_no_images("distances")
     t, pos = graph.topology, dense(graph.nodes["pos"])
     edges = t.pairs.edges
     apart = pos.index_select(0, t.receivers[edges]) - pos.index_select(0, t.senders[edges])  # [P, 3]

@@ -8,7 +8,6 @@ from math import comb
 import torch
 
 from heliograph.graph import Graph, dense
-from heliograph.topology import Segments, Topology
 from heliograph.views.matrices import by_size, edge_counts, on_pairs, one_hot, pair, precision
 
 
@@ -18,6 +17,7 @@ def node_sets(graph: Graph, k: int) -> Graph:
     That is the local neighbourhood of Morris et al. 2019, arXiv:1810.02244. A set has `members` [S, k], ascending, `edges`
     [S, k (k - 1) / 2 + 1], one-hot, how many pairs in it are joined (for k <= 3 this is the type of its subgraph), and `edge_attr`
     [S, width], added up over the edges within. n choose k sets of a graph: meant for small ones.
+    What is asked of the graph's nodes is not asked of these.
     """
     t, dtype = graph.topology, precision(graph)
     number = torch.tensor([comb(n, k) for n in t.n_node.tolist()], dtype=torch.long, device=t.n_node.device)  # [G]
@@ -44,6 +44,5 @@ def node_sets(graph: Graph, k: int) -> Graph:
     s, other = s[new], other[new].sort(1).values
     power = t.N ** torch.arange(k - 1, -1, -1, device=degree.device)
     senders = torch.searchsorted((members * power).sum(1), (other * power).sum(1))  # sets stand in the order of their members
-    own = Segments(torch.repeat_interleave(torch.arange(t.G, device=degree.device), number), t.G)
-    topology = Topology(senders, s, number, Segments(own.index[s], t.G).count, N=S)
+    topology, _ = t.rewired(senders, s, n_node=number, N=S)
     return Graph(topology, {"members": members, "edges": one_hot(joined, k * (k - 1) // 2 + 1, dtype), "edge_attr": within})

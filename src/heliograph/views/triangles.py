@@ -24,13 +24,12 @@ class SharedTriangles(nn.Module):
     def forward(self, graph: Graph) -> Graph:
         t, count = graph.topology, triangles(graph.topology)
         kept = count.nonzero().squeeze(1)
-        n_edge = Segments(t.edge_members.index[kept], t.G).count
         shift = None if t.shift is None else t.shift[kept]
-        topology = Topology(t.senders[kept], t.receivers[kept], t.n_node, n_edge, N=t.N, shift=shift)
+        topology, _ = t.rewired(t.senders[kept], t.receivers[kept], shift=shift)
         number, index = count[kept].unique(return_inverse=True)
         edges = {name: take(feature, kept) for name, feature in graph.edges.items()}
         edges["triangles"] = Indexed(number[:, None].to(precision(graph)), index)
-        return Graph(topology, graph.nodes, edges, graph.globals)
+        return graph.with_topology(topology, edges)
 
 
 def triangles(t: Topology) -> Int[Tensor, " E"]:
@@ -39,6 +38,7 @@ def triangles(t: Topology) -> Int[Tensor, " E"]:
     Each triangle is found once, from its corner of fewest edges, by asking whether two neighbours that have more are joined: at most
     O(E^1.5) questions, asked all at once.
     """
+    t.need_whole("triangles")
     rank = t.incoming.count.argsort(stable=True).argsort()  # [N] nodes of many edges last
     ends = torch.stack([rank[t.senders], rank[t.receivers]])
     proper = (t.senders != t.receivers).nonzero().squeeze(1)

@@ -37,7 +37,7 @@ class Begin(nn.Module):
 
     def forward(self, graph: Graph) -> Graph:
         h = dense(graph.nodes["h"])  # [N, d]
-        degree = graph.topology.incoming.count.to(h.dtype)[:, None]  # [N, 1]
+        degree = graph.topology.degree.to(h.dtype)[:, None]  # [N, 1]
         norm = degree.clamp(min=1).rsqrt() * (degree > 0)
         return graph.with_nodes(t=h, before=torch.zeros_like(h), sum=self.W(h), norm=norm)
 

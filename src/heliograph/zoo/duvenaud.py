@@ -37,7 +37,7 @@ class Start(nn.Module):
 
     def forward(self, graph: Graph) -> Graph:
         x = graph.nodes["x"]
-        degree = graph.topology.incoming.count.clamp(max=self.max_degree)  # [N]
+        degree = graph.topology.degree.clamp(max=self.max_degree)  # [N]
         return graph.with_nodes(h=x, f=on_rows(lambda x: self.V(x).softmax(-1), x), degree=degree)
 
 

@@ -37,6 +37,7 @@ class Start(nn.Module):
 
     def forward(self, graph: Graph) -> Graph:
         c = segment.sum(Edge(graph).e["edge_attr"].abs(), graph.topology.incoming)  # [N, R]
+        c = c if graph.topology.whole else nn.functional.pad(c, (0, 0, 0, graph.N - graph.R))
         return self.embed(graph).with_nodes(share=(c > 0) / c.clamp(min=1e-12))
 
 
