@@ -76,7 +76,7 @@ def untrained(arch: str, geometry: bool = False) -> Predictor:
     sizes = Inputs(featurizer.atom_width, featurizer.bond_width, geometry)
     about = {"nodes": sizes.nodes, "edges": sizes.edges, "geometry": geometry}
     torch.manual_seed(0)
-    document = Document(arch, {}, about, featurizer.to_dict(), task.to_dict(), Scaling.none(1).to_dict())
+    document = Document.of_molecules(arch, {}, about, featurizer.to_dict(), task.to_dict(), Scaling.none(1).to_dict())
     return Predictor(zoo.build(arch, sizes, 1), document)
 
 

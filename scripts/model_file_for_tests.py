@@ -35,7 +35,7 @@ SMILES = [
 
 
 def main(folder: Path) -> None:
-    """A D-MPNN of width 4, trained for two epochs on the number of letters, with references."""
+    """Two D-MPNNs of width 4, trained for two epochs on the number of letters, with references."""
     path = folder / f"v{FORMAT_VERSION}.safetensors"
     if path.exists():
         sys.exit(f"{path} exists: a released file is never written again")
@@ -44,7 +44,7 @@ def main(folder: Path) -> None:
         table.write_text("smiles,letters,oxygens\n" + "\n".join(f"{s},{len(s)},{s.count('O') + 0.5}" for s in SMILES))
         config = TrainConfig(
             data=DataConfig(data_path=table, units=("letters", ""), num_workers=0),
-            model=ModelConfig(arch="dmpnn", arch_args={"d": 4, "depth": 3}, references="fit"),
+            model=ModelConfig(arch="dmpnn", arch_args={"d": 4, "depth": 3}, references="fit", ensemble_size=2),
             fit=FitConfig(epochs=2, batch_size=4, baselines=False, accelerator="cpu"),
             output_dir=Path(temporary) / "run",
         )

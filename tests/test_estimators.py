@@ -54,8 +54,8 @@ def test_several_targets_with_gaps_and_an_ensemble() -> None:
     model = MoleculeRegressor(**FAST, ensemble_size=2).fit(MOLECULES, labels, sample_weight=np.ones(len(Y)))
     y, std = model.predict(np.array(MOLECULES[:5])[:, None], return_std=True)
     assert y.shape == std.shape == (5, 2)
-    assert len(model.predictors_) == 2
-    np.testing.assert_allclose(y, np.mean([p.predict(MOLECULES[:5]) for p in model.predictors_], axis=0))
+    assert len(model.predictor_.models) == 2
+    np.testing.assert_allclose(y, np.mean([p.predict(MOLECULES[:5]) for p in model.predictor_.members], axis=0))
 
 
 def test_without_validation_the_last_epoch_is_kept() -> None:
@@ -101,7 +101,7 @@ def test_molecules_of_other_libraries() -> None:
     ase, chem = pytest.importorskip("ase"), pytest.importorskip("rdkit.Chem")
     pandas = pytest.importorskip("pandas")
     model = MoleculeRegressor(**FAST).fit(pandas.Series(MOLECULES, index=range(5, 66)), pandas.Series(Y, name="letters"))
-    assert model.predictors_[0].targets == ("letters",)
+    assert model.predictor_.targets == ("letters",)
     np.testing.assert_allclose(model.predict([chem.MolFromSmiles(s) for s in MOLECULES[:4]]), model.predict(MOLECULES[:4]), rtol=1e-6)
     water = ase.Atoms("OHH", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
     atoms = [water, ase.Atoms("HF", [[0, 0, 0], [0, 0, 0.92]])] * 6

@@ -25,7 +25,7 @@ from heliograph.errors import DataError, StructureError, UsageError
 from heliograph.learn.ensemble import train
 from heliograph.learn.progress import silent
 from heliograph.learn.task import Task
-from heliograph.predictor import Answers, ensemble
+from heliograph.predictor import Answers
 from heliograph.train.assemble import assemble
 from heliograph.train.config import DataConfig, FitConfig, ModelConfig
 from heliograph.train.data import featurizer_for
@@ -33,7 +33,7 @@ from heliograph.train.targets import Labels
 
 
 class _MoleculeEstimator(BaseEstimator):
-    """What regressor and classifier share. Fitted: `predictors_` (one per member), `notes_`, `history_`, `reasons_` ("" = used)."""
+    """What regressor and classifier share. Fitted: `predictor_`, `notes_`, `history_`, `reasons_` ("" = used)."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class _MoleculeEstimator(BaseEstimator):
             module, store, labels, weights, self._parts(labels.y), self._model(), self._settings(), about={"data": "scikit-learn"}
         )
         counters, members = train(training.job, silent())
-        self.predictors_ = [training.predictor(member) for member in members]
+        self.predictor_ = training.predictor(members)
         self.history_ = counters.history
         self.notes_ = [*notes, *decided]
         self.n_outputs_ = y.shape[1]
@@ -129,9 +129,9 @@ class _MoleculeEstimator(BaseEstimator):
         return {part: rows[chosen] for part, chosen in parts.items()}
 
     def _answers(self, X: Iterable[Any]) -> Answers:
-        if not hasattr(self, "predictors_"):
+        if not hasattr(self, "predictor_"):
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit(X, y) first")
-        return ensemble(self.predictors_, _one_column(X))
+        return self.predictor_.predict_records(_one_column(X))
 
 
 class MoleculeRegressor(RegressorMixin, _MoleculeEstimator):
@@ -166,7 +166,7 @@ class MoleculeRegressor(RegressorMixin, _MoleculeEstimator):
             return y
         std = found.std
         if std is None:
-            error = self.predictors_[0].document.calibration.get("residual_std") or [np.nan] * found.y.shape[1]
+            error = self.predictor_.document.calibration.get("residual_std") or [np.nan] * found.y.shape[1]
             std = np.where(np.isnan(found.y), np.nan, np.array(error, dtype=np.float64))
         return y, (std[:, 0] if self._flat else std)
 

@@ -77,10 +77,10 @@ def make_run(folder: Path, *, members: int = 1, kind: str = "regression", arch: 
     scaling = Scaling((1.0, 2.0), (0.5, 3.0)) if kind == "regression" else Scaling.none(2)
     inputs = {"nodes": featurizer.atom_width, "edges": featurizer.bond_width, "geometry": geometry != "none"}
     folder.mkdir(exist_ok=True)
+    args, models = {"d": 16} if arch != "schnet" else {}, []
     for member in range(members):
         torch.manual_seed(member)
-        args = {"d": 16} if arch != "schnet" else {}
-        model = zoo.build(arch, Inputs(**inputs), task.out, args)
-        document = Document(arch, args, inputs, featurizer.to_dict(), task.to_dict(), scaling.to_dict())
-        Predictor(model, document).save(folder / (f"model_{member}.safetensors" if members > 1 else "model.safetensors"))
+        models.append(zoo.build(arch, Inputs(**inputs), task.out, args))
+    document = Document.of_molecules(arch, args, inputs, featurizer.to_dict(), task.to_dict(), scaling.to_dict())
+    Predictor(models, document).save(folder / "model.safetensors")
     return folder

@@ -13,7 +13,6 @@ import pytest
 from heliograph.colour import Distinct
 from heliograph.environments import Environments
 from heliograph.errors import DataError, UsageError
-from heliograph.predictor import combine
 from heliograph.predictor import open as open_model
 from heliograph.predictor.stream import PredictConfig, answer_columns, batches, count_rows, predict_file
 from tests.cli.conftest import Run, make_run
@@ -64,7 +63,7 @@ def test_numbers_are_those_of_the_predictor(model_run: Path, table: Path, tmp_pa
     predict_file(config(model_run, table, tmp_path / "out.csv", batch_size=2))
     rows = read_rows(tmp_path / "out.csv")
     smiles = ["CCO", "c1ccccc1", "[Na+].[Cl-]"]
-    expected = combine([p.predict_records(smiles) for p in open_model(model_run)])
+    expected = open_model(model_run).predict_records(smiles)
     found = np.array([[float(r["a_pred"]), float(r["b_pred"])] for r in rows if not r["reason"]])
     spread = np.array([[float(r["a_std"]), float(r["b_std"])] for r in rows if not r["reason"]])
     np.testing.assert_allclose(found, expected.y, rtol=1e-5)
@@ -94,7 +93,7 @@ def test_environments_of_chunks_before_are_looked_up(arch: str, tmp_path: Path, 
     predict_file(config(run, data, tmp_path / "out.csv"))
     assert sum(kept) > 100
     found = np.array([[float(r["a_pred"]), float(r["b_pred"])] for r in read_rows(tmp_path / "out.csv")])
-    np.testing.assert_allclose(found, open_model(run)[0].predict(texts), rtol=1e-4)
+    np.testing.assert_allclose(found, open_model(run).predict(texts), rtol=1e-4)
 
 
 def test_chunks_do_not_matter(model_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

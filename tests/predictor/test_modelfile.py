@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from heliograph import predictor, zoo
 from heliograph.chem.featurizer import preset
 from heliograph.data.record import Geometry
 from heliograph.errors import ModelFileError, UsageError
 from heliograph.model import Inputs
-from heliograph.predictor import Document, Predictor, Scaling, Task, combine, composition, ensemble, modelfile
+from heliograph.predictor import Document, Predictor, Scaling, Task, combine, composition, modelfile
 
 HERE = Path(__file__).parent
 SMILES = ["CCO", "c1ccccc1", "not a molecule", "C[N+](C)(C)CC(=O)[O-]", "", "F/C=C/Cl", "[Na+].[Cl-]", "C"]
@@ -37,7 +37,8 @@ def make(arch: str = "gcn", task: Task | None = None, scaling: Scaling | None = 
     torch.manual_seed(seed)
     model = zoo.build(arch, Inputs(**inputs), task.out, args)
     scaling = scaling or Scaling.none(len(task.targets))
-    document = Document(arch, args, inputs, featurizer.to_dict(), task.to_dict(), scaling.to_dict(), versions={"heliograph": "0.1.0"})
+    described = featurizer.to_dict(), task.to_dict(), scaling.to_dict()
+    document = Document.of_molecules(arch, args, inputs, *described, versions={"heliograph": "0.1.0"})
     return Predictor(model, document)
 
 
@@ -99,7 +100,7 @@ def test_classes() -> None:
 
 def test_ensemble() -> None:
     members = [make(seed=k, d=8) for k in range(3)]
-    found = ensemble(members, SMILES)
+    found = Predictor([m.model for m in members], members[0].document).predict_records(SMILES)
     each = np.stack([m.predict(SMILES) for m in members])
     assert found.std is not None
     np.testing.assert_allclose(found.y, each.mean(0))
@@ -110,11 +111,40 @@ def test_ensemble() -> None:
     np.testing.assert_array_equal(both.y, both.probabilities.argmax(-1))
 
 
+def test_an_ensemble_is_one_file(tmp_path: Path) -> None:
+    members = [make(seed=k, d=8, scaling=REFERENCES) for k in range(3)]
+    document = replace(members[0].document, members=[{"member": k} for k in range(3)])
+    Predictor([m.model for m in members], document).save(tmp_path / "m.safetensors")
+    after = Predictor.load(tmp_path / "m.safetensors")
+    assert after.document == document and len(after.members) == 3
+    for before, one in zip(members, after.members, strict=True):
+        np.testing.assert_array_equal(one.predict(SMILES), before.predict(SMILES))
+    found, each = after.predict_records(SMILES), np.stack([m.predict(SMILES) for m in members])
+    assert found.std is not None
+    np.testing.assert_allclose(found.y, each.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(found.std, each.std(0), atol=1e-9)
+
+
+@pytest.mark.parametrize("names", [{"weight": 0}, {"member.0.a": 0, "member.2.a": 0}, {"member.x.a": 0}])
+def test_tensors_of_no_member(tmp_path: Path, names: dict[str, int]) -> None:
+    made = make(d=8)
+    tensors = {name: torch.zeros(1) for name in names}
+    modelfile.write(tmp_path / "m.safetensors", made.document, [])
+    known = document(tmp_path / "m.safetensors")
+    known["sha256"]["tensors"] = modelfile._sum_of_tensors(tensors)
+    save_file(tensors, tmp_path / "m.safetensors", metadata={"heliograph": json.dumps(known)})
+    with pytest.raises(ModelFileError, match="does not fit format 2"):
+        Predictor.load(tmp_path / "m.safetensors")
+
+
 def test_files_of_a_run_folder(tmp_path: Path) -> None:
     for k in (0, 1, 10, 2):
         make(d=4, seed=k).save(tmp_path / f"model_{k}.safetensors")
     assert [f.stem for f in predictor.files(tmp_path)] == ["model_0", "model_1", "model_2", "model_10"]
-    assert len(predictor.open(tmp_path)) == 4
+    assert len(predictor.open(tmp_path).models) == 4
+    make("dmpnn", d=4).save(tmp_path / "model_3.safetensors")
+    with pytest.raises(UsageError, match="different features or targets"):
+        predictor.open(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelFileError, match=r"no model.safetensors in the folder .*empty"):
         predictor.open(tmp_path / "empty")
@@ -177,7 +207,7 @@ def rewritten(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None
     """The document changed, its sums put right again."""
 
     def damage(path: Path) -> None:
-        known, tensors = document(path), modelfile.read(path)[1]
+        known, tensors = document(path), load_file(path)
         change(known)
         known["sha256"]["document"] = modelfile._sum_of_document(known)
         save_file(tensors, path, metadata={"heliograph": json.dumps(known)})
@@ -215,7 +245,7 @@ def unknown_argument(known: dict[str, Any]) -> None:
 
 
 def unknown_feature(known: dict[str, Any]) -> None:
-    known["featurizer"]["atoms"] = ["smell"]
+    known["parts"]["featurizer"]["atoms"] = ["smell"]
 
 
 def surplus(known: dict[str, Any]) -> None:
@@ -235,7 +265,7 @@ def surplus(known: dict[str, Any]) -> None:
         (text, "not a safetensors file"),
         (
             rewritten(future),
-            r"has format 99, written by heliograph 9.9; this version reads up to format 1. Update with: pip install -U heliograph",
+            r"has format 99, written by heliograph 9.9; this version reads up to format 2. Update with: pip install -U heliograph",
         ),
         (rewritten(no_version), "no format version"),
         (rewritten(unknown_arch), "architecture 'transformer', which this version has not"),
@@ -244,7 +274,7 @@ def surplus(known: dict[str, Any]) -> None:
         (rewritten(other_arguments), "don't fit the architecture"),
         (rewritten(unknown_argument), "can't be used by this version"),
         (rewritten(unknown_feature), "can't be used by this version"),
-        (rewritten(surplus), "does not fit format 1"),
+        (rewritten(surplus), "does not fit format 2"),
         (Path.unlink, "no such file"),
     ],
 )
@@ -260,7 +290,7 @@ def test_tied_layers_are_stored_once(tmp_path: Path) -> None:
     made = make("gilmer", d=4, steps=5)
     made.save(tmp_path / "m.safetensors")
     with safe_open(tmp_path / "m.safetensors", "pt") as file:
-        assert len([name for name in file.keys() if name.startswith("layers.")]) == len(list(made.model.layers[0].parameters()))  # noqa: SIM118
+        assert len([name for name in file.keys() if name.startswith("member.0.layers.")]) == len(list(made.model.layers[0].parameters()))  # noqa: SIM118
 
 
 @pytest.mark.parametrize("path", sorted((HERE / "files").glob("*.safetensors")), ids=lambda p: p.stem)

@@ -86,8 +86,8 @@ def test_it_learns(config: Config) -> None:
 
 def test_ensemble(config: Config, tmp_path: Path) -> None:
     found = run(config(ensemble_size=3, epochs=2), progress=silent())
-    members = predictor.open(tmp_path / "run")
-    assert found.model_files == ("model_0.safetensors", "model_1.safetensors", "model_2.safetensors")
+    members = predictor.open(tmp_path / "run").members
+    assert found.model_files == ("model.safetensors",)
     assert len(members) == len(found.best_epochs) == 3
     structures = [MOLECULES[r] for r in found.predictions["test"].rows]
     each = np.stack([m.predict(structures) for m in members])
@@ -291,7 +291,7 @@ def test_overwrite_leaves_what_is_not_ours(config: Config, tmp_path: Path) -> No
     run(config(epochs=1), overwrite=True, progress=silent())
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
     assert not (tmp_path / "run" / "model_0.safetensors").exists()
-    assert len(predictor.open(tmp_path / "run")) == 1
+    assert len(predictor.open(tmp_path / "run").models) == 1
 
 
 def test_a_full_disk(config: Config) -> None:

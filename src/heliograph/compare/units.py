@@ -279,7 +279,7 @@ def _network(m: Material, unit: Unit, fold: Fold) -> tuple[baselines.Parts, dict
     began = time.perf_counter()
     counters, trained = ensemble.train(made.job, silent())
     trained_in, peak, began = time.perf_counter() - began, _peak_mb(made.fit, held), time.perf_counter()
-    predictor = made.predictor(trained[0])
+    predictor = made.predictor(trained)
     found = {"test": predictor.predict_store(made.store, 256, made.parts["test"])}
     predicted_in = time.perf_counter() - began
     if unit.trial is not None:

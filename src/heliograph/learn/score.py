@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
@@ -40,8 +39,3 @@ class TaskScore:
         if self.task.kind == "regression":
             answers = self.scaling.unscale(answers, None if self.composition is None else self.composition[rows])
         return answers, probabilities
-
-    def residual_std(self, outputs: Mapping[str, Tensor], rows: np.ndarray) -> list[float]:
-        """Return the root mean square error per target over `rows`, in the targets' units."""
-        errors = self.answers(outputs, rows)[0] - self.y[rows]
-        return [float(np.sqrt(np.square(e[np.isfinite(e)]).mean())) if np.isfinite(e).any() else math.nan for e in errors.T]

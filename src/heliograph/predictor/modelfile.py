@@ -1,4 +1,4 @@
-"""The model file: one safetensors file, weights and, in its metadata, one JSON document that says everything else.
+"""The model file: one safetensors file, the weights of all members and, in its metadata, one JSON document that says everything else.
 
 The metadata has one key, `heliograph`. Nothing in the file is code, and loading resolves an architecture among the files of
 `heliograph.zoo`, and the parts of a composition among those and `heliograph.compose`'s list, only. Two SHA-256 sums, one of the
@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from heliograph.errors import DataError, ModelFileError
 from heliograph.files import atomic
 from heliograph.learn import state
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KEY = "heliograph"
 
 
@@ -30,39 +31,60 @@ KEY = "heliograph"
 class Document:
     """What a model file says beside its weights; plain JSON data throughout.
 
+    `kind`: what the network is asked about ("molecules", "structures", "graph"), and so which predictor reads the file.
     `arch`: a name of the zoo, or the stem of a file of one's own: with `arch_source` {"file", "sha256"} of Python, with `arch_composition`
-    what the TOML file says (`heliograph.compose`). `calibration`: "residual_std", the
-    validation error's standard deviation per target, in the target's unit. `domain`: what training molecules looked like
-    (empty: nothing recorded).
+    what the TOML file says (`heliograph.compose`). `inputs`: `heliograph.model.Inputs`.
+    `outputs`: name -> {"level": "graph" | "node" | "edge" | "pair", "task": `learn.task.Task`, "scaling": `learn.scale.Scaling`}.
+    `parts`: all that turns a question into a graph, by name; for molecules {"featurizer": ...}.
+    `training`: what all members share; `members`: each member's summary. `calibration` and `domain`: how far the answers may be off, and
+    what training's data looked like (empty: nothing recorded); calibration's "residual_std" is the validation error's standard deviation
+    per target of "y", in the target's unit.
     """
 
+    kind: str
     arch: str
     arch_args: dict[str, Any]
     inputs: dict[str, Any]
-    featurizer: dict[str, Any]
-    task: dict[str, Any]
-    scaling: dict[str, Any]
+    outputs: dict[str, dict[str, Any]]
+    parts: dict[str, Any]
     arch_source: dict[str, str] | None = None
     arch_composition: dict[str, Any] | None = None
     training: dict[str, Any] = field(default_factory=dict)
+    members: list[dict[str, Any]] = field(default_factory=list)
     calibration: dict[str, Any] = field(default_factory=dict)
     domain: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def of_molecules(
+        cls,
+        arch: str,
+        arch_args: dict[str, Any],
+        inputs: dict[str, Any],
+        featurizer: dict[str, Any],
+        task: dict[str, Any],
+        scaling: dict[str, Any],
+        **rest: Any,
+    ) -> Document:
+        """Return the document of a network with one output "y" of molecules."""
+        outputs = {"y": {"level": "graph", "task": task, "scaling": scaling}}
+        return cls("molecules", arch, arch_args, inputs, outputs, {"featurizer": featurizer}, **rest)
 
-def write(path: str | os.PathLike[str], document: Document, tensors: Mapping[str, Tensor]) -> None:
-    """Write a model file, whole or not at all."""
+
+def write(path: str | os.PathLike[str], document: Document, members: Sequence[Mapping[str, Tensor]]) -> None:
+    """Write a model file with the tensors of all members, whole or not at all."""
     from safetensors.torch import save_file
 
-    plain = {name: t.detach().to("cpu").contiguous().clone() for name, t in sorted(tensors.items())}
+    named = {f"member.{k}.{name}": tensor for k, tensors in enumerate(members) for name, tensor in tensors.items()}
+    plain = {name: t.detach().to("cpu").contiguous().clone() for name, t in sorted(named.items())}
     text = {"format_version": FORMAT_VERSION} | asdict(document)
     text["sha256"] = {"document": _sum_of_document(text), "tensors": _sum_of_tensors(plain)}
     with atomic(path) as temporary:
         save_file(plain, temporary, metadata={KEY: json.dumps(text, sort_keys=True)})
 
 
-def read(path: str | os.PathLike[str]) -> tuple[Document, dict[str, Tensor]]:
-    """Document and tensors of a model file.
+def read(path: str | os.PathLike[str]) -> tuple[Document, list[dict[str, Tensor]]]:
+    """Document and each member's tensors of a model file of any released format.
 
     Raises ModelFileError where it is missing, truncated, damaged, not ours, or written by a later version.
     """
@@ -81,10 +103,32 @@ def read(path: str | os.PathLike[str]) -> tuple[Document, dict[str, Tensor]]:
         if sums.get(part) != found:
             wanted = str(sums.get(part))[:12]
             raise ModelFileError(f"{path} is damaged: SHA-256 of its {part} is {found[:12]}..., the file says {wanted}.... Copy it again.")
+    plain = {k: v for k, v in text.items() if k not in ("format_version", "sha256")}
     try:
-        return Document(**{k: v for k, v in text.items() if k not in ("format_version", "sha256")}), tensors
-    except TypeError as error:
+        if version == 1:
+            return _of_format_1(**plain), [tensors]
+        return Document(**plain), _members(tensors)
+    except (TypeError, ValueError) as error:
         raise ModelFileError(f"{path} has a document that does not fit format {version}: {error}") from None
+
+
+def _of_format_1(*, featurizer: dict[str, Any], task: dict[str, Any], scaling: dict[str, Any], **rest: Any) -> Document:
+    """One network with one output of molecules; its training summary is its own member's."""
+    training = rest.pop("training", {})
+    return Document.of_molecules(featurizer=featurizer, task=task, scaling=scaling, members=[training], training=training, **rest)
+
+
+def _members(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Tensors by member. Raises ValueError where names are not `member.K.NAME` with K from 0 on."""
+    found: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        match = re.fullmatch(r"member\.(\d{1,6})\.(.+)", name)
+        if match is None:
+            raise ValueError(f"a tensor is called {name[:60]!r}")
+        found.setdefault(int(match[1]), {})[match[2]] = tensor
+    if sorted(found) != list(range(len(found))):
+        raise ValueError(f"its members are {sorted(found)[:5]}")
+    return [found[k] for k in sorted(found)]
 
 
 def _open(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

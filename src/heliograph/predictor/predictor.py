@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,14 +46,29 @@ class Answers:
 class Predictor:
     """`Predictor.load(path).predict(["CCO", "c1ccccc1"])` is [n, T] in the targets' units.
 
-    `task`, `scaling` and `featurizer` say what goes in and out; `document` is all that the model file holds beside the weights.
+    `models`: the networks of an ensemble (or one), whose mean is the answer and whose spread its `std`. `task`, `scaling` and
+    `featurizer` say what goes in and out; `document` is all that the model file holds beside the weights.
     """
 
-    def __init__(self, model: MPNN, document: Document):
-        self.model, self.document = model.eval(), document
-        self.task = Task.from_dict(document.task)
-        self.scaling = Scaling.from_dict(document.scaling)
-        self.featurizer = Featurizer.from_dict(document.featurizer)
+    def __init__(self, models: MPNN | Sequence[MPNN], document: Document):
+        self.models = [models] if isinstance(models, MPNN) else list(models)
+        self.document = document
+        for model in self.models:
+            model.eval()
+        output = document.outputs["y"]
+        self.task = Task.from_dict(output["task"])
+        self.scaling = Scaling.from_dict(output["scaling"])
+        self.featurizer = Featurizer.from_dict(document.parts["featurizer"])
+
+    @property
+    def model(self) -> MPNN:
+        """The first network."""
+        return self.models[0]
+
+    @property
+    def members(self) -> list[Predictor]:
+        """One predictor for each network."""
+        return [Predictor(model, self.document) for model in self.models]
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -62,7 +77,7 @@ class Predictor:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one safetensors file that loads anywhere with nothing else."""
-        modelfile.write(path, self.document, tensors_of(self.model))
+        modelfile.write(path, self.document, [tensors_of(model) for model in self.models])
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], arch_file: str | os.PathLike[str] | None = None) -> Predictor:
@@ -70,13 +85,16 @@ class Predictor:
 
         Raises ModelFileError where it is missing, truncated, damaged, foreign, or of a later version.
         """
-        document, tensors = modelfile.read(path)
+        document, members = modelfile.read(path)
+        if document.kind != "molecules":
+            raise ModelFileError(f"{path} is a model of {document.kind}, not of molecules")
         try:
-            model = zoo.build(
-                _architecture(path, document, arch_file), Inputs(**document.inputs), Task.from_dict(document.task).out, document.arch_args
-            )
-            modelfile.fill(model, tensors, path)
-            return cls(model, document)
+            arch, out = _architecture(path, document, arch_file), Task.from_dict(document.outputs["y"]["task"]).out
+            models = []
+            for tensors in members:
+                models.append(zoo.build(arch, Inputs(**document.inputs), out, document.arch_args))
+                modelfile.fill(models[-1], tensors, path)
+            return cls(models, document)
         except ModelFileError:
             raise
         except (HeliographError, KeyError, TypeError) as error:
@@ -87,20 +105,28 @@ class Predictor:
         return self.predict_records(structures, batch_size).y
 
     def predict_records(self, structures: Sequence[Any], batch_size: int = 256) -> Answers:
-        """Like `predict`, with reasons and, for multiclass, probabilities."""
-        return ensemble([self], structures, batch_size)
+        """Like `predict`, with reasons, the spread of an ensemble and, for multiclass, probabilities."""
+        molecules, reasons = _featurize(structures, self.featurizer)
+        good = np.array([k for k, reason in enumerate(reasons) if not reason], dtype=np.int64)
+        found = self.predict_store(Store.build(molecules, self.featurizer), batch_size) if len(good) else None
+        return placed(found, good, reasons, self)
 
     def predict_store(
-        self, store: Store, batch_size: int = 256, rows: np.ndarray | None = None, environments: Environments | None = None
+        self, store: Store, batch_size: int = 256, rows: np.ndarray | None = None, environments: Sequence[Environments | None] = ()
     ) -> Answers:
         """Answers for molecules of a store that was built with this predictor's featurizer.
 
-        `environments`: what this network, which they have checked, computed for earlier stores, built with its `codes`.
+        `environments`: for each network what it, which they have checked, computed for earlier stores, built with their `codes`.
         """
         if store.featurizer != self.featurizer:
             raise UsageError("this store was built with another featurizer than the model's; build it with predictor.featurizer")
         rows = np.arange(len(store)) if rows is None else np.asarray(rows)
-        parts = [self.task.answers(y) for y in raw_outputs(self.model, store, rows, batch_size, environments)]
+        kept = list(environments) or [None] * len(self.models)
+        return combine([self._answers(model, store, rows, batch_size, one) for model, one in zip(self.models, kept, strict=True)])
+
+    def _answers(self, model: MPNN, store: Store, rows: np.ndarray, batch_size: int, environments: Environments | None) -> Answers:
+        """Answers of one network."""
+        parts = [self.task.answers(y) for y in raw_outputs(model, store, rows, batch_size, environments)]
         y = np.concatenate([part[0] for part in parts]) if parts else np.zeros((0, len(self.targets)))
         if self.task.kind == "regression":
             y = self.scaling.unscale(y, composition(store)[rows] if self.scaling.references else None)
@@ -125,17 +151,13 @@ def raw_outputs(
         yield y
 
 
-def ensemble(predictors: Sequence[Predictor], structures: Sequence[Any], batch_size: int = 256) -> Answers:
-    """Mean and spread of members that share a featurizer; structures are featurized once."""
-    featurizer, task = predictors[0].featurizer, predictors[0].task
-    molecules, reasons = _featurize(structures, featurizer)
-    good = np.array([k for k, reason in enumerate(reasons) if not reason], dtype=np.int64)
-    shape = (len(reasons), len(task.targets))
-    y, std = np.full(shape, np.nan), np.full(shape, np.nan) if len(predictors) > 1 else None
-    probabilities = np.full((*shape, task.n_classes), np.nan) if task.kind == "multiclass" else None
-    if len(good):
-        store = Store.build(molecules, featurizer)
-        found = combine([p.predict_store(store, batch_size) for p in predictors])
+def placed(found: Answers | None, good: np.ndarray, reasons: Sequence[str], predictor: Predictor) -> Answers:
+    """Answers for all rows out of those for the `good` ones, NaN elsewhere."""
+    task, n = predictor.task, len(reasons)
+    y = np.full((n, len(task.targets)), np.nan)
+    std = np.full_like(y, np.nan) if len(predictor.models) > 1 else None
+    probabilities = np.full((*y.shape, task.n_classes), np.nan) if task.kind == "multiclass" else None
+    if found is not None:
         y[good] = found.y
         if std is not None:
             std[good] = found.std
@@ -158,9 +180,19 @@ def combine(answers: Sequence[Answers]) -> Answers:
     return Answers(chosen.astype(np.float64), mean, spread, answers[0].reasons)
 
 
-def open(path: str | os.PathLike[str], arch_file: str | os.PathLike[str] | None = None) -> list[Predictor]:
-    """The predictors of a model file (one) or of a run folder (as many as its ensemble has)."""
-    return [Predictor.load(file, arch_file) for file in files(path)]
+def open(path: str | os.PathLike[str], arch_file: str | os.PathLike[str] | None = None) -> Predictor:
+    """The predictor of a model file or of a run folder; the files of an ensemble of earlier versions, one a member, become one.
+
+    Raises ModelFileError as `Predictor.load`; UsageError where a folder's files have different features or targets.
+    """
+    found = [Predictor.load(file, arch_file) for file in files(path)]
+    first = found[0]
+    if any(p.featurizer != first.featurizer or p.task != first.task or p.scaling != first.scaling for p in found):
+        raise UsageError(f"the models in {path} have different features or targets: predict with one of them at a time")
+    if len(found) == 1:
+        return first
+    document = replace(first.document, members=[member for p in found for member in p.document.members])
+    return Predictor([model for p in found for model in p.models], document)
 
 
 def files(path: str | os.PathLike[str]) -> list[Path]:

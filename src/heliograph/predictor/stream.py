@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from heliograph.data.store import Store
     from heliograph.environments import Environments
     from heliograph.learn.task import Task
+    from heliograph.model import MPNN
     from heliograph.predictor.predictor import Answers, Predictor
 
 Row = tuple["Record", Any, str]  # record, molecule or None, reason
@@ -90,22 +91,22 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
 
     _check_output(config, overwrite)
     keep_freed_memory()
-    predictors = open_model(config.model_path, config.arch)
+    predictor = open_model(config.model_path, config.arch)
     table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=())
     started = time.monotonic()
     total = count_rows(config.data_path) if progress is not None else None
-    names, renamed = answer_columns(predictors, table.columns)
+    names, renamed = answer_columns(predictor, table.columns)
     structure = _structure_column(table)
     columns = [*([structure] if structure else []), *table.columns, *names]
-    numeric = {name for name in names[:-1] if predictors[0].task.kind != "multiclass" or not name.endswith("_pred")}
+    numeric = {name for name in names[:-1] if predictor.task.kind != "multiclass" or not name.endswith("_pred")}
     reasons: Counter[str] = Counter()
     rows = 0
-    environments = [Environments(KEPT_BYTES // len(predictors)) for _ in predictors]
+    environments = [Environments(KEPT_BYTES // len(predictor.models)) for _ in predictor.models]
     with atomic(config.output_path) as temporary, open_writer(temporary, config.output_path.name, columns, numeric) as writer:
-        for chunk in chunks(_featurized(table, predictors, config, progress), CHUNK):
+        for chunk in chunks(_featurized(table, predictor, config, progress), CHUNK):
             if config.strict:
                 _refuse(chunk, rows, table.name)
-            _write(chunk, answer(chunk, predictors, config.batch_size, environments), predictors[0].task, table, writer)
+            _write(chunk, answer(chunk, predictor, config.batch_size, environments), predictor.task, table, writer)
             rows += len(chunk)
             reasons.update(kind(reason) for _, _, reason in chunk if reason)
             if progress is not None:
@@ -114,51 +115,50 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
 
 
 def answer(
-    chunk: Sequence[Row], predictors: Sequence[Predictor], batch_size: int | None, environments: Sequence[Environments] | None = None
+    chunk: Sequence[Row], predictor: Predictor, batch_size: int | None, environments: Sequence[Environments] = ()
 ) -> Answers:
     """Answers for a chunk's rows, NaN where there is no molecule; batches hold molecules of like size, so that they are full.
 
     Without positions batches are large: the more molecules, the more atoms and bonds are in environments that others share. Where
-    `environments` are given, one a predictor, those are shared with the chunks before.
+    `environments` are given, one a network, those are shared with the chunks before.
     """
     from heliograph.data.store import Store
-    from heliograph.predictor.predictor import Answers, combine
+    from heliograph.predictor.predictor import Answers, placed
 
-    task = predictors[0].task
     good = np.array([k for k, (_, molecule, _) in enumerate(chunk) if molecule is not None], dtype=np.int64)
-    y = np.full((len(chunk), len(task.targets)), np.nan)
-    std = np.full_like(y, np.nan) if len(predictors) > 1 else None
-    probabilities = np.full((*y.shape, task.n_classes), np.nan) if task.kind == "multiclass" else None
-    if len(good):
-        store = Store.build([chunk[k][1] for k in good], predictors[0].featurizer, environments[0].codes if environments else None)
-        kept = _ready(environments, predictors, store)
-        for rows in batches(np.asarray(store.n_node), batch_size or (256 if store.has_geometry else 1024)):
-            found = combine([p.predict_store(store, len(rows), rows, known) for p, known in zip(predictors, kept, strict=True)])
-            places = good[rows]
-            y[places] = found.y
-            if std is not None and found.std is not None:
-                std[places] = found.std
-            if probabilities is not None and found.probabilities is not None:
-                probabilities[places] = found.probabilities
-    return Answers(y, probabilities, std, tuple(reason for _, _, reason in chunk))
+    reasons = tuple(reason for _, _, reason in chunk)
+    if not len(good):
+        return placed(None, good, reasons, predictor)
+    store = Store.build([chunk[k][1] for k in good], predictor.featurizer, environments[0].codes if environments else None)
+    kept = _ready(environments, predictor, store)
+    pieces = list(batches(np.asarray(store.n_node), batch_size or (256 if store.has_geometry else 1024)))
+    found = [predictor.predict_store(store, len(rows), rows, kept) for rows in pieces]
+
+    def joined(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
+        there = [a for a in arrays if a is not None]
+        return np.concatenate(there) if there else None
+
+    y = np.concatenate([a.y for a in found])
+    whole = Answers(y, joined([a.probabilities for a in found]), joined([a.std for a in found]))
+    return placed(whole, good[np.concatenate(pieces)], reasons, predictor)
 
 
-def _ready(environments: Sequence[Environments] | None, predictors: Sequence[Predictor], store: Store) -> Sequence[Environments | None]:
-    """What is kept for each predictor; nothing with positions, nor for a few molecules, which would not repay the check."""
+def _ready(environments: Sequence[Environments], predictor: Predictor, store: Store) -> Sequence[Environments | None]:
+    """What is kept for each network; nothing with positions, nor for a few molecules, which would not repay the check."""
     if not environments or store.has_geometry or (len(store) < LEAST_KEPT and not environments[0].checked):
-        return [None] * len(predictors)
-    for predictor, one in zip(predictors, environments, strict=True):
+        return ()
+    for model, one in zip(predictor.models, environments, strict=True):
         if not one.checked:
-            check(one, predictor, store)
+            check(one, model, store)
     return environments
 
 
-def check(environments: Environments, predictor: Predictor, store: Store) -> None:
+def check(environments: Environments, model: MPNN, store: Store) -> None:
     """Before anything is kept of a network, on molecules of all parts of a store."""
     from heliograph.environments import CHECKED
 
     some = np.linspace(0, len(store) - 1, min(len(store), CHECKED)).astype(np.int64)
-    environments.check(predictor.model.eval(), store.batch(some))
+    environments.check(model.eval(), store.batch(some))
 
 
 def batches(n_node: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -172,13 +172,13 @@ def batches(n_node: np.ndarray, size: int) -> Iterator[np.ndarray]:
     yield from np.split(order, np.flatnonzero(np.diff(cost // size)) + 1)
 
 
-def answer_columns(predictors: Sequence[Predictor], taken: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+def answer_columns(predictor: Predictor, taken: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     """Names of the added columns, the last one `reason`; a name that the table has already gets a number, and is reported."""
-    task = predictors[0].task
+    task = predictor.task
     wanted = []
     for t, target in enumerate(task.targets):
         wanted.append(f"{target}_pred")
-        if len(predictors) > 1:
+        if len(predictor.models) > 1:
             wanted.append(f"{target}_std")
         if task.kind == "multiclass":
             wanted += [f"{target}_prob_{name}" for name in task.classes[t]]
@@ -215,12 +215,10 @@ def count_rows(path: Path) -> int | None:
         return None
 
 
-def _featurized(table: Table, predictors: Sequence[Predictor], config: PredictConfig, progress: Progress | None) -> Iterator[Row]:
+def _featurized(table: Table, predictor: Predictor, config: PredictConfig, progress: Progress | None) -> Iterator[Row]:
     from heliograph.chem.pool import featurize_table
 
-    featurizer = predictors[0].featurizer
-    if any(p.featurizer != featurizer or p.task != predictors[0].task for p in predictors):
-        raise UsageError(f"the models in {config.model_path} have different features or targets: predict with one of them at a time")
+    featurizer = predictor.featurizer
     if featurizer.geometry == "given" and table.kind == "smiles":
         featurizer = replace(featurizer, geometry="embed")
         if progress is not None:

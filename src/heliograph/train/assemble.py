@@ -58,7 +58,7 @@ def assemble(
     fitted = scale.fit(task, labels.y[train], counts[train], model.references)
     args, more = _arguments(module, model, fitted, task)
     own, composed = model.arch.endswith(".py"), getattr(module, "COMPOSITION", None)
-    document = Document(
+    document = Document.of_molecules(
         arch=Path(model.arch).stem if own or composed else model.arch,
         arch_args=zoo.resolved(module, args),
         inputs={"nodes": store.featurizer.atom_width, "edges": store.featurizer.bond_width, "geometry": store.has_geometry},

@@ -25,13 +25,14 @@ from heliograph.learn.figures import Epoch, Metrics
 from heliograph.learn.log import Log
 from heliograph.learn.progress import Lines, Progress
 from heliograph.model import Inputs
-from heliograph.predictor import Predictor, combine, composition
+from heliograph.predictor import Predictor, composition
 from heliograph.train import baselines, folder, toml
 from heliograph.train.assemble import assemble, command, versions
 from heliograph.train.config import TrainConfig
 from heliograph.train.data import Dataset, divide, load
 from heliograph.train.result import Cost, Predictions, Replicate, TrainResult, describe
 
+MODEL = "model.safetensors"
 REPLICATE_SEED = 1000  # added to the seed per replicate; members of an ensemble differ otherwise
 
 
@@ -150,17 +151,16 @@ class _Run:
             about["architecture"] = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]
         began = time.monotonic()
         counters, members = ensemble.train(self.training.job, self.progress, about)
-        for k, member in enumerate(members):
-            self.training.predictor(member).save(self.here / self.training.model_file(k))
+        self.training.predictor(members).save(self.here / MODEL)
         return _Trained(counters.history, counters.best_epochs, time.monotonic() - began, memory.peak_mb() or math.nan)
 
     def finish(self, trained: _Trained) -> TrainResult:
         """Load the model files back, predict with them, compare with baselines."""
-        training, job, config = self.training, self.training.job, self.config
+        job, config = self.training.job, self.config
         began = time.monotonic()
         own = config.model.arch if config.model.arch.endswith(".py") else None
-        predictors = [Predictor.load(self.here / training.model_file(k), own) for k in range(job.members)]
-        predictions = {part: self._predict(predictors, self.parts[part]) for part in ("val", "test") if len(self.parts[part])}
+        predictor = Predictor.load(self.here / MODEL, own)
+        predictions = {part: self._predict(predictor, self.parts[part]) for part in ("val", "test") if len(self.parts[part])}
         seconds_predict = time.monotonic() - began
         scores = {part: metrics.evaluate(self.task, job.metrics, p.y_true, p.y_pred, p.probabilities) for part, p in predictions.items()}
         found, more = self._baselines() if config.fit.baselines else ({}, [])
@@ -181,9 +181,9 @@ class _Run:
             history=trained.history,
             best_epochs=trained.best_epochs,
             baselines=found,
-            cost=self._cost(trained, seconds_predict, sum(p.numel() for p in predictors[0].model.parameters())),
+            cost=self._cost(trained, seconds_predict, sum(p.numel() for p in predictor.model.parameters())),
             notes=(*self.notes, *more),
-            model_files=tuple(training.model_file(k) for k in range(job.members)),
+            model_files=(MODEL,),
             versions=versions(),
             command=command(),
             finished=datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -205,9 +205,9 @@ class _Run:
             threads=torch.get_num_threads(),
         )
 
-    def _predict(self, predictors: list[Predictor], rows: np.ndarray) -> Predictions:
+    def _predict(self, predictor: Predictor, rows: np.ndarray) -> Predictions:
         store, data = self.data.store, self.data
-        answers = combine([p.predict_store(store, 4 * self.config.fit.batch_size, rows) for p in predictors])
+        answers = predictor.predict_store(store, 4 * self.config.fit.batch_size, rows)
         heavy = store.n_node[rows] - store.composition[rows, 1]
         return Predictions(
             rows=data.rows[rows],

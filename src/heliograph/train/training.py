@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -13,7 +14,6 @@ from heliograph import zoo
 from heliograph.data.store import Store
 from heliograph.learn.config import FitConfig
 from heliograph.learn.ensemble import plain
-from heliograph.learn.infer import infer
 from heliograph.learn.job import Finished, Job
 from heliograph.learn.score import TaskScore
 from heliograph.learn.state import network
@@ -72,16 +72,17 @@ class Training:
         """The same with other settings."""
         return replace(self, job=replace(self.job, fit=self.fit.model_copy(update=changes)))
 
-    def model_file(self, member: int) -> str:
-        """Name of a member's file in the run folder."""
-        return "model.safetensors" if self.job.members == 1 else f"model_{member}.safetensors"
-
-    def predictor(self, member: Finished) -> Predictor:
-        """A finished member as a predictor, with its summary and calibration in its document."""
-        model = network(self.job, member)
-        rows, calibration = self.parts["val"], {}
+    def predictor(self, members: Sequence[Finished]) -> Predictor:
+        """Finished members as one predictor, with their summaries and calibration in its document."""
+        models, rows, calibration = [network(self.job, member) for member in members], self.parts["val"], {}
+        document = replace(self.document, members=[member.summary for member in members], training=plain(self.document.training))
+        predictor = Predictor(models, document)
         if self.task.kind == "regression" and len(rows):
-            outputs = infer(model, self.job.source, rows, self.job.objective, 4 * self.fit.batch_size)
-            calibration = {"residual_std": self.score.residual_std(outputs, rows)}
-        training = plain(self.document.training | member.summary)
-        return Predictor(model, replace(self.document, training=training, calibration=plain(calibration)))
+            errors = predictor.predict_store(self.store, 4 * self.fit.batch_size, rows).y - self.score.y[rows]  # [n, T]
+            calibration = {"residual_std": [root_mean_square(e[np.isfinite(e)]) for e in errors.T]}
+        return Predictor(models, replace(document, calibration=plain(calibration)))
+
+
+def root_mean_square(errors: np.ndarray) -> float:
+    """NaN where there are none."""
+    return float(np.sqrt(np.square(errors).mean())) if len(errors) else math.nan
