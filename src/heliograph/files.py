@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from heliograph.errors import HeliographError
+from heliograph.errors import DataError, HeliographError
 
 
 def _umask() -> int:
@@ -33,3 +35,38 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise HeliographError(f"can't write {target}: {error.strerror or error}. Free some space or choose another folder.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+class JsonLines:
+    """A file of one JSON value a line, each written to the disk before `append` returns.
+
+    A program that is killed leaves at most one broken line at the end, which `read` cuts off.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def read(self) -> list[dict[str, Any]]:
+        """All whole lines; none where there is no file. Raises DataError where one of them is damaged."""
+        if not self.path.is_file():
+            return []
+        raw = self.path.read_bytes()
+        whole = raw[: raw.rfind(b"\n") + 1]
+        if len(whole) < len(raw):
+            with open(self.path, "r+b") as file:
+                file.truncate(len(whole))
+        try:
+            return [json.loads(line) for line in whole.decode().splitlines()]
+        except ValueError as error:
+            raise DataError(f"{self.path} is damaged ({error}). Begin again with --overwrite.") from None
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Write one line. Raises HeliographError where the disk is full."""
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            why = error.strerror or error
+            raise HeliographError(f"can't write {self.path}: {why}. Free some space, then go on with --resume.") from error

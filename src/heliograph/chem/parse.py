@@ -116,3 +116,10 @@ def _short(line: str) -> str:
     text = " ".join(_noise().sub("", line.strip()).split()) or "unreadable"
     text = text[0].lower() + text[1:] if text[:2].istitle() else text
     return text[:120].rstrip(".")
+
+
+def canonical(text: str) -> str:
+    """Canonical SMILES of a SMILES, stereo and isotopes kept. Raises StructureError."""
+    mol = parse_smiles(text)
+    with rdBase.BlockLogs():
+        return str(Chem.MolToSmiles(mol))

@@ -16,6 +16,7 @@ VERBS = {
     "train": "Train on a table of molecules: a model, its errors, a report",
     "compare": "Compare architectures on a table: the same folds, statistics that hold, a verdict",
     "predict": "Predict for a table of any length, every row kept",
+    "screen": "The best of a library of any length, filtered and diverse",
     "models": "List the architectures, or show one",
     "data": "List the data sets, show one, or fetch a public one",
     "label": "Compute GFN2-xTB labels for molecules that have none",

@@ -5,13 +5,12 @@ A killed comparison leaves at most one broken line at the end, which is dropped;
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from heliograph.errors import DataError
+from heliograph.files import JsonLines
 
 FILE = "journal.jsonl"
 
@@ -21,10 +20,11 @@ class Journal:
 
     def __init__(self, folder: Path, about: Mapping[str, Any]):
         self.path = folder / FILE
-        lines = self._read()
+        self._lines = JsonLines(self.path)
+        lines = self._lines.read()
         if not lines:
             folder.mkdir(parents=True, exist_ok=True)
-            self._append({"about": dict(about)})
+            self._lines.append({"about": dict(about)})
         elif lines[0].get("about") != dict(about):
             old = lines[0].get("about", {})
             other = [f"{k} was {old.get(k)!r}, is {v!r}" for k, v in about.items() if old.get(k) != v]
@@ -47,7 +47,7 @@ class Journal:
     def settle(self, learner: str, epochs: int, source: str = "") -> None:
         """What a budget of time came to for one learner; `source`: the digest of a file of one's own, else ""."""
         self.epochs[learner], self.sources[learner] = epochs, source
-        self._append({"what": "epochs", "learner": learner, "epochs": epochs} | ({"source": source} if source else {}))
+        self._lines.append({"what": "epochs", "learner": learner, "epochs": epochs} | ({"source": source} if source else {}))
 
     def trained(self, learner: str) -> bool:
         """Whether any training of it came to an end."""
@@ -60,12 +60,12 @@ class Journal:
             self.failed[key] = unit["failed"]
         else:
             self.units[key] = dict(unit)
-        self._append({"what": "unit"} | dict(unit))
+        self._lines.append({"what": "unit"} | dict(unit))
 
     def tried(self, trial: Mapping[str, Any]) -> None:
         """One trial of a learner on a fold: as a unit, with its number in "trial", its "settings" and, but for a failed one, its "loss"."""
         self._try(trial)
-        self._append({"what": "trial"} | dict(trial))
+        self._lines.append({"what": "trial"} | dict(trial))
 
     def _try(self, trial: Mapping[str, Any]) -> None:
         before = self.trials.setdefault((trial["learner"], trial["fold"]), [])
@@ -73,22 +73,3 @@ class Journal:
             before.clear()
         if trial["trial"] == len(before):
             before.append(dict(trial))
-
-    def _read(self) -> list[dict[str, Any]]:
-        if not self.path.is_file():
-            return []
-        raw = self.path.read_bytes()
-        whole = raw[: raw.rfind(b"\n") + 1]
-        if len(whole) < len(raw):
-            with open(self.path, "r+b") as file:
-                file.truncate(len(whole))
-        try:
-            return [json.loads(line) for line in whole.decode().splitlines()]
-        except ValueError as error:
-            raise DataError(f"{self.path} is damaged ({error}). Begin again with --overwrite.") from None
-
-    def _append(self, line: Mapping[str, Any]) -> None:
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())

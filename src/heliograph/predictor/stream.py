@@ -228,14 +228,14 @@ def _featurized(table: Table, predictor: Predictor, config: PredictConfig, progr
 
 def _write(chunk: Sequence[Row], answers: Answers, task: Task, table: Table, writer: Writer) -> None:
     structure = _structure_column(table) is not None
-    width = len(_answers_of(answers, 0, task))
+    width = len(answer_values(answers, 0, task))
     for k, (record, molecule, reason) in enumerate(chunk):
         cells = [molecule.smiles if molecule is not None else ""] if structure else []
         cells += [record.meta.get(column, "") for column in table.columns]
-        writer.row(cells, _answers_of(answers, k, task) if molecule is not None else [None] * width, reason)
+        writer.row(cells, answer_values(answers, k, task) if molecule is not None else [None] * width, reason)
 
 
-def _answers_of(answers: Answers, k: int, task: Task) -> list[float | str | None]:
+def answer_values(answers: Answers, k: int, task: Task) -> list[float | str | None]:
     values: list[float | str | None] = []
     for t in range(answers.y.shape[1]):
         y = answers.y[k, t]

@@ -60,7 +60,7 @@ def _structure_column(path: Path, columns: tuple[str, ...], asked: str | None) -
 def _rows(path: Path, delimiter: str, columns: tuple[str, ...], structure: str) -> Iterator[Row]:
     n = len(columns)
     empty = dict.fromkeys(columns, "")
-    reader = _Lines(lines(path))
+    reader = RowReader(lines(path))
     reader.next_row(delimiter, n)  # the header
     while (row := reader.next_row(delimiter, n)) is not None:
         fields, reason = row
@@ -77,13 +77,13 @@ def _rows(path: Path, delimiter: str, columns: tuple[str, ...], structure: str) 
         yield Row(None if reason else text or None, cells, reason or ("" if text else "empty structure"), where)
 
 
-class _Lines:
+class RowReader:
     """Rows out of lines, where a quoted field may span some. A quote that is never closed costs its own line, not the rest."""
 
     def __init__(self, source: Iterator[str]):
         self._source = source
         self._ahead: deque[str] = deque()
-        self._taken = 0
+        self.taken = 0
         self.number = 0  # of the line on which the row began, from 1
 
     def _next(self) -> str | None:
@@ -94,8 +94,8 @@ class _Lines:
         line = self._next()
         if line is None:
             return None
-        self.number = self._taken + 1
-        self._taken += 1
+        self.number = self.taken + 1
+        self.taken += 1
         if '"' not in line:
             return line.split(delimiter), ""
         try:
@@ -117,7 +117,7 @@ class _Lines:
             except csv.Error:
                 continue
             if len(fields) == n and not _looks_like_rows(more[:-1], delimiter, n):
-                self._taken += len(more)
+                self.taken += len(more)
                 return fields, ""
         self._ahead.extendleft(reversed(more))
         return None

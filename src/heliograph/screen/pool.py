@@ -1,0 +1,183 @@
+"""Processes that score shards, each fed by a thread. One that dies is started again, and its shard is read more carefully."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from typing import Any, TypeVar
+
+from heliograph.chem import frames
+from heliograph.errors import HeliographError
+
+Task = Callable[[], tuple[dict[str, Any], bytes]]  # a request and its bytes, made when a process is free
+T = TypeVar("T")
+_PROGRAM = ("-m", "heliograph.screen.worker")
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+PATIENCE = 900.0  # s for a shard that is read without a guard
+
+
+class Here:
+    """The same in this process, one task after the other."""
+
+    def __init__(self, settings: dict[str, Any]):
+        from heliograph.screen.worker import answering
+
+        self._answer = answering(settings)
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def run(self, tasks: Iterable[tuple[T, Task]]) -> Iterator[tuple[T, dict[str, Any]]]:
+        """(name, answer) of each task."""
+        for name, task in tasks:
+            yield name, _checked(self._answer(*task()))
+
+    def ordered(self, tasks: Iterable[Task]) -> Iterator[dict[str, Any]]:
+        """The answer of each task."""
+        for task in tasks:
+            yield _checked(self._answer(*task()))
+
+
+def _checked(found: dict[str, Any]) -> dict[str, Any]:
+    if "error" in found:
+        raise HeliographError(found["error"])
+    return found
+
+
+class Pool:
+    """`jobs` processes; use as a context manager. `settings`: what `worker.answering` takes."""
+
+    def __init__(self, settings: dict[str, Any], jobs: int):
+        self._workers = [_Worker(settings) for _ in range(jobs)]
+        self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        for worker in self._workers:
+            self._idle.put(worker)
+        self._executor = ThreadPoolExecutor(jobs, thread_name_prefix="screen")
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for worker in self._workers:
+            worker.close()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def run(self, tasks: Iterable[tuple[T, Task]]) -> Iterator[tuple[T, dict[str, Any]]]:
+        """(name, answer) of each task, as they are finished. Raises HeliographError where one can't be done."""
+        source = iter(tasks)
+        running: dict[Future[dict[str, Any]], T] = {}
+        while True:
+            for name, task in islice(source, len(self._workers) + 1 - len(running)):
+                running[self._executor.submit(self._one, task)] = name
+            if not running:
+                return
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(done), done.result()
+
+    def ordered(self, tasks: Iterable[Task]) -> Iterator[dict[str, Any]]:
+        """Answers in the order of the tasks, a few of which are under way at a time."""
+        source, pending = iter(tasks), deque[Future[dict[str, Any]]]()
+        while True:
+            for task in islice(source, 2 * len(self._workers) - len(pending)):
+                pending.append(self._executor.submit(self._one, task))
+            if not pending:
+                return
+            yield pending.popleft().result()
+
+    def _one(self, task: Task) -> dict[str, Any]:
+        worker = self._idle.get()
+        try:
+            request, content = task()
+            found = worker.ask(request, content)
+            if found is None and request.get("guarded") is False:
+                found = worker.ask({**request, "guarded": True}, content)
+            if found is None:
+                why = f"a process that screens was killed, probably out of memory ({worker.last})"
+                raise HeliographError(f"{why}. Give fewer --jobs, then go on with --resume.")
+            return _checked(found)
+        finally:
+            self._idle.put(worker)
+
+
+class _Worker:
+    """One process, started when first needed and again after a death."""
+
+    def __init__(self, settings: dict[str, Any]):
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock, self._closed = threading.Lock(), False
+        self.last = ""  # how it died
+
+    def ask(self, request: dict[str, Any], content: bytes) -> dict[str, Any] | None:
+        """The answer; None where the process died of it or took too long without a guard."""
+        process = self._running()
+        timer = threading.Timer(PATIENCE, process.kill) if request.get("guarded") is False else None
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
+        try:
+            frames.send(process.stdin, json.dumps(request).encode())  # type: ignore[arg-type]
+            frames.send(process.stdin, content)  # type: ignore[arg-type]
+            found: dict[str, Any] = json.loads(frames.receive(process.stdout))  # type: ignore[arg-type]
+            return found
+        except (EOFError, OSError, ValueError):
+            if self._closed:
+                raise HeliographError("screening was interrupted") from None
+            self._kill()
+            self.last = f"exit status {process.returncode}"
+            return None
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+        self._kill()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is not None:
+            return self._process
+        environment = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
+        environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        with tempfile.TemporaryFile() as log:
+            with self._lock:
+                if self._closed:
+                    raise HeliographError("screening was interrupted")
+                command = [sys.executable, "-P", *_PROGRAM]
+                pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log}
+                self._process = process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)  # type: ignore[call-overload]
+            try:
+                frames.send(process.stdin, json.dumps(self._settings).encode())
+                frames.receive(process.stdout)  # "ready"
+            except (EOFError, OSError, ValueError) as error:
+                self._kill()
+                log.seek(0)
+                lines = log.read().decode("utf-8", "replace").strip().splitlines() or [f"exit status {process.returncode}"]
+                raise HeliographError(f"a process that screens did not start: {lines[-1]}") from error
+        return process
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            try:
+                if pipe is not None:
+                    pipe.close()
+            except (OSError, ValueError):  # what was still to be written has no reader any more
+                continue

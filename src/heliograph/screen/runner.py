@@ -1,0 +1,267 @@
+"""A whole screening: shards to processes, the best of all of them, filters from the best down, a diverse choice, enrichment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from heliograph.errors import DataError, UsageError
+from heliograph.files import JsonLines
+from heliograph.screen import library as shelves
+from heliograph.screen.best import Best, Hit
+from heliograph.screen.config import ScreenConfig
+from heliograph.screen.enrichment import enrichment
+from heliograph.screen.library import File, Shard
+from heliograph.screen.pool import Here, Pool, Task
+from heliograph.screen.result import DIVERSE, RESULTS, TOP, Result
+from heliograph.screen.work import Outcome, Question, question
+
+if TYPE_CHECKING:
+    from heliograph.predictor.predictor import Predictor
+
+JOURNAL, UNPACKED, REPORT = "journal.jsonl", "unpacked", "report.html"
+DEEPER = 4  # times as many candidates as are wanted, where there are filters; again so many if they don't suffice
+BLOCK = 256  # molecules filtered at a time
+
+
+class Progress(Protocol):
+    """How far it is, and lines that stay."""
+
+    def __call__(self, stage: str, done: int, total: int | None = None) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+def run(config: ScreenConfig, *, resume: bool = False, overwrite: bool = False, progress: Progress | None = None) -> Result:
+    """Screen as `config` says into `config.output_dir`: the `top` best of the library, exactly, each molecule once.
+
+    The answer is the same for any number of processes and after any interruption. `resume` goes on with what is in the folder.
+    Raises UsageError (a column that is not there, a screening in the folder), DataError (nothing usable), ModelFileError.
+    """
+    from heliograph.chem.filters import Filters
+    from heliograph.predictor.predictor import open as open_model
+
+    Filters(config.filters)  # before anything is read: are there such filters
+    began = time.monotonic()
+    journal = _settled(config, resume, overwrite)
+    predictor = open_model(config.model_path, config.arch)
+    files = [shelves.open_file(path, config.output_dir / UNPACKED) for path in config.library]
+    columns = _columns(files, config)
+    asked = question(predictor, config, columns)
+    units = shelves.shards(files, config.shard_size)
+    old = _begun(journal, _about(config, files, predictor))
+    jobs = min(default_jobs() if config.jobs is None else config.jobs, max(1, len(units)))
+    settings = {"question": asdict(asked), "model": os.fspath(config.model_path.absolute()), "arch": _absolute(config.arch)}
+    whole = _Screening(config, files, units, asked, journal, old, progress)
+    guarded = bool(jobs) and predictor.featurizer.geometry != "none"
+    with Pool(settings, jobs) if jobs else Here(settings) as pool:
+        result = whole.finish(pool, guarded, (*columns, *asked.names))
+    result.seconds["all"] = time.monotonic() - began
+    result.about = _about(config, files, predictor) | {"jobs": jobs}
+    result.save(config.output_dir)
+    for file in files:
+        if file.path.parent == config.output_dir / UNPACKED:
+            file.path.unlink(missing_ok=True)
+    if result.rows == sum(result.reasons.values()):
+        said = ", ".join(f"{count:,} {reason}" for reason, count in result.reasons.items()) or "no rows"
+        raise DataError(f"none of {result.rows:,} rows could be ranked: {said}")
+    return result
+
+
+def default_jobs() -> int:
+    """One per core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Screening:
+    """The state of one run: which shards are done and what is the best so far."""
+
+    def __init__(
+        self,
+        config: ScreenConfig,
+        files: list[File],
+        units: list[Shard],
+        asked: Question,
+        journal: JsonLines,
+        old: Sequence[dict[str, Any]],
+        progress: Progress | None,
+    ):
+        self.config, self.files, self.units, self.asked, self.journal, self.progress = config, files, units, asked, journal, progress
+        self.outcomes: dict[tuple[int, int], Outcome] = {}  # (depth, shard)
+        for line in old:
+            one = Outcome.from_dict(line)
+            self.outcomes[one.depth, one.shard] = one
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.rejects: dict[str, str] = {}  # SMILES -> the filter that turned it away, "" where none did
+        self.costs: dict[str, float] = defaultdict(float)
+
+    def finish(self, pool: Pool | Here, guarded: bool, columns: Sequence[str]) -> Result:
+        depth = self.config.top * (DEEPER if self.config.filters else 1)
+        while True:
+            best = self._scored(pool, depth, guarded)
+            candidates = best.ranked()
+            hits = self._passing(pool, candidates)
+            if len(hits) >= self.config.top or len(candidates) < depth:
+                break
+            depth *= DEEPER
+            if self.progress is not None:
+                self.progress.say(f"{len(hits):,} of {len(candidates):,} candidates passed the filters: looking at {depth:,}")
+        return self._result(hits[: self.config.top], [self.outcomes[depth, unit.number] for unit in self.units], columns)
+
+    def _scored(self, pool: Pool | Here, depth: int, guarded: bool) -> Best:
+        """The `depth` best of the library; shards that are in the journal are not read again."""
+        started, best = time.monotonic(), Best(depth)
+        bytes_done = rows_done = 0
+        total = sum(unit.end - unit.start for unit in self.units)
+        for unit in self.units:
+            if (known := self.outcomes.get((depth, unit.number))) is not None:
+                best.add(known.hits)
+                bytes_done += unit.end - unit.start
+                rows_done += known.rows
+        before = bytes_done, rows_done
+
+        def task(unit: Shard) -> Task:
+            def made() -> tuple[dict[str, Any], bytes]:
+                file = self.files[unit.file]
+                request = {"what": "score", "number": unit.number, "suffix": file.kind, "depth": depth, "floor": best.floor}
+                return request | {"guarded": guarded}, shelves.content(file, unit)
+
+            return made
+
+        waiting = ((unit, task(unit)) for unit in self.units if (depth, unit.number) not in self.outcomes)
+        for unit, found in pool.run(waiting):
+            outcome = Outcome.from_dict(found)
+            self.journal.append(found)
+            self.outcomes[depth, unit.number] = outcome
+            best.add(outcome.hits)
+            bytes_done += unit.end - unit.start
+            rows_done += outcome.rows
+            if self.progress is not None:
+                share = (rows_done - before[1]) / max(1, bytes_done - before[0])  # rows a byte
+                self.progress("screening", rows_done - before[1], max(rows_done - before[1], round(share * (total - before[0]))))
+        self.seconds["screening"] += time.monotonic() - started
+        return best
+
+    def _passing(self, pool: Pool | Here, candidates: list[Hit]) -> list[Hit]:
+        """The first `top` candidates that pass all filters, asked from the best down."""
+        if not self.config.filters:
+            return candidates
+        started, passed = time.monotonic(), [hit for hit in candidates if self.rejects.get(hit.smiles) == ""]
+        asked = [hit.smiles for hit in candidates if hit.smiles not in self.rejects]
+        blocks = [asked[k : k + BLOCK] for k in range(0, len(asked), BLOCK)]
+
+        def task(block: list[str]) -> Task:
+            import json
+
+            return lambda: ({"what": "filter"}, json.dumps(block).encode())
+
+        answers = pool.ordered(task(block) for block in blocks)
+        for done, (block, found) in enumerate(zip(blocks, answers, strict=False), 1):
+            self.rejects |= dict(zip(block, found["rejects"], strict=True))
+            for name, seconds in found["seconds"].items():
+                self.costs[name] += seconds
+            if self.progress is not None:
+                self.progress("filtering", done * BLOCK)
+            passed = [hit for hit in candidates if self.rejects.get(hit.smiles) == ""]
+            if len(passed) >= self.config.top:
+                break
+        self.seconds["filtering"] += time.monotonic() - started
+        return passed
+
+    def _result(self, hits: list[Hit], outcomes: list[Outcome], columns: Sequence[str]) -> Result:
+        reasons = sum((Counter(one.reasons) for one in outcomes), Counter[str]())
+        result = Result(hits, tuple(columns), self.asked.ranking().text)
+        result.rows, result.ranked = sum(one.rows for one in outcomes), sum(one.ranked for one in outcomes)
+        result.reasons, result.left_out = dict(reasons.most_common()), sum(one.left_out for one in outcomes)
+        result.filtered = len(self.rejects)
+        result.rejected = dict(Counter(name for name in self.rejects.values() if name).most_common())
+        result.sample = sorted(score for one in outcomes for score in one.sample)
+        started = time.monotonic()
+        if self.config.diverse is not None or self.config.per_scaffold is not None:
+            self._choose(result)
+            self.seconds["diversity"] = time.monotonic() - started
+        if self.asked.truth is not None:
+            scores = [one.scores for one in outcomes if one.scores is not None]
+            active = [one.active for one in outcomes if one.active is not None]
+            result.enrichment = enrichment(np.concatenate(scores), np.concatenate(active)) if scores else None
+        result.seconds = dict(self.seconds) | {f"filter {name}": seconds for name, seconds in self.costs.items()}
+        return result
+
+    def _choose(self, result: Result) -> None:
+        from heliograph.chem.diversity import check, choose
+
+        smiles = [hit.smiles for hit in result.hits]
+        similarity = self.config.similarity if self.config.diverse is not None else None
+        chosen = choose(smiles, self.config.diverse or len(smiles), similarity, self.config.per_scaffold)
+        result.diverse = [result.hits[k] for k in chosen]
+        if similarity is not None:
+            result.most_similar = check([hit.smiles for hit in result.diverse], similarity)
+
+
+def _settled(config: ScreenConfig, resume: bool, overwrite: bool) -> JsonLines:
+    """The journal of the folder, empty unless the screening goes on."""
+    folder, journal = config.output_dir, JsonLines(config.output_dir / JOURNAL)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"-o {folder} is a file. Give the name of a folder.")
+    if journal.path.exists() and not resume and not overwrite:
+        ways = "Go on with it by --resume, replace it by --overwrite, or give another folder with -o"
+        raise UsageError(f"there is a screening in {folder}. {ways}.")
+    if resume and not journal.path.exists():
+        raise UsageError(f"nothing to resume: there is no screening in {folder}. Leave out --resume.")
+    if folder.is_dir() and not journal.path.exists() and any((folder / name).exists() for name in (TOP, DIVERSE, RESULTS)):
+        raise UsageError(f"{folder} has a file of that name already ({TOP}, {DIVERSE} or {RESULTS}). Give another folder with -o.")
+    if overwrite and journal.path.exists():
+        for name in (JOURNAL, TOP, DIVERSE, RESULTS, REPORT):
+            (folder / name).unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    return journal
+
+
+def _begun(journal: JsonLines, about: dict[str, Any]) -> list[dict[str, Any]]:
+    """Outcomes of a screening that goes on. Raises UsageError where it was another one."""
+    lines = journal.read()
+    if not lines:
+        journal.append({"about": about})
+        return []
+    old = lines[0].get("about", {})
+    if old != about:
+        other = [f"{k} was {old.get(k)!r}, is {v!r}" for k, v in about.items() if old.get(k) != v]
+        ways = "Begin again with --overwrite, or in another folder"
+        raise UsageError(f"{journal.path} is of another screening: {'; '.join(other)[:600]}. {ways}.")
+    return lines[1:]
+
+
+def _about(config: ScreenConfig, files: Sequence[File], predictor: Predictor) -> dict[str, Any]:
+    """What decides the result: the question, the library's and the models' content."""
+    from heliograph.predictor.predictor import files as model_files
+
+    models = [hashlib.sha256(path.read_bytes()).hexdigest() for path in model_files(config.model_path)]
+    return config.about() | {"library": [[file.name, file.digest] for file in files], "models": models, "members": len(predictor.models)}
+
+
+def _columns(files: Sequence[File], config: ScreenConfig) -> tuple[str, ...]:
+    """The library's columns, of all its files."""
+    from heliograph.data.formats import read
+
+    found: dict[str, None] = {}
+    for file in files:
+        found.update(dict.fromkeys(read(file.path, smiles_column=config.smiles_columns, target_columns=()).columns))
+    return tuple(found)
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else os.fspath(path.absolute())
+
+
+def outcomes(folder: Path) -> Iterator[Outcome]:
+    """What a screening's journal holds."""
+    for line in JsonLines(folder / JOURNAL).read()[1:]:
+        yield Outcome.from_dict(line)
