@@ -35,7 +35,7 @@ def main() -> None:
         print(f"skipped: {SCREENING} is not there (set HELIOGRAPH_DATA)", file=sys.stderr)
         return
     lines, texts = Lines(options), smiles(options.rows)
-    for name in ("chemprop_v2", "table10_1"):
+    for name in ("chemprop_v2", "chemprop_cip", "table10_1"):
         many = bulk(preset(name))
         if many is None:
             print("skipped: cuik_molmaker_pin is not installed, or not of RDKit's version", file=sys.stderr)

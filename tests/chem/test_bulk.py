@@ -20,7 +20,7 @@ from heliograph.data.record import Record
 from heliograph.errors import StructureError
 from tests.chem.real import moleculenet
 
-FEATURIZERS = ["chemprop_v2", "table10_1"]
+FEATURIZERS = ["chemprop_v2", "chemprop_cip", "table10_1"]
 _TEXT = """C CC CC=CC#C c1ccccc1 F/C=C\\F F/C=C/F N[C@@H](C)C(=O)O N[C@H](C)C(=O)O C1CC[C@H]2CCCC[C@@H]2C1 C[N+](=O)[O-] CC(=O)[O-].[Na+]
 [Cu+2].[O-]S(=O)(=O)[O-] OB(O)c1ccccc1 [BH4-] [NH4+] FP(F)(F)(F)F FS(F)(F)(F)(F)F [O-][Cl+3]([O-])([O-])[O-]
 C[CH-][N+]#N c1cc[nH]c1 c1ccoc1

@@ -20,9 +20,10 @@ from types import ModuleType
 import numpy as np
 from rdkit import rdBase
 
+from heliograph.chem import stereo
 from heliograph.chem.featurizer import CHARGE_ZERO, Featurizer
 from heliograph.chem.molecule import Molecule
-from heliograph.chem.parse import MAX_ATOMS
+from heliograph.chem.parse import MAX_ATOMS, parse_smiles
 
 GROUP = 64  # texts a call: one that can't be parsed spoils the call
 _UNUSUAL = re.compile(r"\[\d|[|\s\0]")  # isotopes; a CXSMILES part, a name, and what else is no part of a SMILES
@@ -35,8 +36,8 @@ _ATOMS = {  # code -> the property, and what becomes of its number
     "aromatic": ("aromatic", lambda x: x),
     "valence": ("total-valence", lambda x: x),
 }  # fmt: skip
-_DERIVED = ("implicit_hydrogens", "hydrogens", "chirality", "isotope", "donor", "acceptor")
-_BONDS = ("type", "conjugated", "ring", "stereo")
+_DERIVED = ("implicit_hydrogens", "hydrogens", "chirality", "cip", "isotope", "donor", "acceptor")
+_BONDS = ("type", "conjugated", "ring", "stereo", "cip_bond")
 
 
 @cache
@@ -114,12 +115,17 @@ class _Bulk:
         numbers["hydrogens"], numbers["isotope"] = numbers["implicit_hydrogens"], np.zeros(len(owner))
         numbers["chirality"] = atoms[:, :4] @ np.arange(4)
         odd = (atoms[:, 4] != 0) | (np.rint(numbers["z"]) == 1) | (np.abs(numbers["charge"] - CHARGE_ZERO) > 100)
-        order, kind, stereo = bonds[:, 0], bonds[:, 1:5], bonds[:, 7:]
-        columns = {"type": kind @ _BOND_TYPES, "conjugated": bonds[:, 5], "ring": bonds[:, 6], "stereo": stereo @ np.arange(7)}
+        order, kind, isomer = bonds[:, 0], bonds[:, 1:5], bonds[:, 7:]
+        columns = {"type": kind @ _BOND_TYPES, "conjugated": bonds[:, 5], "ring": bonds[:, 6], "stereo": isomer @ np.arange(7)}
+        columns["cip_bond"] = columns["stereo"]
         alone = (kind[:, 3] != 0) & (bonds[:, 5:7].min(1, initial=1) == 0)  # an aromatic bond outside a ring
-        strange = (kind @ _ORDERS != order) | (stereo[:, 6] != 0) | alone  # all other types of bond share the column of aromatic ones
+        strange = (kind @ _ORDERS != order) | (isomer[:, 6] != 0) | alone  # all other types of bond share the column of aromatic ones
+        if "cip_bond" in self.featurizer.bond_codes:
+            strange |= columns["stereo"] > 3  # relative to atoms of RDKit's choice
         if self.bonding:
             numbers["donor"], numbers["acceptor"] = _hydrogen_bonding(numbers, columns, ends)
+        if "cip" in self.featurizer.atom_codes:
+            numbers["cip"] = _labels(texts, np.rint(numbers["chirality"]).astype(np.uint8), owner)
         n, m = np.bincount(owner, minlength=len(texts)), np.bincount(owner[ends[0]], minlength=len(texts))
         unusual = (n == 0) | (np.bincount(owner[odd], minlength=len(texts)) > 0)
         unusual[owner[ends[0, strange]]] = True
@@ -132,6 +138,15 @@ class _Bulk:
             None if other else Molecule(z[a - n : a], x[a - n : a], pairs[b - m : b], e[b - m : b], None, text, "")
             for text, other, a, n, b, m in zip(texts, unusual.tolist(), last_atom, n.tolist(), last_bond, m.tolist(), strict=True)
         ]
+
+
+def _labels(texts: Sequence[str], tags: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """Labels of stereocentres, [N], by RDKit's labeler, which must have the molecules that have any."""
+    found = np.zeros(len(owner))
+    for k in np.unique(owner[tags != 0]).tolist():
+        atoms = slice(*np.searchsorted(owner, [k, k + 1]).tolist())
+        found[atoms] = np.frombuffer(stereo.centres(parse_smiles(texts[k]), tags[atoms].tobytes()), np.uint8)
+    return found
 
 
 def _hydrogen_bonding(atoms: Mapping[str, np.ndarray], bonds: Mapping[str, np.ndarray], ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

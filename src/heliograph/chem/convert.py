@@ -15,6 +15,8 @@ from heliograph.errors import StructureError
 if TYPE_CHECKING:
     from heliograph.graph import Graph
 
+_ATROPISOMERS = (Chem.BondStereo.STEREOATROPCW, Chem.BondStereo.STEREOATROPCCW)
+
 
 def to_structure(item: Any) -> Structure:
     """`item` as a structure: a str (SMILES), an RDKit `Mol`, an ASE `Atoms`, or a structure already.
@@ -52,6 +54,10 @@ def _from_mol(mol: Chem.Mol) -> Structure:
         raise StructureError("no atoms")
     if mol.GetNumConformers():
         return MolBlock(Chem.MolToV3KMolBlock(mol))
+    if any(bond.GetStereo() in _ATROPISOMERS for bond in mol.GetBonds()):  # plain SMILES has no word for them
+        settings = Chem.SmilesWriteParams()
+        settings.canonical = False  # type: ignore[assignment]
+        return str(Chem.MolToCXSmiles(mol, settings, int(Chem.CXSmilesFields.CX_BOND_ATROPISOMER)))
     return str(Chem.MolToSmiles(mol, canonical=False))
 
 

@@ -8,13 +8,14 @@ A `Featurizer` is a list of feature names with how to treat hydrogens and geomet
 of a name never changes once released; a changed encoding gets a new name. This module needs numpy only.
 
 Sources: J. Gilmer et al., "Message passing neural networks", in Machine Learning Meets Quantum Physics (2020), Table 10.1;
-chemprop 2 (E. Heid et al., J. Chem. Inf. Model. 2024, 64, 9), `MultiHotAtomFeaturizer.v2` and `MultiHotBondFeaturizer`.
+chemprop 2 (E. Heid et al., J. Chem. Inf. Model. 2024, 64, 9), `MultiHotAtomFeaturizer.v2` and `MultiHotBondFeaturizer`;
+R. S. Cahn, C. Ingold, V. Prelog, Angew. Chem. Int. Ed. 1966, 5, 385, as RDKit's `rdCIPLabeler` reads it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -84,10 +85,12 @@ ATOM_FEATURES: dict[str, Feature] = {
     "chemprop_element": _one_hot("z", [*range(1, 37), 53]),
     "chemprop_degree": _one_hot("degree", range(6)),
     "chemprop_charge": _one_hot("charge", _CHARGES),
-    "chemprop_chirality": _one_hot("chirality", range(4)),
+    "chemprop_chirality": _one_hot("chirality", range(4)),  # RDKit's tags: they depend on the order in which a structure is written
     "chemprop_hydrogens": _one_hot("implicit_hydrogens", range(5)),  # those that are not nodes
     "chemprop_hybridization": _one_hot("hybridization", (1, 2, 3, 5, 4, 6, 7)),  # s, sp, sp2, sp2d, sp3, sp3d, sp3d2
     "mass": Feature(("z", "isotope"), 1, _mass),
+    # stereocentres by the rules of Cahn, Ingold and Prelog: none, R, S, r, s, other than tetrahedral
+    "cip": _one_hot("cip", range(5)),
 }
 
 _BOND_TYPES = (1, 2, 3, 12)  # single, double, triple, aromatic: RDKit's numbers
@@ -98,7 +101,8 @@ BOND_FEATURES: dict[str, Feature] = {
     "stereo": _one_hot("stereo", (0, 2, 3)),  # none, Z, E
     "chemprop_null": Feature((), 1, lambda codes: np.zeros((len(codes), 1))),
     "chemprop_bond_type": _one_hot("type", _BOND_TYPES, other=False),
-    "chemprop_stereo": _one_hot("stereo", range(6)),  # none, any, Z, E, cis, trans
+    "chemprop_stereo": _one_hot("stereo", range(6)),  # none, any, Z, E, cis, trans: the last two depend on the order of writing
+    "cip_stereo": _one_hot("cip_bond", (0, 1, 2, 3, 6, 7)),  # none, any, Z, E, and axes of atropisomers: M, P
 }
 
 
@@ -129,7 +133,10 @@ class Featurizer:
 
     `hydrogens`: "implicit" (counted, as most SMILES have them) or "explicit" (nodes of the graph).
     `geometry`: "none" (2D), "given" (positions must come with the structure) or "embed" (a conformer is made, with `seed`,
-    where none comes). Raises UsageError on an unknown name.
+    where none comes).
+    `canonical`: conformers, and bond orders of a bare geometry, are found on the atoms in canonical order, so that they do not depend
+    on the order in which a structure is written. False is for model files from before there was a choice.
+    Raises UsageError on an unknown name.
     """
 
     atoms: tuple[str, ...]
@@ -137,6 +144,7 @@ class Featurizer:
     hydrogens: str = "implicit"
     geometry: str = "none"
     seed: int = 0
+    canonical: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "atoms", tuple(self.atoms))
@@ -197,8 +205,10 @@ _PRESETS: dict[str, Featurizer] = {
     "table10_1": Featurizer(
         ("element", "atomic_number", "acceptor", "donor", "aromatic", "hybridization", "hydrogens", "charge"),
         ("bond_type", "conjugated", "ring", "stereo"),
+        canonical=True,
     ),
-    # chemprop 2's defaults: 72 columns an atom, 14 a bond
+    # chemprop 2's defaults: 72 columns an atom, 14 a bond. Its chirality tags make a prediction depend on how a molecule is written:
+    # for model files of old, and for comparisons with chemprop
     "chemprop_v2": Featurizer(
         (
             "chemprop_element",
@@ -211,10 +221,17 @@ _PRESETS: dict[str, Featurizer] = {
             "mass",
         ),
         ("chemprop_null", "chemprop_bond_type", "conjugated", "ring", "chemprop_stereo"),
+        canonical=True,
     ),
     # for architectures of positions: the element alone, no bonds
-    "elements": Featurizer(("element",), (), hydrogens="explicit", geometry="given"),
+    "elements": Featurizer(("element",), (), hydrogens="explicit", geometry="given", canonical=True),
 }
+# the same with stereochemistry that is the molecule's and not the text's: 73 columns an atom, 14 a bond
+_PRESETS["chemprop_cip"] = replace(
+    _PRESETS["chemprop_v2"],
+    atoms=tuple("cip" if name == "chemprop_chirality" else name for name in _PRESETS["chemprop_v2"].atoms),
+    bonds=tuple("cip_stereo" if name == "chemprop_stereo" else name for name in _PRESETS["chemprop_v2"].bonds),
+)
 
 
 def presets() -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import Lipinski, rdDetermineBonds
 
+from heliograph.chem import stereo
 from heliograph.chem.conformer import embed
 from heliograph.chem.elements import SYMBOLS, formula
 from heliograph.chem.featurizer import CHARGE_ZERO, NEUTRONS_ZERO, Featurizer
@@ -60,12 +61,12 @@ def featurize(structure: Structure, featurizer: Featurizer, *, scaffold: bool = 
         _check_geometry(structure)
         if not featurizer.bonds and set(featurizer.atom_codes) <= {"z"} and featurizer.hydrogens == "explicit":
             return _atoms_alone(structure, featurizer)
-        mol = bonded(structure)
+        mol = bonded(structure, featurizer.canonical)
         if featurizer.hydrogens == "implicit":
             with rdBase.BlockLogs():
                 mol = _without_hydrogens(mol)
     elif isinstance(structure, MolBlock):
-        mol = parse_block(structure, remove_hydrogens=featurizer.hydrogens == "implicit")
+        mol = parse_block(structure, featurizer.hydrogens == "implicit", stereo_first=featurizer.canonical)
     elif isinstance(structure, str):
         mol = parse_smiles(structure)
     else:
@@ -100,37 +101,55 @@ def from_mol(mol: Chem.Mol, featurizer: Featurizer, *, scaffold: bool = True, te
     )
 
 
-def bonded(geometry: Geometry) -> Chem.Mol:
+def bonded(geometry: Geometry, canonical: bool = True) -> Chem.Mol:
     """Bonds and bond orders of a bare geometry, from distances and the total charge (RDKit's `rdDetermineBonds`).
 
-    Source: Y. Kim, W. Y. Kim, Bull. Korean Chem. Soc. 2015, 36, 1769. Raises StructureError.
+    `canonical`: bond orders are found on the atoms in canonical order, so that of several that would do the same ones are taken
+    whatever the order of the atoms. Source: Y. Kim, W. Y. Kim, Bull. Korean Chem. Soc. 2015, 36, 1769. Raises StructureError.
     """
     if any(geometry.pbc):
         raise StructureError("no bonds for a periodic structure: use an architecture of positions alone")
+    order = _by_distances(geometry) if canonical else np.arange(len(geometry.z))
     mol = Chem.RWMol()
-    for z in geometry.z.tolist():
+    for z in geometry.z[order].tolist():
         atom = Chem.Atom(z)
         atom.SetNoImplicit(True)  # a geometry has all its hydrogens
         mol.AddAtom(atom)
-    conformer = Chem.Conformer(len(geometry.z))
+    conformer = Chem.Conformer(len(order))
     conformer.Set3D(True)
-    conformer.SetPositions(np.ascontiguousarray(geometry.pos, dtype=np.float64))
+    conformer.SetPositions(np.ascontiguousarray(geometry.pos[order], dtype=np.float64))
     mol.AddConformer(conformer)
     try:
-        return _with_bonds(mol, geometry.charge)
+        found = _with_bonds(mol, geometry.charge, canonical)
     except (RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[0][:100]
-    try:  # in small cages, atoms across a ring pass for bonded: by plain distances of a shorter reach most of them come out right
-        return _with_bonds(mol, geometry.charge, useVdw=True, covFactor=1.15)
-    except (RuntimeError, ValueError):
-        raise StructureError(f"bonds could not be found from the geometry: {first}") from None
+        try:  # in small cages, atoms across a ring pass for bonded: by plain distances of a shorter reach most of them come out right
+            found = _with_bonds(mol, geometry.charge, canonical, useVdw=True, covFactor=1.15)
+        except (RuntimeError, ValueError):
+            raise StructureError(f"bonds could not be found from the geometry: {first}") from None
+    return Chem.RenumberAtoms(found, np.argsort(order).tolist()) if canonical else found
 
 
-def _with_bonds(atoms: Chem.RWMol, charge: int, **rule: Any) -> Chem.Mol:
-    """Bonds by a `rule` of RDKit, on a copy. Raises RuntimeError or ValueError."""
+def _by_distances(geometry: Geometry) -> np.ndarray:
+    """Atoms sorted by sum_j z_j |r_i - r_j|: one order for all lists of the same atoms, up to atoms in equal places."""
+    apart = np.linalg.norm(geometry.pos[:, None] - geometry.pos[None], axis=-1)  # [n, n]
+    return np.asarray(np.argsort(apart @ geometry.z.astype(np.float64), kind="stable"))
+
+
+def _with_bonds(atoms: Chem.RWMol, charge: int, canonical: bool, **rule: Any) -> Chem.Mol:
+    """Bonds by a `rule` of RDKit, on a copy; atoms in the order given. Raises RuntimeError or ValueError."""
     mol = Chem.RWMol(atoms)
     with rdBase.BlockLogs():
-        rdDetermineBonds.DetermineBonds(mol, charge=charge, **rule)
+        if canonical and mol.GetNumAtoms() == 1:
+            mol.GetAtomWithIdx(0).SetFormalCharge(charge)
+        elif canonical:
+            rdDetermineBonds.DetermineConnectivity(mol, charge=charge, **rule)
+            rank = np.array(Chem.CanonicalRankAtoms(mol, breakTies=True))
+            mol = Chem.RWMol(Chem.RenumberAtoms(mol, np.argsort(rank).tolist()))
+            rdDetermineBonds.DetermineBondOrders(mol, charge=charge)
+            mol = Chem.RWMol(Chem.RenumberAtoms(mol, rank.tolist()))
+        else:
+            rdDetermineBonds.DetermineBonds(mol, charge=charge, **rule)
         Chem.SanitizeMol(mol)
         Chem.AssignStereochemistryFrom3D(mol)
     return mol.GetMol()
@@ -180,8 +199,36 @@ def _positions(mol: Chem.Mol, featurizer: Featurizer) -> np.ndarray | None:
         return np.asarray(mol.GetConformer().GetPositions(), dtype=np.float32)
     if featurizer.geometry == "given":
         raise StructureError("no 3D coordinates: give an SDF or XYZ file, or let conformers be embedded")
+    if featurizer.canonical:
+        return _embedded(mol, featurizer.seed).astype(np.float32)
     n = mol.GetNumAtoms()
     return embed(Chem.AddHs(mol), featurizer.seed)[:n].astype(np.float32)
+
+
+def _embedded(mol: Chem.Mol, seed: int) -> np.ndarray:
+    """Positions [n, 3] of a conformer of the canonical writing, whatever the order of the atoms here. Raises StructureError."""
+    whole = Chem.AddHs(mol)
+    for atom in whole.GetAtoms():
+        atom.SetIntProp("_here", atom.GetIdx())
+    bare = _without_hydrogens(whole)  # keeps the marks
+    text = Chem.MolToSmiles(bare)
+    order = list(bare.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"])  # place in the text -> atom of `bare`
+    written = Chem.MolFromSmiles(text)
+    if written is None or written.GetNumAtoms() != len(order):
+        return embed(whole, seed)[: mol.GetNumAtoms()]
+    written = Chem.AddHs(written)
+    place = embed(written, seed)
+    kept = [bare.GetAtomWithIdx(b).GetIntProp("_here") for b in order]  # place in the text -> atom of `whole`
+    found = np.empty((whole.GetNumAtoms(), 3))
+    found[kept] = place[: len(kept)]
+    for k, i in enumerate(kept):
+        found[_neighbours(whole, i, set(kept))] = place[_neighbours(written, k, set(range(len(kept))))]
+    return found[: mol.GetNumAtoms()]
+
+
+def _neighbours(mol: Chem.Mol, atom: int, but: set[int]) -> list[int]:
+    """Atoms bonded to `atom` that are not among `but`: the hydrogens that a SMILES leaves out."""
+    return sorted({n.GetIdx() for n in mol.GetAtomWithIdx(atom).GetNeighbors()} - but)
 
 
 def _columns(columns: list[bytes], rows: int) -> np.ndarray:
@@ -243,6 +290,9 @@ class _Reader:
     def chirality(self) -> bytes:
         return bytes(list(map(Chem.Atom.GetChiralTag, self.atoms))) if self.may_be_chiral else self.zeros()
 
+    def cip(self) -> bytes:
+        return stereo.centres(self.mol, self.chirality()) if self.may_be_chiral else self.zeros()
+
     def hybridization(self) -> bytes:
         return bytes(list(map(Chem.Atom.GetHybridization, self.atoms)))
 
@@ -281,6 +331,9 @@ class _Reader:
             return bytes(list(map(Chem.Bond.GetStereo, self.bonds)))
         return bytes([bond.GetStereo() if kind == _DOUBLE else 0 for bond, kind in zip(self.bonds, self.types, strict=True)])
 
+    def cip_bond(self) -> bytes:
+        return stereo.bonds(self.mol, self.stereo())
+
 
 def _bytes(counts: np.ndarray) -> bytes:
     return bytes(np.minimum(counts, 255).astype(np.uint8).tobytes())
@@ -291,6 +344,7 @@ _ATOM_CODES: dict[str, Callable[[_Reader], bytes]] = {
     "degree": _Reader.degree,
     "charge": _Reader.charge,
     "chirality": _Reader.chirality,
+    "cip": _Reader.cip,
     "hydrogens": _Reader.hydrogens,
     "implicit_hydrogens": lambda reader: reader.implicit_hydrogens,
     "hybridization": _Reader.hybridization,
@@ -304,4 +358,5 @@ _BOND_CODES: dict[str, Callable[[_Reader], bytes]] = {
     "conjugated": _Reader.conjugated,
     "ring": _Reader.ring,
     "stereo": _Reader.stereo,
+    "cip_bond": _Reader.cip_bond,
 }

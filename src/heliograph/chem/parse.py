@@ -38,20 +38,25 @@ def parse_smiles(text: str) -> Chem.Mol:
     return _checked(mol)
 
 
-def parse_block(block: MolBlock, remove_hydrogens: bool) -> Chem.Mol:
-    """A sanitised molecule from MDL text, with its conformer if it has coordinates. Raises StructureError."""
+def parse_block(block: MolBlock, remove_hydrogens: bool, stereo_first: bool = True) -> Chem.Mol:
+    """A sanitised molecule from MDL text, with its conformer if it has coordinates. Raises StructureError.
+
+    `stereo_first`: a hydrogen that says which isomer a double bond is stays an atom, as it does in a SMILES.
+    """
     text = block.text
     if not text.strip():
         raise StructureError("empty structure")
 
     def read() -> Chem.Mol | None:
-        return Chem.MolFromMolBlock(text, removeHs=remove_hydrogens)
+        return Chem.MolFromMolBlock(text, removeHs=remove_hydrogens and not stereo_first)
 
     try:
         with rdBase.BlockLogs():
             mol = read()
             if mol is not None and mol.GetNumConformers() and mol.GetConformer().Is3D():
                 Chem.AssignStereochemistryFrom3D(mol)
+            if mol is not None and remove_hydrogens and stereo_first:
+                mol = Chem.RemoveHs(mol)
     except UnicodeEncodeError:
         raise StructureError("not a valid MDL block: bytes that are not UTF-8") from None
     except (RuntimeError, ValueError) as error:

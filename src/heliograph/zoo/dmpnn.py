@@ -24,7 +24,7 @@ from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 
-FEATURIZER, GEOMETRY = "chemprop_v2", "none"
+FEATURIZER, GEOMETRY = "chemprop_cip", "none"
 
 
 class Start(nn.Module):
