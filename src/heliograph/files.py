@@ -2,39 +2,64 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from heliograph.errors import DataError, HeliographError
+from heliograph.errors import DataError, HeliographError, UsageError
+
+SHOWN = 40  # characters of a file's name in the name of its temporary one, which has to stay below 255 bytes
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Return the permissions that new files of this process are without."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
 
 
 @contextmanager
-def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic(path: str | os.PathLike[str], replace: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it there on success, remove it on failure.
 
-    Raises HeliographError, naming the file, where the disk is full or the folder can't be written.
+    The temporary file is made here, exclusively, under a name that nobody can guess: nothing that lies there is written into.
+    `replace` False keeps a file that came to `path` meanwhile. Raises UsageError for that one, HeliographError, naming the file,
+    where the disk is full or the folder can't be written.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    temporary = target.with_name(f".{target.name[:SHOWN]}.{secrets.token_hex(8)}.part")
+    made = False
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        made = True
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read
-        os.replace(temporary, target)
+        temporary.chmod(0o666 & ~umask())  # some writers make files that only their owner may read
+        os.replace(temporary, target) if replace else _put(temporary, target)
     except OSError as error:
         raise HeliographError(f"can't write {target}: {error.strerror or error}. Free some space or choose another folder.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if made:
+            temporary.unlink(missing_ok=True)
+
+
+def _put(temporary: Path, target: Path) -> None:
+    """Give a file its name, unless there is one. A second name that is not there yet is what only a link can ask for."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise UsageError(f"{target} exists since this began. Give --overwrite to replace it, or another name.") from None
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV):
+            raise
+        if os.path.lexists(target):  # a file system without links
+            raise UsageError(f"{target} exists since this began. Give --overwrite to replace it, or another name.") from None
+        os.replace(temporary, target)
 
 
 class JsonLines:

@@ -251,7 +251,7 @@ def test_one_that_fails_is_left_out_and_tried_again(config: Config, monkeypatch:
 def test_folders_that_hold_something(config: Config, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no comparison in"):
         runner.run(config(), resume=True, progress=silent())
-    Journal(tmp_path / "comparison", {})
+    runner.run(config(epochs=1, cv="1x2", archs=("sgc",)), progress=silent())
     (tmp_path / "comparison" / "mine.txt").write_text("keep")
     with pytest.raises(UsageError, match="holds a comparison already"):
         runner.run(config(), progress=silent())

@@ -61,13 +61,15 @@ def test_many_builders_leave_one_result(folder: Path) -> None:
 
 def test_litter_of_killed_builds_is_swept(folder: Path) -> None:
     name = key_of({"a": 4})
-    litter = folder / name[:2] / ".old.part"
-    litter.mkdir(parents=True)
-    os.utime(litter, (time.time() - 1e6,) * 2)
-    fresh = folder / name[:2] / ".new.part"
-    fresh.mkdir()
+    litter, fresh, strange = (folder / name[:2] / text for text in (f".{'0' * 16}.abcdefgh.part", f".{'1' * 16}.abcdefgh.part", ".old.part"))
+    for path in (litter, fresh, strange):
+        path.mkdir(parents=True)
+    (strange / "thesis.txt").write_text("mine")
+    for path in (litter, strange):
+        os.utime(path, (time.time() - 1e6,) * 2)
     cached(name, fill)
     assert not litter.exists() and fresh.exists()
+    assert (strange / "thesis.txt").read_text() == "mine"  # no name that a build has
 
 
 def test_keys_follow_settings_versions_and_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel
 
+from heliograph import manifest
 from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
 from heliograph.cli.options import Values, build, expand_lists, named, options_of, read_toml, with_data, with_options
-from heliograph.compare.config import CompareConfig, CompareOptions, refuse_files
+from heliograph.compare.config import CompareConfig, CompareOptions, refuse_files, saved
 from heliograph.errors import HeliographError, UsageError
 from heliograph.train.config import DataConfig, FitConfig
 
@@ -64,10 +65,11 @@ def compare(
         begun.append(asked)
         with Bar(quiet) as bar:
             from heliograph import compare as comparing
-            from heliograph.report import write_comparison
+            from heliograph.report import NAME, write_comparison
 
             result = comparing.run(asked, resume=resume, overwrite=overwrite, progress=bar)
-            report = write_comparison(result, asked.output_dir / "report.html")
+            report = write_comparison(result, asked.output_dir / NAME)
+            manifest.seal(asked.output_dir, [NAME])
         if not quiet:
             from heliograph.cli.comparison import show_comparison
 
@@ -83,7 +85,7 @@ def configure(data: str | None, config: Path | None, resume: bool, given: Values
         folder = Path(given.get("output_dir", CompareConfig.model_fields["output_dir"].default))
         if not (folder / "config.json").is_file():
             raise HeliographError(f"nothing to resume: there is no comparison in {folder}. Give the folder of one with -o.")
-        old = CompareConfig.model_validate_json((folder / "config.json").read_text(encoding="utf-8"))
+        old = saved(folder / "config.json")
         values |= {k: v for group in GROUPS for k, v in getattr(old, group).model_dump().items()} | {"output_dir": folder}
         values["archs"] = tuple(arch for arch in old.compare.archs if not arch.endswith(".py"))
         if not values["archs"] and "archs" not in given:

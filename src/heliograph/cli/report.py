@@ -18,6 +18,7 @@ def report(
     output_path: Annotated[
         Path | None, typer.Option("--output-path", "-o", metavar="PATH", help="where to write it (default: RUN/report.html)")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing file")] = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
@@ -25,6 +26,6 @@ def report(
     with guarded(verbose):
         from heliograph.report import rewrite
 
-        path = rewrite(run, output_path or run / "report.html")
+        path = rewrite(run, output_path, overwrite)
         if not quiet:
             print(path)

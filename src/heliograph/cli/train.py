@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel
 
+from heliograph import manifest
 from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
 from heliograph.cli.options import Values, build, expand_lists, named, options_of, pairs, read_toml, with_data, with_options
 from heliograph.errors import HeliographError, UsageError
@@ -62,10 +63,11 @@ def train(
         folder.append(asked.output_dir)
         with Bar(quiet) as bar:
             from heliograph import train as training
-            from heliograph.report import write
+            from heliograph.report import NAME, write
 
             result = training.run(asked, resume=resume, overwrite=overwrite, progress=bar)
-            report = write(result, asked.output_dir / "report.html")
+            report = write(result, asked.output_dir / NAME)
+            manifest.seal(asked.output_dir, [NAME])
         if not quiet:
             from heliograph.cli.tables import show_result
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
-from heliograph.errors import UsageError
+from heliograph.errors import DataError, UsageError
 from heliograph.train.config import DataConfig, FitConfig
 
 DEFAULT = ("gcn", "gin", "gatv2", "dmpnn")
@@ -85,3 +85,11 @@ class CompareConfig(BaseModel):
     compare: CompareOptions = CompareOptions()
     fit: FitConfig = FitConfig()
     output_dir: Path = Field(default=Path("comparison"), description="folder for the comparison; an existing one needs resume or overwrite")
+
+
+def saved(path: Path) -> CompareConfig:
+    """Read the configuration that a comparison left in its folder. Raises DataError where it is damaged."""
+    try:
+        return CompareConfig.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} can't be read ({str(error).splitlines()[0]}). Was it made by another program? Begin again elsewhere.") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
+import re
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -15,9 +15,10 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from heliograph import zoo
+from heliograph import manifest, zoo
 from heliograph.compare import cluster, schedule, tuning, units
 from heliograph.compare.config import CompareConfig, refuse_files
+from heliograph.compare.config import saved as config_of
 from heliograph.compare.journal import FILE, Journal
 from heliograph.compare.result import RESULTS, TABLE, CompareResult, collect
 from heliograph.compare.training import CONFIG
@@ -26,9 +27,11 @@ from heliograph.errors import DataError, HeliographError, UsageError
 from heliograph.files import atomic
 from heliograph.learn import budget
 from heliograph.learn.progress import Lines, Progress
+from heliograph.manifest import Kind
 from heliograph.predictor.predictor import source_sum
 
-_OURS = (FILE, CONFIG, RESULTS, TABLE, "answers", "report.html")
+_WRITTEN = (FILE, CONFIG, RESULTS, TABLE, "report.html")
+COMPARISON = Kind("a comparison", re.compile("|".join(map(re.escape, _WRITTEN)) + r"|answers/[^/]+\.npz"))
 OWN = (".py", ".toml")  # how files of one's own end
 FREE = {"archs", "jobs", "learning_curve"}  # what may change when a comparison goes on; `ray` is not even saved
 
@@ -46,19 +49,16 @@ def run(config: CompareConfig, *, resume: bool = False, overwrite: bool = False,
     if config.compare.tune is not None:
         tuning.library()
     with cluster.connected(config, progress) as width:
-        return _compare(_settled(config, resume, overwrite), width or config.compare.jobs, progress, began)
+        settled = _settled(config, resume, overwrite)
+        return _compare(settled, resume, width or config.compare.jobs, progress, began)
 
 
-def _compare(config: CompareConfig, width: int, progress: Progress, began: float) -> CompareResult:
+def _compare(config: CompareConfig, resume: bool, width: int, progress: Progress, began: float) -> CompareResult:
     """`width`: how many units run side by side."""
     m = units.prepare(config, progress)
     for note in m.notes:
         progress.say(note)
-    if not (config.output_dir / FILE).is_file():
-        config.output_dir.mkdir(parents=True, exist_ok=True)
-        _save(config)  # first: what has a journal can be gone on with
-    journal = Journal(config.output_dir, about(m))
-    _save(config)
+    journal = _opened(m, resume)
     learners = (*m.data, *m.baselines)
     progress.say(f"{len(m.data)} architectures and {len(m.baselines)} baselines on {len(m.folds)} folds of {len(m.rows):,} molecules.")
     _spend(m, journal, width, progress, began)
@@ -78,32 +78,48 @@ def _compare(config: CompareConfig, width: int, progress: Progress, began: float
             progress.say(f"{found['learner']} failed on fold {found['fold']}: {found['failed']}")
     result = collect(m, journal)
     result.save(config.output_dir)
+    manifest.seal(config.output_dir)
     return result
 
 
+def _opened(m: Material, resume: bool) -> Journal:
+    """The journal, of a folder whose manifest names all that this comparison writes. Nothing was changed before.
+
+    Raises UsageError where the folder holds anything else under such a name, DataError where the journal is of another comparison.
+    """
+    folder = m.config.output_dir
+    found = Journal(folder, about(m)) if resume else None
+    answers = [units.answers_path(folder, learner, fold) for learner in (*m.data, *m.baselines) for fold in m.all]
+    names = [*_WRITTEN, *(path.relative_to(folder).as_posix() for path in answers)]
+    manifest.claim(folder, COMPARISON, names, replace=not resume)
+    _save(m.config)  # first: what has a journal can be gone on with
+    return found or Journal(folder, about(m))
+
+
 def _settled(config: CompareConfig, resume: bool, overwrite: bool) -> CompareConfig:
-    """The configuration to go on with. Raises UsageError where the folder holds another comparison, or none to resume."""
+    """The configuration to go on with; nothing is changed.
+
+    Raises UsageError where the folder holds another comparison or what none wrote, or none to resume.
+    """
     folder = config.output_dir
-    there = (folder / FILE).is_file()
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude one another")
-    if resume and not there:
+    files = manifest.held(folder, COMPARISON) or {}
+    if resume and not (folder / FILE).is_file():
         raise UsageError(f"--resume: there is no comparison in {folder} (no {FILE})")
-    if there and overwrite:
-        for name in _OURS:
-            path = folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    elif there and not resume:
+    if not resume and not overwrite and any((folder / name).exists() for name in files):
         raise UsageError(
             f"{folder} holds a comparison already: --resume goes on with it, --overwrite replaces it, or choose another --output-dir."
         )
+    read = [config.data.data_path, *(Path(arch) for arch in config.compare.archs if arch.endswith(OWN))]
+    manifest.refuse(folder, COMPARISON, _WRITTEN, replace=True, inputs=[path for path in read if path.exists()])
     data = config.data.model_copy(update={"data_path": absolute_path(config.data.data_path)})
     archs = tuple(str(absolute_path(Path(arch))) if arch.endswith(OWN) else arch for arch in config.compare.archs)
     compare = config.compare.model_copy(update={"archs": archs})
     config = config.model_copy(update={"data": data, "compare": compare, "output_dir": folder.resolve()})
     if not resume:
         return config
-    saved = CompareConfig.model_validate_json((folder / CONFIG).read_text(encoding="utf-8"))
+    saved = config_of(folder / CONFIG)
     changed = [f"--{name.replace('_', '-')} was {old!r}, is {new!r}" for name, old, new in _differences(saved, config) if name not in FREE]
     if changed:
         raise UsageError(

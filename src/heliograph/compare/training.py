@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from heliograph.compare.config import CompareConfig
+from heliograph.compare.config import saved
 from heliograph.compare.journal import FILE
 from heliograph.compare.result import CompareResult
 from heliograph.compare.tuning import OF_FIT
@@ -24,7 +24,7 @@ def training(folder: Path, arch: str | None = None) -> TrainConfig:
     if not (folder / CONFIG).is_file() or not (folder / FILE).is_file():
         raise DataError(f"--from {folder}: there is no comparison in this folder. Make one with heliograph compare DATA -o {folder}.")
     result = CompareResult.load(folder)
-    config = CompareConfig.model_validate_json((folder / CONFIG).read_text(encoding="utf-8"))
+    config = saved(folder / CONFIG)
     learner = result.learner(chosen(result))
     if learner.name.endswith(".py") and (arch is None or Path(arch).name != Path(learner.name).name):
         raise DataError(f"--from {folder} chose a file of your own, {learner.name}. Give it again: --arch {learner.name}")

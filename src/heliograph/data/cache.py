@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -19,6 +20,7 @@ from typing import Any
 
 from heliograph.errors import HeliographError
 
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.[a-z0-9_]{8}\.part")  # as mkdtemp names what `cached` fills
 _STALE = 24 * 3600.0  # s after which a build that never ended is litter
 
 
@@ -79,6 +81,8 @@ def _sweep(folder: Path) -> None:
     """Remove what killed builds left behind long ago."""
     for part in folder.glob(".*.part"):
         try:
+            if not _TEMPORARY.fullmatch(part.name) or part.is_symlink() or not part.is_dir():
+                continue
             if time.time() - part.stat().st_mtime > _STALE:
                 shutil.rmtree(part, ignore_errors=True)
         except OSError:

@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from heliograph.chem.reasons import kind
 from heliograph.data.record import Record, Structure
-from heliograph.data.writer import Writer, open_writer
-from heliograph.errors import DataError, HeliographError, StructureError, UsageError
+from heliograph.data.writer import Writer, check_output, open_writer
+from heliograph.errors import DataError, HeliographError, StructureError
 from heliograph.files import atomic
 
 if TYPE_CHECKING:
@@ -66,15 +66,14 @@ def label_file(config: LabelConfig, *, overwrite: bool = False, progress: Progre
     """
     from heliograph.data.formats import read
 
-    if config.output_path.exists() and not overwrite:
-        raise UsageError(f"{config.output_path} exists. Give --overwrite to replace it, or another name with -o.")
+    check_output(config.output_path, [config.data_path], overwrite)
     table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=())
     taken = sorted(set(table.columns) & {*PROPERTIES, "reason"})
     if taken:
         raise DataError(f"{table.name} has the column(s) {', '.join(taken)} already, which the labels would need. Rename them first.")
     started, rows = time.monotonic(), 0
     reasons: Counter[str] = Counter()
-    with atomic(config.output_path) as temporary, _writer(temporary, config.output_path.name, table.columns) as write:
+    with atomic(config.output_path, overwrite) as temporary, _writer(temporary, config.output_path.name, table.columns) as write:
         for record, labels, reason in labelled(table, config):
             write(record, labels, reason)
             rows += 1

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 import torch
 
-from heliograph.errors import DataError
+from heliograph.errors import DataError, UsageError
+from heliograph.files import umask
 from heliograph.graph import Feature, Graph, Indexed, dense
 from heliograph.topology import Topology
 
@@ -30,6 +32,20 @@ _CHUNK = 4096
 _KEEP = 512  # molecules at a time
 _VERSION = 1
 Known = tuple[dict[bytes, int], dict[bytes, int]]
+
+
+def _refuse(folder: Path) -> None:
+    """Raise UsageError where a store would replace what is none: the store's own list of columns says what may go."""
+    if not os.path.lexists(folder):
+        return
+    there = {file.name for file in folder.iterdir()} if folder.is_dir() and not folder.is_symlink() else {folder.name}
+    try:
+        columns = json.loads((folder / "store.json").read_text())["columns"]
+        ours = {"store.json", *(f"{name}.npy" for name in columns)}
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = set()
+    if strange := sorted(there - ours):
+        raise UsageError(f"{folder} holds {', '.join(strange[:4])}, which is no store's. Nothing was changed. Choose another folder.")
 
 
 @final
@@ -61,16 +77,25 @@ class Store:
         return cls(builder.columns(featurizer), featurizer)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write one .npy file per column and `store.json`, whole or not at all."""
+        """Write one .npy file per column and `store.json`, whole or not at all, in place of a store that is there.
+
+        Raises UsageError where the folder holds anything but a store.
+        """
         target = Path(folder)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        _refuse(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent))
         try:
             for name, column in self.columns.items():
                 np.save(temporary / f"{name}.npy", column, allow_pickle=False)
-            (temporary / "store.json").write_text(json.dumps({"version": _VERSION, "featurizer": self.featurizer.to_dict()}))
-            shutil.rmtree(target, ignore_errors=True)
+            about = {"version": _VERSION, "featurizer": self.featurizer.to_dict(), "columns": sorted(self.columns)}
+            (temporary / "store.json").write_text(json.dumps(about))
+            if target.is_dir():
+                _refuse(target)
+                for file in [*target.glob("*.npy"), *target.glob("store.json")]:
+                    file.unlink()
+                target.rmdir()  # refused where something came into it
+            temporary.chmod(0o777 & ~umask())
             temporary.rename(target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

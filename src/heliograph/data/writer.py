@@ -6,7 +6,8 @@ import csv
 import gzip
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence, Set
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +16,19 @@ from heliograph.errors import UsageError
 
 PARQUET_ROWS = 20_000
 KINDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+
+
+def check_output(out: Path, inputs: Iterable[Path], overwrite: bool) -> None:
+    """Say before the work whether `out` may be written.
+
+    Raises UsageError for a folder, for one of the inputs, and for what is there already where `overwrite` is not given.
+    """
+    if out.is_dir():
+        raise UsageError(f"-o {out} is a folder. Give the name of a file, like {out / 'table.csv'}.")
+    if any(out.exists() and path.exists() and os.path.samefile(out, path) for path in inputs):
+        raise UsageError(f"-o {out} is the input itself. Give another name.")
+    if os.path.lexists(out) and not overwrite:
+        raise UsageError(f"{out} exists. Give --overwrite to replace it, or another name with -o.")
 
 
 class Writer(Protocol):

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from heliograph.allocator import keep_freed_memory
 from heliograph.chem.reasons import kind
-from heliograph.data.writer import Writer, open_writer
+from heliograph.data.writer import Writer, check_output, open_writer
 from heliograph.errors import DataError, UsageError
 from heliograph.files import atomic
 
@@ -89,7 +89,7 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
     from heliograph.environments import Environments
     from heliograph.predictor.predictor import open as open_model
 
-    _check_output(config, overwrite)
+    check_output(config.output_path, (config.data_path, config.model_path, *([config.arch] if config.arch else [])), overwrite)
     keep_freed_memory()
     predictor = open_model(config.model_path, config.arch)
     table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=())
@@ -102,7 +102,7 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
     reasons: Counter[str] = Counter()
     rows = 0
     environments = [Environments(KEPT_BYTES // len(predictor.models)) for _ in predictor.models]
-    with atomic(config.output_path) as temporary, open_writer(temporary, config.output_path.name, columns, numeric) as writer:
+    with atomic(config.output_path, overwrite) as temporary, open_writer(temporary, config.output_path.name, columns, numeric) as writer:
         for chunk in chunks(_featurized(table, predictor, config, progress), CHUNK):
             if config.strict:
                 _refuse(chunk, rows, table.name)
@@ -250,16 +250,6 @@ def answer_values(answers: Answers, k: int, task: Task) -> list[float | str | No
 def _structure_column(table: Table) -> str | None:
     """Files of geometries have no column with the structure: the answers get one."""
     return "smiles" if table.smiles_column is None and "smiles" not in table.columns else None
-
-
-def _check_output(config: PredictConfig, overwrite: bool) -> None:
-    out = config.output_path
-    if out.is_dir():
-        raise UsageError(f"-o {out} is a folder. Give the name of a file, like {out / 'predictions.csv'}.")
-    if out.exists() and config.data_path.exists() and os.path.samefile(out, config.data_path):
-        raise UsageError(f"-o {out} is the input itself. Give another name.")
-    if out.exists() and not overwrite:
-        raise UsageError(f"{out} exists. Give --overwrite to replace it, or another name with -o.")
 
 
 def _refuse(chunk: Sequence[Row], before: int, name: str) -> None:

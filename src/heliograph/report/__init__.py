@@ -6,12 +6,18 @@ The only room that writes HTML. It reads a typed result and computes nothing tha
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from heliograph import manifest
+from heliograph.errors import UsageError
 
 if TYPE_CHECKING:
     from heliograph.compare.result import CompareResult
     from heliograph.train.result import TrainResult
+
+NAME = "report.html"
 
 
 def write(result: TrainResult, path: str | Path) -> Path:
@@ -21,8 +27,21 @@ def write(result: TrainResult, path: str | Path) -> Path:
     return write_page(result, path)
 
 
-def rewrite(folder: Path, path: str | Path) -> Path:
-    """Write the report of the finished training or comparison in `folder` to `path`. Raises DataError where there is neither."""
+def rewrite(folder: Path, path: str | Path | None = None, overwrite: bool = False) -> Path:
+    """Write the report of the finished training or comparison in `folder` to `path`, by default the folder's own `report.html`.
+
+    Raises DataError where there is neither, UsageError where `path` is there, is not the run's own report, and `overwrite` is not given.
+    """
+    own, path = path is None, Path(path or folder / NAME)
+    if os.path.lexists(path) and not overwrite and not (own and manifest.vouched(folder, NAME)):
+        raise UsageError(f"{path} exists. Give --overwrite to replace it, or another name with -o.")
+    written = _rewrite(folder, path)
+    if own:
+        manifest.seal(folder, [NAME])
+    return written
+
+
+def _rewrite(folder: Path, path: Path) -> Path:
     from heliograph.train.result import RESULTS, TrainResult
 
     try:

@@ -3,48 +3,70 @@
 from __future__ import annotations
 
 import json
-import shutil
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from heliograph.errors import HeliographError, UsageError
+from heliograph import manifest
+from heliograph.errors import UsageError
 from heliograph.files import atomic
+from heliograph.manifest import Kind
 from heliograph.train import toml
 from heliograph.train.config import TrainConfig
+from heliograph.train.log import LOG, METRICS
 
 SPLITS = "splits.json"
-_OURS = ("config.toml", "splits.json", "model*.safetensors", "metrics.csv", "*_predictions.csv", "results.json", "report.html", "train.log",
-         "resume", "replicate_*")  # fmt: skip
+_RUN = (
+    r"config\.toml|splits\.json|train\.log|metrics\.csv|results\.json|report\.html|resume/state\.safetensors|"
+    r"model(_\d+)?\.safetensors|(val|test)_predictions\.csv"
+)
+TRAINING = Kind("a training", re.compile(rf"(replicate_\d+/)?({_RUN})"))
 
 
-def prepare(config: TrainConfig, resume: bool, overwrite: bool) -> TrainConfig | None:
-    """Make the folder ready; the saved configuration where a run goes on, None where one begins.
+def settle(config: TrainConfig, resume: bool, overwrite: bool) -> TrainConfig | None:
+    """The saved configuration where a run goes on, None where one begins. Changes nothing.
 
-    Raises UsageError: a run is there and neither `resume` nor `overwrite` is given, or both are, or the run that is to go on was
-    asked for with other settings; HeliographError: the folder can't be written.
+    Raises UsageError: the folder holds what no run wrote, a run is there and neither `resume` nor `overwrite` is given, or both are, or
+    the run that is to go on was asked for with other settings.
     """
     folder = config.output_dir
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude one another: go on with the run, or replace it?")
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--output-dir {folder} is a file; give a folder")
-    there = (folder / toml.FILE).is_file()
+    files = manifest.held(folder, TRAINING)
+    there = files is not None and (folder / toml.FILE).is_file()
     if there and resume:
+        manifest.refuse(folder, TRAINING, (), replace=True)  # a run that goes on writes its files again
         return _same(toml.load(folder), config)
-    if there and not overwrite:
+    if not overwrite and any((folder / name).exists() for name in files or ()):
         raise UsageError(
             f"{folder} holds a run already: --resume goes on with it, --overwrite replaces it, or choose another --output-dir."
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for pattern in _OURS:  # also what a run left that was killed before it began
-            for path in folder.glob(pattern):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-    except OSError as error:
-        raise HeliographError(f"can't write the folder {folder}: {error.strerror or error}. Choose another --output-dir.") from error
+    manifest.refuse(folder, TRAINING, names(config), replace=True, inputs=_inputs(config))
     return None
+
+
+def take(config: TrainConfig) -> None:
+    """Make the folder ready for a run that begins: what an earlier run wrote goes, and what this one writes is in the manifest.
+
+    Raises UsageError, as `settle` does, for what has come into the folder since; HeliographError where it can't be written.
+    """
+    manifest.claim(config.output_dir, TRAINING, names(config), replace=True)
+
+
+def names(config: TrainConfig) -> list[str]:
+    """All that a run may write, relative to its folder."""
+    members = config.model.ensemble_size
+    models = ["model.safetensors"] if members == 1 else [f"model_{k}.safetensors" for k in range(members)]
+    one = [toml.FILE, SPLITS, LOG, METRICS, "resume/state.safetensors", *models, "results.json", "report.html"]
+    one += [f"{part}_predictions.csv" for part in ("val", "test")]
+    return [f"replicate_{k}/{name}" if k else name for k in range(config.split.num_replicates) for name in one]
+
+
+def _inputs(config: TrainConfig) -> list[Path]:
+    files = (config.data.data_path, config.split.val_path, config.split.test_path, Path(config.model.arch))
+    return [path for path in files if path is not None and path.exists()]
 
 
 def _same(saved: TrainConfig, asked: TrainConfig) -> TrainConfig:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from heliograph import memory, zoo
+from heliograph import manifest, memory, zoo
 from heliograph.chem.featurizer import preset
 from heliograph.errors import UsageError, suggest
 from heliograph.learn import budget, ensemble, losses, metrics
@@ -44,7 +44,7 @@ def run(config: TrainConfig, *, resume: bool = False, overwrite: bool = False, p
     """
     started, progress = time.monotonic(), progress or Lines()
     module = _check(config)
-    saved = folder.prepare(config, resume, overwrite)
+    saved = folder.settle(config, resume, overwrite)
     if saved is not None and (config.output_dir / "results.json").is_file():
         return TrainResult.load(config.output_dir)
     config = saved or folder.absolute(config)
@@ -57,6 +57,9 @@ def run(config: TrainConfig, *, resume: bool = False, overwrite: bool = False, p
             continue
         one = _Run(config, here, module, data, k, progress, started, settled=saved is not None or k > 0)
         config = one.config  # a budget is turned into epochs once
+        if saved is None and not k:
+            folder.take(config)  # nothing is changed before the table was read and the network was built
+        one.begin()
         results.append(one.finish(one.train()))
         if k:
             results[-1].save(here)
@@ -64,6 +67,7 @@ def run(config: TrainConfig, *, resume: bool = False, overwrite: bool = False, p
         figures = tuple(Replicate(f"replicate_{k}", r.metrics, r.baselines) for k, r in enumerate(results))
         results[0] = replace(results[0], replicates=figures)
     results[0].save(config.output_dir)
+    manifest.seal(config.output_dir)
     return results[0]
 
 
@@ -116,7 +120,6 @@ class _Run:
         self.task, self.log = self.training.task, Log(here)
         if config.fit.budget and not settled:
             self._spend(budget.seconds(config.fit.budget) - (time.monotonic() - started))
-        self._begin()
 
     def _spend(self, left: float) -> None:
         """Turn the budget into epochs, here and in the configuration that is saved."""
@@ -125,7 +128,7 @@ class _Run:
         self.config = self.config.model_copy(update={"fit": self.config.fit.model_copy(update={"epochs": epochs})})
         self.training = self.training.with_fit(epochs=epochs)
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Say what was decided; where the run begins, write it down."""
         sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in self.parts.items())
         lines = [*self.notes, f"{self.config.model.arch} on {', '.join(self.task.targets[:5])}: {self.task.kind}, {sizes} molecules."]
