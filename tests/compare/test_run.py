@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from heliograph import train
+from heliograph import manifest, train
 from heliograph.compare import CompareOptions, CompareResult, runner, units
 from heliograph.compare.curve import fit, shares, words
 from heliograph.compare.disagreement import disagreements
@@ -196,7 +196,7 @@ def test_ended_between_its_first_two_files(config: Config, monkeypatch: pytest.M
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(runner, "Journal", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         runner.run(asked, progress=silent())
-    assert [path.name for path in asked.output_dir.iterdir()] == [CONFIG]
+    assert sorted(path.name for path in asked.output_dir.iterdir()) == [CONFIG, manifest.FILE]
     assert len(runner.run(asked, progress=silent()).folds) == 2
 
 

@@ -61,7 +61,9 @@ def test_many_builders_leave_one_result(folder: Path) -> None:
 
 def test_litter_of_killed_builds_is_swept(folder: Path) -> None:
     name = key_of({"a": 4})
-    litter, fresh, strange = (folder / name[:2] / text for text in (f".{'0' * 16}.abcdefgh.part", f".{'1' * 16}.abcdefgh.part", ".old.part"))
+    litter, fresh, strange = (
+        folder / name[:2] / text for text in (f".{'0' * 16}.abcdefgh.part", f".{'1' * 16}.abcdefgh.part", ".old.part")
+    )
     for path in (litter, fresh, strange):
         path.mkdir(parents=True)
     (strange / "thesis.txt").write_text("mine")

@@ -104,7 +104,9 @@ HOSTILE = [
 
 @pytest.mark.parametrize("fill", HOSTILE, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("verb", ["train", "compare"])
-def test_a_folder_of_somebody_elses_is_refused_as_it_is(run: Run, table: Path, tmp_path: Path, verb: str, fill: Callable[[Path], None]) -> None:
+def test_a_folder_of_somebody_elses_is_refused_as_it_is(
+    run: Run, table: Path, tmp_path: Path, verb: str, fill: Callable[[Path], None]
+) -> None:
     fill(tmp_path / "theirs")
     before = snapshot(tmp_path)
     for more in ((), ("--overwrite",), ("--resume",)):
@@ -141,7 +143,7 @@ def test_overwrite_replaces_what_the_manifest_names_and_no_more(run: Run, table:
     assert run(verb, table, "-o", "run", *quick).returncode == 2  # not without a word
     assert run(verb, table, "-o", "run", *quick, "--overwrite").returncode == 0
     assert {name: (folder / name).read_text() for name in mine} == mine
-    gone = "model_1.safetensors" if verb == "train" else "answers/gcn-1.1.npz"
+    gone = "resume/member_1.safetensors" if verb == "train" else "answers/gcn-1.1.npz"
     assert gone in written and not (folder / gone).exists()
 
 
@@ -160,14 +162,14 @@ def test_a_file_that_was_changed_since_is_the_users(run: Run, table: Path, tmp_p
 
 
 def test_a_name_that_the_new_run_needs_is_taken(run: Run, table: Path, tmp_path: Path) -> None:
-    """`model_1.safetensors` was put there by the user: an ensemble would write over it."""
+    """`resume/member_1.safetensors` was put there by the user: an ensemble would write over it."""
     assert run("train", table, "-o", "run", *TRAIN).returncode == 0
-    write(tmp_path / "run", ("model_1.safetensors",))
+    write(tmp_path / "run", ("resume/member_1.safetensors",))
     before = snapshot(tmp_path)
     found = run("train", table, "-o", "run", *TRAIN, "--overwrite", "--ensemble-size", "2")
-    assert found.returncode == 2 and "model_1.safetensors" in found.stderr and snapshot(tmp_path) == before
+    assert found.returncode == 2 and "resume/member_1.safetensors" in found.stderr and snapshot(tmp_path) == before
     assert run("train", table, "-o", "run", *TRAIN, "--overwrite").returncode == 0
-    assert (tmp_path / "run" / "model_1.safetensors").read_text() == "model_1.safetensors is mine\n"
+    assert (tmp_path / "run" / "resume/member_1.safetensors").read_text() == "resume/member_1.safetensors is mine\n"
 
 
 @pytest.mark.parametrize("verb", ["train", "compare"])

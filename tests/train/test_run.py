@@ -34,6 +34,7 @@ def test_run_folder(config: Config, tmp_path: Path) -> None:
     names = {p.name for p in folder.iterdir()}
     assert names == {
         "config.toml",
+        "manifest.json",
         "splits.json",
         "model.safetensors",
         "metrics.csv",

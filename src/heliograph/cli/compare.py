@@ -92,6 +92,11 @@ def configure(data: str | None, config: Path | None, resume: bool, given: Values
             refuse_files(old.compare.archs, ())
     if config is not None:
         found = read_toml(config, GROUPS, TOP)
+        own = [arch for arch in found.get("archs", ()) if str(arch).endswith(".py")]
+        if own and "archs" not in given:
+            raise UsageError(
+                f"{config} names files of your own, and no code is run because a file names it. Name them again: --archs {' '.join(own)}"
+            )
         values |= found
         origin |= dict.fromkeys(found, str(config))
     values |= given

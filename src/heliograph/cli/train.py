@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ FLAGS = ("--resume", "--overwrite", "--verbose", "-v", "--quiet", "-q", "--help"
 
 OPTIONS = [
     *options_of(TrainConfig, "Run"),
-    *(option for name, group in GROUPS.items() for option in options_of(group, PANELS[name])),
+    *(option for name, group in GROUPS.items() for option in options_of(group, PANELS[name], leave_out=("arch_sha256",))),
 ]
 
 EPILOG = "A TOML file given with --config holds the same keys, flat or in tables (data, split, model, fit); the command line wins."
@@ -51,16 +52,17 @@ def train(
     **given: Any,
 ) -> None:
     """Train on a table of molecules: leaves a run folder with the model, its test errors and a report."""
-    folder: list[Path] = []
+    begun: list[TrainConfig] = []
 
     def interrupted() -> str:
-        if not folder or not (folder[0] / "config.toml").is_file():
+        if not begun or not (begun[0].output_dir / "config.toml").is_file():
             return "Interrupted before the training began: there is nothing to go on with. Start it again with the same command."
-        return f"Interrupted. Go on with: heliograph train --resume -o {folder[0]}"
+        own = ["--arch", begun[0].model.arch] if begun[0].model.arch.endswith(".py") else []
+        return f"Interrupted. Go on with: {shlex.join(['heliograph', 'train', '--resume', '-o', str(begun[0].output_dir), *own])}"
 
     with guarded(verbose, interrupted):
         asked = configure(data, config, resume, given, from_)
-        folder.append(asked.output_dir)
+        begun.append(asked)
         with Bar(quiet) as bar:
             from heliograph import train as training
             from heliograph.report import NAME, write
@@ -96,6 +98,11 @@ def configure(data: str | None, config: Path | None, resume: bool, given: Values
         given["output_dir"] = out
     for file in files:
         from_file = read_toml(file, GROUPS, TOP)
+        if str(from_file.get("arch", "")).endswith(".py") and "arch" not in given:
+            raise UsageError(
+                f"{file} names a file of your own, {from_file['arch']}, and no code is run because a file names it. "
+                f"Name it again: --arch {from_file['arch']}"
+            )
         values |= from_file
         origin = dict.fromkeys(from_file, str(file)) | origin
     values |= given

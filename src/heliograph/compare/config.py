@@ -92,4 +92,6 @@ def saved(path: Path) -> CompareConfig:
     try:
         return CompareConfig.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} can't be read ({str(error).splitlines()[0]}). Was it made by another program? Begin again elsewhere.") from None
+        raise DataError(
+            f"{path} can't be read ({str(error).splitlines()[0]}). Was it made by another program? Begin again elsewhere."
+        ) from None

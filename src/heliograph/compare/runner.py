@@ -107,7 +107,9 @@ def _settled(config: CompareConfig, resume: bool, overwrite: bool) -> CompareCon
     files = manifest.held(folder, COMPARISON) or {}
     if resume and not (folder / FILE).is_file():
         raise UsageError(f"--resume: there is no comparison in {folder} (no {FILE})")
-    if not resume and not overwrite and any((folder / name).exists() for name in files):
+    if (
+        not resume and not overwrite and any((folder / name).exists() for name in files if name != CONFIG)
+    ):  # CONFIG alone was killed at once
         raise UsageError(
             f"{folder} holds a comparison already: --resume goes on with it, --overwrite replaces it, or choose another --output-dir."
         )

@@ -51,6 +51,7 @@ class ModelConfig(Group):
 
     arch: str = Field(default="dmpnn", description="a file of the zoo (heliograph models lists them), path/to/mine.py or mine.toml")
     arch_args: dict[str, Any] = Field(default_factory=dict, description="arguments of its build(), as name=value")
+    arch_sha256: str | None = Field(default=None, description="digest of the .py file of one's own; written by a run, never asked for")
     ensemble_size: PositiveInt = Field(default=1, description="models that differ in their seed; their spread is the error bar")
     references: Literal["auto", "none", "fit"] = Field(
         default="auto", description="per-element reference values taken off a target; auto: where composition explains most of it"

@@ -12,16 +12,18 @@ import numpy as np
 from heliograph import manifest
 from heliograph.errors import UsageError
 from heliograph.files import atomic
+from heliograph.learn.log import LOG, METRICS
 from heliograph.manifest import Kind
+from heliograph.predictor.predictor import source_sum
 from heliograph.train import toml
 from heliograph.train.config import TrainConfig
-from heliograph.train.log import LOG, METRICS
 
 SPLITS = "splits.json"
 _RUN = (
-    r"config\.toml|splits\.json|train\.log|metrics\.csv|results\.json|report\.html|resume/state\.safetensors|"
-    r"model(_\d+)?\.safetensors|(val|test)_predictions\.csv"
+    r"config\.toml|splits\.json|train\.log|metrics\.csv|results\.json|report\.html|model\.safetensors|"
+    r"resume/(state|member_\d+)\.safetensors|(val|test)_predictions\.csv"
 )
+_FIRST = (SPLITS, LOG)  # alone they are of a run that was killed before there was anything to go on with
 TRAINING = Kind("a training", re.compile(rf"(replicate_\d+/)?({_RUN})"))
 
 
@@ -39,7 +41,7 @@ def settle(config: TrainConfig, resume: bool, overwrite: bool) -> TrainConfig | 
     if there and resume:
         manifest.refuse(folder, TRAINING, (), replace=True)  # a run that goes on writes its files again
         return _same(toml.load(folder), config)
-    if not overwrite and any((folder / name).exists() for name in files or ()):
+    if not overwrite and any((folder / name).exists() for name in files or () if name not in _FIRST):
         raise UsageError(
             f"{folder} holds a run already: --resume goes on with it, --overwrite replaces it, or choose another --output-dir."
         )
@@ -57,9 +59,8 @@ def take(config: TrainConfig) -> None:
 
 def names(config: TrainConfig) -> list[str]:
     """All that a run may write, relative to its folder."""
-    members = config.model.ensemble_size
-    models = ["model.safetensors"] if members == 1 else [f"model_{k}.safetensors" for k in range(members)]
-    one = [toml.FILE, SPLITS, LOG, METRICS, "resume/state.safetensors", *models, "results.json", "report.html"]
+    one = [toml.FILE, SPLITS, LOG, METRICS, "resume/state.safetensors", "model.safetensors", "results.json", "report.html"]
+    one += [f"resume/member_{k}.safetensors" for k in range(config.model.ensemble_size)]
     one += [f"{part}_predictions.csv" for part in ("val", "test")]
     return [f"replicate_{k}/{name}" if k else name for k in range(config.split.num_replicates) for name in one]
 
@@ -76,13 +77,29 @@ def _same(saved: TrainConfig, asked: TrainConfig) -> TrainConfig:
         groups = config.model_dump(exclude={"output_dir"})
         return {name: value for group in groups.values() for name, value in group.items()}
 
+    saved = _own_file(saved, asked)
     old, new = flat(saved), flat(absolute(asked))
-    free = {"num_workers", "strict"} | ({"epochs"} if saved.fit.budget and asked.fit.budget else set())
+    free = {"num_workers", "strict", "arch_sha256"} | ({"epochs"} if saved.fit.budget and asked.fit.budget else set())
     changed = [name for name in old if name not in free and old[name] != new[name]]
     if changed:
         listed = ", ".join(f"--{name.replace('_', '-')} was {old[name]!r}, is {new[name]!r}" for name in changed[:4])
         raise UsageError(f"--resume goes on with a run as it was begun, but {listed}. Leave the option out, or begin another run.")
     return saved.model_copy(update={"output_dir": asked.output_dir})
+
+
+def _own_file(saved: TrainConfig, asked: TrainConfig) -> TrainConfig:
+    """The saved configuration with the .py file as it is named now. Raises UsageError where it is not the file that the run began with.
+
+    No code is run because a folder names it, nor is other code than was run before.
+    """
+    if not (saved.model.arch.endswith(".py") and asked.model.arch.endswith(".py")):
+        return saved
+    if source_sum(asked.model.arch) != saved.model.arch_sha256:
+        raise UsageError(
+            f"--resume: {asked.model.arch} is not the file that this run began with: its SHA-256 differs. Give the file as it was, or "
+            "begin another run."
+        )
+    return saved.model_copy(update={"model": saved.model.model_copy(update={"arch": asked.model.arch})})
 
 
 def absolute(config: TrainConfig) -> TrainConfig:

@@ -26,6 +26,7 @@ from heliograph.learn.log import Log
 from heliograph.learn.progress import Lines, Progress
 from heliograph.model import Inputs
 from heliograph.predictor import Predictor, composition
+from heliograph.predictor.predictor import source_sum
 from heliograph.train import baselines, folder, toml
 from heliograph.train.assemble import assemble, command, versions
 from heliograph.train.config import TrainConfig
@@ -43,11 +44,11 @@ def run(config: TrainConfig, *, resume: bool = False, overwrite: bool = False, p
     Raises UsageError (settings that don't go together, a run in the folder), DataError (nothing usable in the table), HeliographError.
     """
     started, progress = time.monotonic(), progress or Lines()
+    saved = folder.settle(config, resume, overwrite)  # first: whether a .py is the one that this run began with
     module = _check(config)
-    saved = folder.settle(config, resume, overwrite)
     if saved is not None and (config.output_dir / "results.json").is_file():
         return TrainResult.load(config.output_dir)
-    config = saved or folder.absolute(config)
+    config = saved or _signed(folder.absolute(config))
     data = load(config, module, progress)
     results = []
     for k in range(config.split.num_replicates):
@@ -69,6 +70,12 @@ def run(config: TrainConfig, *, resume: bool = False, overwrite: bool = False, p
     results[0].save(config.output_dir)
     manifest.seal(config.output_dir)
     return results[0]
+
+
+def _signed(config: TrainConfig) -> TrainConfig:
+    """With the digest of a .py file of one's own, so that a run goes on with the same file only."""
+    own = source_sum(config.model.arch) if config.model.arch.endswith(".py") else None
+    return config.model_copy(update={"model": config.model.model_copy(update={"arch_sha256": own})})
 
 
 def _check(config: TrainConfig) -> ModuleType:
