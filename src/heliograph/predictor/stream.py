@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from heliograph.allocator import keep_freed_memory
 from heliograph.chem.reasons import kind
 from heliograph.data.writer import Writer, check_output, open_writer
-from heliograph.errors import DataError, UsageError
+from heliograph.errors import DataError
 from heliograph.files import atomic
 
 if TYPE_CHECKING:
