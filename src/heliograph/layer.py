@@ -15,9 +15,9 @@ from typing import final
 from torch import Tensor, nn
 
 from heliograph import segment
+from heliograph.algebra.tensor import aggregated
 from heliograph.edge import Edge, EdgeTensor, seen
 from heliograph.graph import Feature, Graph, Indexed, dense
-from heliograph.lazy import aggregated
 from heliograph.segment import Aggregate
 
 

@@ -7,7 +7,7 @@ from typing import Any, final
 from torch import nn
 
 from heliograph import kernels
-from heliograph.lazy import EdgeTensor
+from heliograph.algebra.tensor import EdgeTensor
 
 
 @final
