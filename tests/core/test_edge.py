@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heliograph import segment, zoo
+from heliograph.algebra.product import Product
 from heliograph.edge import Edge, EdgeTensor, algebra
 from heliograph.errors import HeliographError
 from heliograph.expression import Cat, Gather, Linear, Map, Sum
 from heliograph.graph import Graph, Indexed, dense
-from heliograph.product import Product
 from tests.graphs import DTYPE, awkward
 
 torch.manual_seed(0)

@@ -18,10 +18,10 @@ from heliograph import colour, segment
 from heliograph.activation import shifted_softplus
 from heliograph.aggregated import Aggregated, coloured, reduction
 from heliograph.algebra.matvec import MatVec
+from heliograph.algebra.product import Product, multiply
 from heliograph.batchnorm import batch_norm
 from heliograph.expression import Cat, Expression, Gather, add, as_gather, concatenate, reshape, terms
 from heliograph.graph import Feature, Indexed
-from heliograph.product import Product, multiply
 from heliograph.tensorlike import TensorLike, called, plain, refuse_in_place
 from heliograph.topology import Segments
 
