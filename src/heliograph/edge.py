@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from heliograph import colour
-from heliograph.aggregated import reduction
+from heliograph.algebra.aggregated import reduction
 from heliograph.algebra.tensor import EdgeTensor
 from heliograph.errors import DataError
 from heliograph.expression import Gather

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from heliograph import colour, segment
 from heliograph.activation import shifted_softplus
-from heliograph.aggregated import Aggregated, coloured, reduction
+from heliograph.algebra.aggregated import Aggregated, coloured, reduction
 from heliograph.algebra.batchnorm import batch_norm
 from heliograph.algebra.matvec import MatVec
 from heliograph.algebra.product import Product, multiply
