@@ -3,7 +3,7 @@
     m = relu(self.W(torch.cat([e.j["h"], e.e["edge_attr"]], -1)))      # nothing of size E has been computed yet
     segment.sum(m, g.topology.incoming)                                # now it is, on the smallest tables that will do
 
-`heliograph.algebra.tensor` has the tensor, `heliograph.expression` the identities. Whatever is outside the algebra materialises: never
+`heliograph.algebra` has the tensor and the identities. Whatever is outside the algebra materialises: never
 wrong, only slower. `algebra(False)`, or HELIOGRAPH_ALGEBRA=0, hands plain tensors to messages instead; both ways agree.
 """
 
@@ -20,9 +20,9 @@ from torch import Tensor
 
 from heliograph import colour
 from heliograph.algebra.aggregated import reduction
+from heliograph.algebra.expression import Gather
 from heliograph.algebra.tensor import EdgeTensor
 from heliograph.errors import DataError
-from heliograph.expression import Gather
 from heliograph.graph import Feature, Features, Graph, Indexed, dense
 from heliograph.segment import Aggregate
 

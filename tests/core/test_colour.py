@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heliograph import colour, kernels, segment, wl, zoo
+from heliograph.algebra.expression import Gather
 from heliograph.blocks import Combine, Embed, JumpingKnowledge, Neighbour, Pool
 from heliograph.edge import Edge, EdgeTensor, algebra
-from heliograph.expression import Gather
 from heliograph.graph import Features, Graph, Indexed, batch, dense
 from heliograph.layer import Layer, plain
 from heliograph.model import MPNN, Inputs

@@ -9,8 +9,8 @@ from typing import final
 from torch import Tensor
 
 from heliograph import colour, kernels, segment
+from heliograph.algebra.expression import Expression, Gather
 from heliograph.colour import Distinct
-from heliograph.expression import Expression, Gather
 from heliograph.topology import Segments, derived
 
 Reduce = Callable[[Expression, Segments], Tensor]

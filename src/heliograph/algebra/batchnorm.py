@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from heliograph.expression import Expression, Gather
+from heliograph.algebra.expression import Expression, Gather
 
 
 def batch_norm(

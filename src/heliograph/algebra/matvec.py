@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from heliograph import kernels
-from heliograph.expression import Expression, Gather, Linear, as_gather
+from heliograph.algebra.expression import Expression, Gather, Linear, as_gather
 from heliograph.topology import Segments
 
 

@@ -18,9 +18,9 @@ from heliograph import colour, segment
 from heliograph.activation import shifted_softplus
 from heliograph.algebra.aggregated import Aggregated, coloured, reduction
 from heliograph.algebra.batchnorm import batch_norm
+from heliograph.algebra.expression import Cat, Expression, Gather, add, as_gather, concatenate, reshape, terms
 from heliograph.algebra.matvec import MatVec
 from heliograph.algebra.product import Product, multiply
-from heliograph.expression import Cat, Expression, Gather, add, as_gather, concatenate, reshape, terms
 from heliograph.graph import Feature, Indexed
 from heliograph.tensorlike import TensorLike, called, plain, refuse_in_place
 from heliograph.topology import Segments
