@@ -18,7 +18,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from heliograph import colour
+from heliograph.algebra import colour
 from heliograph.algebra.aggregated import reduction
 from heliograph.algebra.expression import Gather
 from heliograph.algebra.tensor import EdgeTensor

@@ -1,6 +1,6 @@
 """Environments already met: what a network computes for an atom or a bond is kept from batch to batch, while a library streams through.
 
-Rows of equal 1-WL colour have equal states (`heliograph.colour`), in one batch or in two. Here colours are hashes that mean the same in
+Rows of equal 1-WL colour have equal states (`algebra.colour`), in one batch or in two. Here colours are hashes that mean the same in
 every batch, and two kinds of work are done once a colour and looked up ever after: linear maps of edges inside a message, and the
 updates of nodes, which run on one node of each colour. That an update is a function of single nodes is not believed but seen, on some
 molecules for which every step is computed in the plain way too.
@@ -16,8 +16,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from heliograph import colour
-from heliograph.colour import Distinct
+from heliograph.algebra import colour
+from heliograph.algebra.colour import Distinct
 from heliograph.edge import algebra, enabled
 from heliograph.errors import HeliographError
 from heliograph.graph import Feature, Features, Graph, Indexed, dense, take

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heliograph.colour import Distinct
+from heliograph.algebra.colour import Distinct
 from heliograph.environments import Environments
 from heliograph.errors import DataError, UsageError
 from heliograph.predictor import open as open_model
@@ -73,8 +73,8 @@ def test_numbers_are_those_of_the_predictor(model_run: Path, table: Path, tmp_pa
 @pytest.mark.parametrize("arch", ["gcn", "dmpnn"])
 def test_environments_of_chunks_before_are_looked_up(arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Atoms and bonds are numbered alike in all chunks: whatever order new ones come in, the numbers are those of single batches."""
-    monkeypatch.setattr("heliograph.colour.LEAST_WIDTH", 1)
-    monkeypatch.setattr("heliograph.colour.LEAST_ROWS", 1)
+    monkeypatch.setattr("heliograph.algebra.colour.LEAST_WIDTH", 1)
+    monkeypatch.setattr("heliograph.algebra.colour.LEAST_ROWS", 1)
     monkeypatch.setattr("heliograph.predictor.stream.CHUNK", 8)
     monkeypatch.setattr("heliograph.predictor.stream.LEAST_KEPT", 1)
     run = make_run(tmp_path / "run", arch=arch)

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from heliograph import colour, kernels, zoo
+from heliograph import kernels, zoo
+from heliograph.algebra import colour
 from heliograph.cli.options import pairs
 from heliograph.edge import algebra
 from heliograph.graph import Graph, batch, dense

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from heliograph import colour, kernels, segment, wl, zoo
+from heliograph import kernels, segment, wl, zoo
+from heliograph.algebra import colour
 from heliograph.algebra.expression import Gather
 from heliograph.blocks import Combine, Embed, JumpingKnowledge, Neighbour, Pool
 from heliograph.edge import Edge, EdgeTensor, algebra

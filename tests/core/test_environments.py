@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from heliograph import colour, wl, zoo
+from heliograph import wl, zoo
+from heliograph.algebra import colour
 from heliograph.blocks import GraphNorm, Head, Pool
 from heliograph.edge import Edge, algebra
 from heliograph.environments import Environments

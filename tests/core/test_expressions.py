@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from heliograph import colour, segment
+from heliograph import segment
 from heliograph.activation import shifted_softplus
+from heliograph.algebra import colour
 from heliograph.edge import Edge, algebra, rows
 from heliograph.graph import Graph, Indexed, dense
 from heliograph.layer import Layer, plain

@@ -8,9 +8,10 @@ from typing import final
 
 from torch import Tensor
 
-from heliograph import colour, kernels, segment
+from heliograph import kernels, segment
+from heliograph.algebra import colour
+from heliograph.algebra.colour import Distinct
 from heliograph.algebra.expression import Expression, Gather
-from heliograph.colour import Distinct
 from heliograph.topology import Segments, derived
 
 Reduce = Callable[[Expression, Segments], Tensor]

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from heliograph import colour, kernels
-from heliograph.colour import Distinct, made_of
+from heliograph import kernels
+from heliograph.algebra import colour
+from heliograph.algebra.colour import Distinct, made_of
 from heliograph.topology import Segments, derived
 
 TensorFunction = Callable[[Tensor], Tensor]

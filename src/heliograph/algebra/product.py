@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from heliograph import kernels
+from heliograph.algebra.colour import made_of
 from heliograph.algebra.expression import Expression, Gather, Linear, Map, Shape, TensorFunction, as_gather
-from heliograph.colour import made_of
 from heliograph.topology import Segments, derived
 
 

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from heliograph import colour, segment
+from heliograph import segment
 from heliograph.activation import shifted_softplus
+from heliograph.algebra import colour
 from heliograph.algebra.aggregated import Aggregated, coloured, reduction
 from heliograph.algebra.batchnorm import batch_norm
 from heliograph.algebra.expression import Cat, Expression, Gather, add, as_gather, concatenate, reshape, terms

@@ -8,8 +8,9 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from heliograph import colour, kernels
+from heliograph import kernels
 from heliograph.activation import shifted_softplus
+from heliograph.algebra import colour
 from heliograph.graph import Feature, Indexed
 
 

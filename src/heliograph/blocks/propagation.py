@@ -6,7 +6,7 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from heliograph import colour
+from heliograph.algebra import colour
 from heliograph.edge import Edge
 from heliograph.graph import Feature, Features, Graph, dense
 
