@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heliograph import segment
-from heliograph.activation import shifted_softplus
 from heliograph.algebra import colour
+from heliograph.algebra.activation import shifted_softplus
 from heliograph.edge import Edge, algebra, rows
 from heliograph.graph import Graph, Indexed, dense
 from heliograph.layer import Layer, plain

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from heliograph import segment
-from heliograph.activation import shifted_softplus
 from heliograph.algebra import colour
+from heliograph.algebra.activation import shifted_softplus
 from heliograph.algebra.aggregated import Aggregated, coloured, reduction
 from heliograph.algebra.batchnorm import batch_norm
 from heliograph.algebra.expression import Cat, Expression, Gather, add, as_gather, concatenate, reshape, terms

@@ -9,8 +9,8 @@ from typing import Any, final
 from torch import Tensor, nn
 
 from heliograph import kernels
-from heliograph.activation import shifted_softplus
 from heliograph.algebra import colour
+from heliograph.algebra.activation import shifted_softplus
 from heliograph.graph import Feature, Indexed
 
 
