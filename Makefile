@@ -35,7 +35,7 @@ demo: $(VENV)/.run-time
 	@echo; cat demo-run/predictions.csv; echo; echo "Open demo-run/comparison/report.html and demo-run/model/report.html"
 
 lint: $(VENV)/.development
-	$(BIN)/ruff check src tests bench scripts examples
+	$(BIN)/ruff check src tests bench scripts examples docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
