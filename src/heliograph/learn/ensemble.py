@@ -76,9 +76,10 @@ def _train(fabric: Fabric, job: Job, progress: Progress, about: dict[str, Any]) 
     counters, tensors = _start(fabric, job, about)
     finished = [] if job.folder is None else state.load_members(job.folder, counters.member)
     while counters.member < job.members:
-        member = Member(job, fabric, counters, tensors, progress)
+        own = job.of_member(counters.member)
+        member = Member(own, fabric, counters, tensors, progress)
         counters, tensors = member.run(), {}
-        finished.append(_finished(job, counters, member))
+        finished.append(_finished(own, counters, member))
         if job.folder is not None and fabric.is_global_zero:
             state.save_member(job.folder, finished[-1])
         counters = counters.next_member()

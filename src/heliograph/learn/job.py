@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ Score = Callable[[Mapping[str, Tensor], np.ndarray], Metrics]
 class Job:
     """What is trained on which rows, and how.
 
-    `parts`: "train", "val" (may be empty) and whatever else -> rows of `source`. `build` makes the network; torch is seeded before.
+    `parts`: "train", "val" (may be empty) and whatever else -> rows of `source`. `folds`: parts of each member where they differ, as many
+    as `members`. `build` makes the network; torch is seeded before.
     `score` turns the outputs of some rows into figures {"mean": {metric: value}, ...} in the targets' units; `metrics` are those of
     "mean" that the log shows, and `select` is the one that chooses the best epoch, or "loss".
     `optimizer` makes another optimizer than Adam (AdamW with a weight decay). `folder`: the run's; None writes nothing.
@@ -45,6 +46,11 @@ class Job:
     folder: Path | None = None
     save_every: float = 60.0
     unit: str = "molecules"
+    folds: tuple[Mapping[str, np.ndarray], ...] = ()
+
+    def of_member(self, member: int) -> Job:
+        """Return the job as the member sees it: its own parts."""
+        return replace(self, parts=self.folds[member], folds=()) if self.folds else self
 
 
 @dataclass(frozen=True, eq=False)
