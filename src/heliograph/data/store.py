@@ -76,6 +76,20 @@ class Store:
             builder.add(molecule)
         return cls(builder.columns(featurizer), featurizer)
 
+    def take(self, rows: Sequence[int] | np.ndarray) -> Store:
+        """Return a store of the molecules `rows` alone, in that order; tables of distinct atoms and bonds are shared."""
+        rows, c = np.asarray(rows, np.int64), self.columns
+        nodes, n_node = _ranges(self.node_offsets, rows)
+        edges, n_edge = _ranges(self.edge_offsets, rows)
+        columns: dict[str, np.ndarray] = {name: np.asarray(c[name])[nodes] for name in ("z", "x", "pos") if name in c}
+        columns |= {name: np.asarray(c[name])[edges] for name in ("senders", "receivers", "reverse", "bond")}
+        columns |= {name: c[name] for name in ("x_table", "bond_table")}
+        columns |= {"node_offsets": _offsets(n_node), "edge_offsets": _offsets(n_edge)}
+        for name in ("smiles", "scaffold"):
+            letters, length = _ranges(c[f"{name}_offsets"], rows)
+            columns |= {name: np.asarray(c[name])[letters], f"{name}_offsets": _offsets(length)}
+        return Store(columns, self.featurizer)
+
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write one .npy file per column and `store.json`, whole or not at all, in place of a store that is there.
 

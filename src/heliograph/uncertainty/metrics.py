@@ -127,7 +127,7 @@ def ause(y: np.ndarray, pred: np.ndarray, sigma: np.ndarray) -> float:
     """
     squares = np.square(y - pred)
     n = len(squares)
-    if n < 2 or not squares.any():
+    if n < 2 or not squares.any() or np.ptp(sigma) == 0:
         return math.nan
 
     def kept(order: np.ndarray) -> np.ndarray:

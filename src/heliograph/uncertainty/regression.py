@@ -289,6 +289,22 @@ def choose(rows: Rows) -> tuple[str, str]:
     )
 
 
+def held_out(
+    rows: Rows, calibration: Calibration, coverages: Sequence[float]
+) -> tuple[np.ndarray, dict[float, tuple[np.ndarray, np.ndarray]]]:
+    """Return sigma [n] and, by coverage, lower and upper residuals [n] each, fitted without each row's own fold: to judge by."""
+    sigma, folds = _crossfitted(rows, calibration.method), rows.parts()
+    z = rows.residual / sigma
+    ends = {c: (np.empty(len(rows)), np.empty(len(rows))) for c in coverages}
+    for fold in np.unique(folds):
+        here = folds == fold
+        shape = Shape.fit(calibration.shape.kind, z[~here])
+        for c in coverages:
+            low, high = shape.ends(c)
+            ends[c][0][here], ends[c][1][here] = low * sigma[here], high * sigma[here]
+    return sigma, ends
+
+
 def grouped(
     calibration: Calibration, rows: Rows, groups: Sequence[str], borrow: float = 20.0
 ) -> Calibration:
@@ -333,7 +349,13 @@ def _possible(rows: Rows, method: str) -> bool:
         return "spread" in rows.features and bool((rows.features["spread"] > 0).any())
     if method == "variance":
         return bool(_squares(rows))
-    return bool(rows.features)
+    return bool(_others(rows))
+
+
+def _others(rows: Rows) -> dict[str, np.ndarray]:
+    """What the log-linear scale takes: a spread by its logarithm, where it is given, and all else as it is."""
+    left_out = "spread" if "log spread" in rows.features else ""
+    return {name: f for name, f in rows.features.items() if name != left_out}
 
 
 def _squares(rows: Rows) -> dict[str, np.ndarray]:
@@ -344,7 +366,7 @@ def _scale(rows: Rows, method: str) -> Scale:
     fits: dict[str, Callable[[], Scale]] = {
         "conformal-regression": lambda: scales.constant(rows.residual),
         "variance": lambda: scales.variance(rows.residual, _squares(rows)),
-        "loglinear": lambda: scales.loglinear(rows.residual, rows.features),
+        "loglinear": lambda: scales.loglinear(rows.residual, _others(rows)),
     }
     return (
         fits[method]()
