@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.train.config import DataConfig, FitConfig, ModelConfig, SplitConfig, TrainConfig
+from heliograph.train.config import DataConfig, FitConfig, ModelConfig, SplitConfig, TrainConfig, TrustConfig
 
 MOLECULES = """C CC CCC CCCC CCCCC CCCCCC CO CCO CCCO CCCCO CN CCN CCCN CCCCN c1ccccc1 Cc1ccccc1 CCc1ccccc1 Oc1ccccc1 Nc1ccccc1
 C1CC1 C1CCC1 C1CCCC1 C1CCCCC1 CC(C)C CC(C)O CC(C)N CC=O CCC=O CC(C)=O CC(=O)O CCC(=O)O CC#N CCC#N C=C C=CC C#C C#CC COC CCOC CCOCC
@@ -50,7 +50,7 @@ def config(table: Path, tmp_path: Path) -> Callable[..., TrainConfig]:
             "accelerator": "cpu",
         }
         given |= changes
-        groups = {"data": DataConfig, "split": SplitConfig, "model": ModelConfig, "fit": FitConfig}
+        groups = {"data": DataConfig, "split": SplitConfig, "model": ModelConfig, "fit": FitConfig, "trust": TrustConfig}
         nested = {g: c(**{k: given.pop(k) for k in list(given) if k in c.model_fields}) for g, c in groups.items()}
         return TrainConfig(**nested, **({"output_dir": tmp_path / "run"} | given))
 

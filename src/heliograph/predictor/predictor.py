@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,14 @@ from heliograph.data.composition import composition
 from heliograph.data.store import Store
 from heliograph.environments import Environments
 from heliograph.errors import HeliographError, ModelFileError, StructureError, UsageError
+from heliograph.learn.heads import HEADS
 from heliograph.learn.scale import Scaling
 from heliograph.learn.state import tensors_of
 from heliograph.learn.task import Task
 from heliograph.model import MPNN, Inputs
 from heliograph.predictor import modelfile
 from heliograph.predictor.modelfile import Document
+from heliograph.predictor.trust import Trust
 
 if TYPE_CHECKING:
     from heliograph.chem.molecule import Molecule
@@ -34,13 +36,30 @@ if TYPE_CHECKING:
 class Answers:
     """n rows. `y` [n, T]: the value, the probability of 1, or the index of the class; NaN where there is none and `reasons` says why.
 
-    `probabilities` [n, T, C]: multiclass only. `std` [n, T]: spread of an ensemble's members.
+    `probabilities` [n, T, C]: multiclass only. `std` [n, T]: the calibrated standard deviation of a number's error where the model file
+    has a calibration, else the spread of an ensemble's members. `head` [n, T]: the standard deviation that the network itself says.
+    With a calibration: `lower` and `upper` [n, T, K], ends of the intervals that hold `coverages` [K] of the truths (of classes: of the
+    probability, K = 1), and `sets` [n, T, C, K], which classes a set that holds it has. With a domain: `in_domain` [n] of 1 and 0,
+    `domain_distance` [n], the share of training molecules that are less unlike the rest, and `new_atoms` [n], the share of its atoms
+    with neighbours that no training molecule has (`heliograph.uncertainty.domain`).
     """
 
     y: np.ndarray
     probabilities: np.ndarray | None = None
     std: np.ndarray | None = None
     reasons: tuple[str, ...] = ()
+    head: np.ndarray | None = None
+    lower: np.ndarray | None = None
+    upper: np.ndarray | None = None
+    sets: np.ndarray | None = None
+    in_domain: np.ndarray | None = None
+    domain_distance: np.ndarray | None = None
+    new_atoms: np.ndarray | None = None
+    coverages: tuple[float, ...] = ()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays that are there, by name."""
+        return {f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), np.ndarray)}
 
 
 class Predictor:
@@ -59,6 +78,8 @@ class Predictor:
         self.task = Task.from_dict(output["task"])
         self.scaling = Scaling.from_dict(output["scaling"])
         self.featurizer = Featurizer.from_dict(document.parts["featurizer"])
+        self.head = HEADS.get(output.get("head", ""))
+        self.trust = Trust.of(self.task, document.calibration, document.domain)
 
     @property
     def model(self) -> MPNN:
@@ -66,9 +87,19 @@ class Predictor:
         return self.models[0]
 
     @property
+    def has_std(self) -> bool:
+        """Whether answers come with a standard deviation."""
+        return len(self.models) > 1 or (self.trust.calibrated and self.task.kind == "regression")
+
+    @property
     def members(self) -> list[Predictor]:
-        """One predictor for each network."""
-        return [Predictor(model, self.document) for model in self.models]
+        """One predictor for each network, without calibration and domain."""
+        document = replace(self.document, calibration={}, domain={})  # of all together
+        return [Predictor(model, document) for model in self.models]
+
+    def with_trust(self, calibration: dict[str, Any], domain: dict[str, Any]) -> Predictor:
+        """Return the same networks with another calibration and domain."""
+        return Predictor(self.models, replace(self.document, calibration=calibration, domain=domain))
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -89,7 +120,8 @@ class Predictor:
         if document.kind != "molecules":
             raise ModelFileError(f"{path} is a model of {document.kind}, not of molecules")
         try:
-            arch, out = _architecture(path, document, arch_file), Task.from_dict(document.outputs["y"]["task"]).out
+            output = document.outputs["y"]
+            arch, out = _architecture(path, document, arch_file), outputs_of(Task.from_dict(output["task"]), output.get("head"))
             models = []
             for tensors in members:
                 models.append(zoo.build(arch, Inputs(**document.inputs), out, document.arch_args))
@@ -122,18 +154,30 @@ class Predictor:
             raise UsageError("this store was built with another featurizer than the model's; build it with predictor.featurizer")
         rows = np.arange(len(store)) if rows is None else np.asarray(rows)
         kept = list(environments) or [None] * len(self.models)
-        return combine([self._answers(model, store, rows, batch_size, one) for model, one in zip(self.models, kept, strict=True)])
+        found = combine([self._answers(model, store, rows, batch_size, one) for model, one in zip(self.models, kept, strict=True)])
+        return self.trust(store.take(rows), found) if self.trust.present else found
 
     def _answers(self, model: MPNN, store: Store, rows: np.ndarray, batch_size: int, environments: Environments | None) -> Answers:
         """Answers of one network."""
-        parts = [self.task.answers(y) for y in raw_outputs(model, store, rows, batch_size, environments)]
+        raw = list(raw_outputs(model, store, rows, batch_size, environments))
+        std = None
+        if self.head is not None:
+            split = [self.head.answers(y.double()) for y in raw]
+            raw = [answers for answers, _ in split]
+            std = np.concatenate([s.numpy() for _, s in split]) * np.array(self.scaling.std) if split else np.zeros((0, len(self.targets)))
+        parts = [self.task.answers(y) for y in raw]
         y = np.concatenate([part[0] for part in parts]) if parts else np.zeros((0, len(self.targets)))
         if self.task.kind == "regression":
             y = self.scaling.unscale(y, composition(store)[rows] if self.scaling.references else None)
         probabilities = (
             np.concatenate([part[1] for part in parts if part[1] is not None]) if self.task.kind == "multiclass" and parts else None
         )
-        return Answers(y, probabilities, reasons=("",) * len(rows))
+        return Answers(y, probabilities, reasons=("",) * len(rows), head=std)
+
+
+def outputs_of(task: Task, head: str | None) -> int:
+    """Return how many numbers a network gives a molecule: the task's, times the width of a head that says how sure it is."""
+    return task.out * (HEADS[head].width if head else 1)
 
 
 def raw_outputs(
@@ -154,16 +198,23 @@ def raw_outputs(
 def placed(found: Answers | None, good: np.ndarray, reasons: Sequence[str], predictor: Predictor) -> Answers:
     """Answers for all rows out of those for the `good` ones, NaN elsewhere."""
     task, n = predictor.task, len(reasons)
-    y = np.full((n, len(task.targets)), np.nan)
-    std = np.full_like(y, np.nan) if len(predictor.models) > 1 else None
-    probabilities = np.full((*y.shape, task.n_classes), np.nan) if task.kind == "multiclass" else None
-    if found is not None:
-        y[good] = found.y
-        if std is not None:
-            std[good] = found.std
-        if probabilities is not None:
-            probabilities[good] = found.probabilities
-    return Answers(y, probabilities, std, tuple(reasons))
+    if found is None:
+        y = np.full((n, len(task.targets)), np.nan)
+        std = np.full_like(y, np.nan) if predictor.has_std else None
+        probabilities = np.full((*y.shape, task.n_classes), np.nan) if task.kind == "multiclass" else None
+        return Answers(y, probabilities, std, tuple(reasons))
+    whole: dict[str, Any] = {}
+    for name, values in found.arrays().items():
+        whole[name] = np.full((n, *values.shape[1:]), False if values.dtype == bool else np.nan)
+        whole[name][good] = values
+    return replace(found, reasons=tuple(reasons), **whole)
+
+
+def joined(answers: Sequence[Answers]) -> Answers:
+    """Answers one after the other."""
+    first = answers[0]
+    whole: dict[str, Any] = {name: np.concatenate([getattr(a, name) for a in answers]) for name in first.arrays()}
+    return replace(first, reasons=tuple(reason for a in answers for reason in a.reasons), **whole)
 
 
 def combine(answers: Sequence[Answers]) -> Answers:
@@ -172,7 +223,9 @@ def combine(answers: Sequence[Answers]) -> Answers:
         return answers[0]
     stacked = np.stack([a.y for a in answers])  # [members, n, T]
     if answers[0].probabilities is None:
-        return Answers(stacked.mean(0), None, stacked.std(0), answers[0].reasons)
+        heads = [np.square(a.head) for a in answers if a.head is not None]
+        head = np.sqrt(np.mean(heads, axis=0)) if heads else None
+        return Answers(stacked.mean(0), None, stacked.std(0), answers[0].reasons, head)
     each = np.stack([a.probabilities for a in answers if a.probabilities is not None])  # [members, n, T, C]
     mean = each.mean(0)
     chosen = mean.argmax(-1)  # [n, T]

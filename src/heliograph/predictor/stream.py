@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from heliograph.data.record import Record
     from heliograph.data.store import Store
     from heliograph.environments import Environments
-    from heliograph.learn.task import Task
     from heliograph.model import MPNN
     from heliograph.predictor.predictor import Answers, Predictor
 
@@ -54,6 +53,9 @@ class PredictConfig(BaseModel):
     arch: Path | None = Field(None, description="file of an architecture of one's own that the model was trained with")
     batch_size: PositiveInt | None = Field(None, description="molecules of usual size per step (default: 1024, with positions 256)")
     num_workers: int = Field(2, ge=0, description="processes that featurize (0: in this one)")
+    coverage: tuple[float, ...] = Field(
+        (), description="share of the truths that an interval should hold, one or several (default: as the model was trained)"
+    )
     strict: bool = Field(False, description="stop with exit code 1 at the first row that can't be used")
 
 
@@ -82,7 +84,9 @@ class Progress(Protocol):
 def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Progress | None = None) -> Summary:
     """Predict for each row of `config.data_path` and write the table with its answers to `config.output_path`.
 
-    Adds `TARGET_pred` (value; probability of 1; or class), `TARGET_std` for an ensemble, `TARGET_prob_CLASS` for multiclass, `reason`.
+    Adds `TARGET_pred` (value; probability of 1; or class), `TARGET_std` for an ensemble or a calibrated model, `TARGET_prob_CLASS` for
+    multiclass, `TARGET_lower` and `TARGET_upper` of a calibrated model (classes: `TARGET_set`), `in_domain`, `domain_distance` and
+    `new_atoms` of a model with a domain, `reason`.
     Raises DataError (no such file; with `strict`, the first bad row), UsageError (the output exists), ModelFileError.
     """
     from heliograph.data.formats import read
@@ -92,13 +96,16 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
     check_output(config.output_path, (config.data_path, config.model_path, *([config.arch] if config.arch else [])), overwrite)
     keep_freed_memory()
     predictor = open_model(config.model_path, config.arch)
+    if config.coverage:
+        predictor.trust = predictor.trust.asking(config.coverage)
     table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=())
     started = time.monotonic()
     total = count_rows(config.data_path) if progress is not None else None
     names, renamed = answer_columns(predictor, table.columns)
     structure = _structure_column(table)
     columns = [*([structure] if structure else []), *table.columns, *names]
-    numeric = {name for name in names[:-1] if predictor.task.kind != "multiclass" or not name.endswith("_pred")}
+    numeric = {name for name in names[:-1] if not (predictor.task.kind == "multiclass" and name.endswith("_pred"))}
+    numeric -= {name for name in names if name.endswith("_set") or "_set_" in name or name.startswith("in_domain")}
     reasons: Counter[str] = Counter()
     rows = 0
     environments = [Environments(KEPT_BYTES // len(predictor.models)) for _ in predictor.models]
@@ -106,7 +113,7 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
         for chunk in chunks(_featurized(table, predictor, config, progress), CHUNK):
             if config.strict:
                 _refuse(chunk, rows, table.name)
-            _write(chunk, answer(chunk, predictor, config.batch_size, environments), predictor.task, table, writer)
+            _write(chunk, answer(chunk, predictor, config.batch_size, environments), predictor, table, writer)
             rows += len(chunk)
             reasons.update(kind(reason) for _, _, reason in chunk if reason)
             if progress is not None:
@@ -123,7 +130,7 @@ def answer(
     `environments` are given, one a network, those are shared with the chunks before.
     """
     from heliograph.data.store import Store
-    from heliograph.predictor.predictor import Answers, placed
+    from heliograph.predictor.predictor import joined, placed
 
     good = np.array([k for k, (_, molecule, _) in enumerate(chunk) if molecule is not None], dtype=np.int64)
     reasons = tuple(reason for _, _, reason in chunk)
@@ -134,13 +141,7 @@ def answer(
     pieces = list(batches(np.asarray(store.n_node), batch_size or (256 if store.has_geometry else 1024)))
     found = [predictor.predict_store(store, len(rows), rows, kept) for rows in pieces]
 
-    def joined(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
-        there = [a for a in arrays if a is not None]
-        return np.concatenate(there) if there else None
-
-    y = np.concatenate([a.y for a in found])
-    whole = Answers(y, joined([a.probabilities for a in found]), joined([a.std for a in found]))
-    return placed(whole, good[np.concatenate(pieces)], reasons, predictor)
+    return placed(joined(found), good[np.concatenate(pieces)], reasons, predictor)
 
 
 def _ready(environments: Sequence[Environments], predictor: Predictor, store: Store) -> Sequence[Environments | None]:
@@ -178,10 +179,12 @@ def answer_columns(predictor: Predictor, taken: Iterable[str]) -> tuple[list[str
     wanted = []
     for t, target in enumerate(task.targets):
         wanted.append(f"{target}_pred")
-        if len(predictor.models) > 1:
+        if predictor.has_std:
             wanted.append(f"{target}_std")
         if task.kind == "multiclass":
             wanted += [f"{target}_prob_{name}" for name in task.classes[t]]
+        wanted += predictor.trust.columns(t)
+    wanted += predictor.trust.domain_columns
     wanted.append("reason")
     known, names, renamed = set(taken), [], {}
     for name in wanted:
@@ -226,16 +229,18 @@ def _featurized(table: Table, predictor: Predictor, config: PredictConfig, progr
     return iter(featurize_table(table, featurizer, config.num_workers, scaffold=False))
 
 
-def _write(chunk: Sequence[Row], answers: Answers, task: Task, table: Table, writer: Writer) -> None:
+def _write(chunk: Sequence[Row], answers: Answers, predictor: Predictor, table: Table, writer: Writer) -> None:
     structure = _structure_column(table) is not None
-    width = len(answer_values(answers, 0, task))
+    width = len(answer_columns(predictor, ())[0]) - 1  # a chunk without any answer has them all
     for k, (record, molecule, reason) in enumerate(chunk):
         cells = [molecule.smiles if molecule is not None else ""] if structure else []
         cells += [record.meta.get(column, "") for column in table.columns]
-        writer.row(cells, answer_values(answers, k, task) if molecule is not None else [None] * width, reason)
+        writer.row(cells, answer_values(answers, k, predictor) if molecule is not None else [None] * width, reason)
 
 
-def answer_values(answers: Answers, k: int, task: Task) -> list[float | str | None]:
+def answer_values(answers: Answers, k: int, predictor: Predictor) -> list[float | str | None]:
+    """Return row `k`'s values of `answer_columns`, but for the reason."""
+    task, trust = predictor.task, predictor.trust
     values: list[float | str | None] = []
     for t in range(answers.y.shape[1]):
         y = answers.y[k, t]
@@ -244,7 +249,8 @@ def answer_values(answers: Answers, k: int, task: Task) -> list[float | str | No
             values.append(float(answers.std[k, t]))
         if answers.probabilities is not None:
             values += [float(p) for p in answers.probabilities[k, t, : len(task.classes[t])]]
-    return values
+        values += trust.cells(answers, k, t)
+    return [*values, *trust.domain_cells(answers, k)]
 
 
 def _structure_column(table: Table) -> str | None:

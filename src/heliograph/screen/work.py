@@ -154,8 +154,7 @@ class Scorer:
 
         answers = answer(chunk, self.predictor, None, environments)
         good = [k for k, (_, molecule, _) in enumerate(chunk) if molecule is not None]
-        task = self.predictor.task
-        values = [answer_values(answers, k, task) for k in good]
+        values = [answer_values(answers, k, self.predictor) for k in good]
         columns: dict[str, list[Any]] = {name: [row[c] for row in values] for c, name in enumerate(self.question.names)}
         needed = {name for one in (self.ranking, self.where, self.truth) if one is not None for name in one.names} - set(columns)
         library: dict[str, list[Any]] = {name: [chunk[k][0].meta.get(name) for k in good] for name in needed}

@@ -17,18 +17,21 @@ from heliograph import zoo
 from heliograph.data.composition import composition
 from heliograph.data.sources.molecules import Molecules
 from heliograph.data.store import Store
+from heliograph.errors import UsageError
 from heliograph.learn import losses, metrics
 from heliograph.learn.config import FitConfig
 from heliograph.learn.job import Job
 from heliograph.learn.losses import Loss
 from heliograph.learn.objectives import Supervised
+from heliograph.learn.objectives.spread import Spread
 from heliograph.learn.score import TaskScore
 from heliograph.learn.task import Task
 from heliograph.model import Inputs
 from heliograph.predictor import Document
-from heliograph.predictor.predictor import source_sum
+from heliograph.predictor.predictor import outputs_of, source_sum
 from heliograph.train import scale
 from heliograph.train.config import ModelConfig
+from heliograph.train.folds import Folds
 from heliograph.train.scale import Fitted
 from heliograph.train.targets import Labels, check_training_labels
 from heliograph.train.training import Network, Training
@@ -46,9 +49,11 @@ def assemble(
     fit: FitConfig,
     *,
     folder: Path | None = None,
+    folds: Folds | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> tuple[Training, list[str]]:
-    """The training, and a sentence on each decision that was taken for the user. `module`: the architecture's; `about`: for the model file.
+    """The training, and a sentence on each decision that was taken for the user. `module`: the architecture's; `folds`: parts of
+    each member, where they differ; `about`: for the model file.
 
     Raises DataError where the training part teaches nothing, UsageError for a loss or a metric that doesn't fit the task.
     """
@@ -70,16 +75,19 @@ def assemble(
         training=dict(about or {}),
         versions=versions(),
     )
+    head = _head(model, fit, task)
+    if head:
+        document.outputs["y"]["head"] = head
     names = metrics.resolve(fit.metrics, task.kind)
     score = TaskScore(task, fitted.scaling, labels.y, names, counts if fitted.scaling.references else None)
     loss = Loss(losses.resolve(fit.loss, task.kind), task)
     kept = store if fit.precision != "64" else None  # encodings are kept in float32
-    build = Network(composed or model.arch, Inputs(**document.inputs), task.out, document.arch_args, kept)
+    build = Network(composed or model.arch, Inputs(**document.inputs), outputs_of(task, head), document.arch_args, kept)
     job = Job(
         source=Molecules(store, fitted.scaling.scale(labels.y, score.composition), weights / weights[train].mean()),
         parts=dict(parts),
         build=build,
-        objective=Supervised({"y": loss}),
+        objective=Spread(head) if head else Supervised({"y": loss}),
         fit=fit,
         score=score,
         metrics=names,
@@ -87,9 +95,23 @@ def assemble(
         members=model.ensemble_size,
         folder=folder,
         save_every=SAVE_EVERY,
+        folds=() if folds is None else folds.parts,
     )
-    training = Training(job, store, task, score, replace(document, training={**document.training, "loss": loss.name}))
+    training = Training(job, store, task, score, replace(document, training={**document.training, "loss": head or loss.name}))
     return training, [*notes, *fitted.notes, *more]
+
+
+def _head(model: ModelConfig, fit: FitConfig, task: Task) -> str | None:
+    """The head that says how sure the network is. Raises UsageError where there is none for the task, or a loss is asked for beside it."""
+    if model.uncertainty_method == "none":
+        return None
+    if task.kind != "regression":
+        raise UsageError(f"--uncertainty-method {model.uncertainty_method} is for numbers; the targets are {task.kind}")
+    if fit.loss != "auto":
+        raise UsageError(
+            f"--loss {fit.loss}: --uncertainty-method {model.uncertainty_method} has a loss of its own. Leave one of them out."
+        )
+    return model.uncertainty_method
 
 
 def _arguments(module: ModuleType, model: ModelConfig, fitted: Fitted, task: Task) -> tuple[dict[str, Any], list[str]]:

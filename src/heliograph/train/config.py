@@ -1,4 +1,4 @@
-"""What a training is asked to do: four small groups, one description a field.
+"""What a training is asked to do: five small groups, one description a field.
 
 The command line's options, the keys of a TOML file and `config.toml` in a run folder are these fields and no others
 (`split_sizes` is `--split-sizes`); names are unique across the groups, so a TOML file may hold them flat or in tables.
@@ -9,9 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, field_validator
 
 from heliograph.learn.config import FitConfig, Group
+
+Calibrate = Literal[
+    "auto", "none", "conformal-regression", "zscaling", "variance", "loglinear", "isotonic", "crude", "platt", "temperature", "venn-abers",
+]  # fmt: skip
 
 
 class DataConfig(Group):
@@ -52,10 +56,42 @@ class ModelConfig(Group):
     arch: str = Field(default="dmpnn", description="a file of the zoo (heliograph models lists them), path/to/mine.py or mine.toml")
     arch_args: dict[str, Any] = Field(default_factory=dict, description="arguments of its build(), as name=value")
     arch_sha256: str | None = Field(default=None, description="digest of the .py file of one's own; written by a run, never asked for")
-    ensemble_size: PositiveInt = Field(default=1, description="models that differ in their seed; their spread is the error bar")
+    ensemble_size: PositiveInt = Field(default=1, description="networks whose mean is the answer, all in one model file")
+    members: Literal["seeds", "folds"] = Field(
+        default="seeds",
+        description="folds: each network leaves a fold out, so that every training molecule is new to one and calibrates the error bars",
+    )
+    uncertainty_method: Literal["none", "mve", "evidential", "quantiles"] = Field(
+        default="none", description="a head by which the network itself says how sure it is of a number"
+    )
     references: Literal["auto", "none", "fit"] = Field(
         default="auto", description="per-element reference values taken off a target; auto: where composition explains most of it"
     )
+
+
+class TrustConfig(Group):
+    """What the model file is to know of its own errors and of its training molecules."""
+
+    calibrate: Calibrate | None = Field(
+        default=None,
+        description="how error bars are made right; auto: what does best on folds left out (default: auto with --members folds, else none)",
+    )
+    calibrate_for: Literal["random", "scaffold", "cluster"] = Field(
+        default="random",
+        description="what will be new: molecules like those of training, other scaffolds, other clusters; folds are cut so",
+    )
+    coverage: tuple[float, ...] = Field(default=(0.9,), min_length=1, description="share of the truths that an interval should hold")
+    domain: Literal["none", "hashes", "full"] = Field(
+        default="hashes",
+        description="what is kept to know foreign molecules by; full: fingerprints of training molecules too, which can give them away",
+    )
+
+    @field_validator("coverage")
+    @classmethod
+    def _shares(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0.0 < v < 1.0 for v in values):
+            raise ValueError("a coverage is more than 0 and less than 1, for instance 0.9")
+        return values
 
 
 class TrainConfig(Group):
@@ -65,4 +101,5 @@ class TrainConfig(Group):
     split: SplitConfig = SplitConfig()
     model: ModelConfig = ModelConfig()
     fit: FitConfig = FitConfig()
+    trust: TrustConfig = TrustConfig()
     output_dir: Path = Field(default=Path("run"), description="folder for the run; an existing run needs resume or overwrite")

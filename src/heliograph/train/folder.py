@@ -21,7 +21,7 @@ from heliograph.train.config import TrainConfig
 SPLITS = "splits.json"
 _RUN = (
     r"config\.toml|splits\.json|train\.log|metrics\.csv|results\.json|report\.html|model\.safetensors|"
-    r"resume/(state|member_\d+)\.safetensors|(val|test)_predictions\.csv"
+    r"resume/(state|member_\d+)\.safetensors|(val|test|out_of_fold)_predictions\.csv"
 )
 _FIRST = (SPLITS, LOG)  # alone they are of a run that was killed before there was anything to go on with
 TRAINING = Kind("a training", re.compile(rf"(replicate_\d+/)?({_RUN})"))
@@ -61,7 +61,7 @@ def names(config: TrainConfig) -> list[str]:
     """All that a run may write, relative to its folder."""
     one = [toml.FILE, SPLITS, LOG, METRICS, "resume/state.safetensors", "model.safetensors", "results.json", "report.html"]
     one += [f"resume/member_{k}.safetensors" for k in range(config.model.ensemble_size)]
-    one += [f"{part}_predictions.csv" for part in ("val", "test")]
+    one += [f"{part}_predictions.csv" for part in ("test", "out_of_fold" if config.model.members == "folds" else "val")]
     return [f"replicate_{k}/{name}" if k else name for k in range(config.split.num_replicates) for name in one]
 
 

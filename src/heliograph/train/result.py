@@ -148,6 +148,7 @@ class TrainResult:
     notes: tuple[str, ...] = ()
     model_files: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    trust: dict[str, Any] = field(default_factory=dict)  # "out_of_fold", "test" -> target -> what `uncertainty.judge` says
     command: str = ""
     finished: str = ""  # date and time, ISO 8601
 
@@ -279,6 +280,7 @@ def _from_document(d: dict[str, Any], folder: Path) -> TrainResult:
     cost: dict[str, Any] = {k: v if k in ("parameters", "epochs", "threads", "device") else _number(v) for k, v in d["cost"].items()}
     edges, shared = [[float(v) for v in e] for e in d["split"]["edges"]], d["split"]["shared_scaffolds"]
     rest: dict[str, Any] = {k: tuple(d[k]) for k in ("units", "best_epochs", "notes", "model_files")}
+    rest["trust"] = d.get("trust") or {}
     rest |= {k: d[k] for k in ("config", "kind", "main_metric", "versions", "command", "finished")}
     return TrainResult(
         targets=targets,

@@ -7,6 +7,7 @@ import inspect
 import json
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
@@ -21,13 +22,14 @@ from heliograph import manifest, memory, zoo
 from heliograph.chem.featurizer import preset
 from heliograph.errors import UsageError, suggest
 from heliograph.learn import budget, ensemble, losses, metrics
+from heliograph.learn.ensemble import plain
 from heliograph.learn.figures import Epoch, Metrics
 from heliograph.learn.log import Log
 from heliograph.learn.progress import Lines, Progress
 from heliograph.model import Inputs
-from heliograph.predictor import Predictor, composition
+from heliograph.predictor import Answers, Predictor, composition
 from heliograph.predictor.predictor import source_sum
-from heliograph.train import baselines, folder, toml
+from heliograph.train import baselines, folder, toml, trust
 from heliograph.train.assemble import assemble, command, versions
 from heliograph.train.config import TrainConfig
 from heliograph.train.data import Dataset, divide, load
@@ -120,9 +122,13 @@ class _Run:
         self.parts = divide(data, config.split, config.fit.seed, replicate)
         about = {"data": config.data.data_path.name, "replicate": replicate}
         fit = config.fit.model_copy(update={"seed": config.fit.seed + REPLICATE_SEED * replicate})
+        self.folds = trust.fold(config, data.store, self.parts, fit.seed)
         self.training, decided = assemble(
-            module, data.store, data.labels, data.weights, self.parts, config.model, fit, folder=here, about=about
+            module, data.store, data.labels, data.weights, self.parts, config.model, fit, folder=here, folds=self.folds, about=about
         )
+        trust.check(self.training.task, config.trust)
+        decided += trust.said(self.folds, config)
+        self.learned: trust.Learned | None = None
         self.notes = [*data.notes, *decided]
         self.task, self.log = self.training.task, Log(here)
         if config.fit.budget and not settled:
@@ -155,13 +161,20 @@ class _Run:
 
     def train(self) -> _Trained:
         """All members, from the beginning or from where they stood."""
-        digest = hashlib.sha256(self.data.labels.y.tobytes() + b"".join(rows.tobytes() for rows in self.parts.values()))
+        every = [self.parts, *(self.folds.parts if self.folds else ())]
+        digest = hashlib.sha256(self.data.labels.y.tobytes() + b"".join(rows.tobytes() for parts in every for rows in parts.values()))
         about = {"data": self.data.key[:16], "labels and parts": digest.hexdigest()[:16]}
         if own := self.training.document.arch_composition or self.training.document.arch_source:
             about["architecture"] = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]
         began = time.monotonic()
         counters, members = ensemble.train(self.training.job, self.progress, about)
-        self.training.predictor(members).save(self.here / MODEL)
+        predictor = self.training.predictor(members)
+        if trust.wanted(self.config):
+            self.learned = trust.learn(predictor, self.data.store, self.data.labels.y, self.folds, self.parts["val"], self.config.trust)
+            if self.folds is None:
+                self.notes.append(trust.OPTIMISTIC.format(n=len(self.parts["val"])))
+            predictor = predictor.with_trust(self.learned.calibration, self.learned.domain)
+        predictor.save(self.here / MODEL)
         return _Trained(counters.history, counters.best_epochs, time.monotonic() - began, memory.peak_mb() or math.nan)
 
     def finish(self, trained: _Trained) -> TrainResult:
@@ -170,11 +183,20 @@ class _Run:
         began = time.monotonic()
         own = config.model.arch if config.model.arch.endswith(".py") else None
         predictor = Predictor.load(self.here / MODEL, own)
-        predictions = {part: self._predict(predictor, self.parts[part]) for part in ("val", "test") if len(self.parts[part])}
+        shown = ("test",) if self.folds else ("val", "test")  # with folds most members have trained on the validation part
+        answers = {part: self._answers(predictor, self.parts[part]) for part in shown if len(self.parts[part])}
+        predictions = {part: self._predictions(self.parts[part], found) for part, found in answers.items()}
+        judged = self._judged(predictor, answers)
+        if self.learned is not None and self.folds is not None:
+            predictions["out_of_fold"] = self._predictions(self.learned.rows, self.learned.answers)
         seconds_predict = time.monotonic() - began
         scores = {part: metrics.evaluate(self.task, job.metrics, p.y_true, p.y_pred, p.probabilities) for part, p in predictions.items()}
         found, more = self._baselines() if config.fit.baselines else ({}, [])
         self._say_scores(scores)
+        trusted = self.learned.notes if self.learned is not None else []
+        for line in trusted:
+            self.progress.say(line)
+            self.log.line(line)
         scaffolds = {part: [self.data.store.scaffolds[k] for k in rows] for part, rows in self.parts.items()}
         return TrainResult(
             config=config.model_dump(mode="json"),
@@ -192,7 +214,8 @@ class _Run:
             best_epochs=trained.best_epochs,
             baselines=found,
             cost=self._cost(trained, seconds_predict, sum(p.numel() for p in predictor.model.parameters())),
-            notes=(*self.notes, *more),
+            notes=(*self.notes, *trusted, *more),
+            trust=judged,
             model_files=(MODEL,),
             versions=versions(),
             command=command(),
@@ -215,9 +238,24 @@ class _Run:
             threads=torch.get_num_threads(),
         )
 
-    def _predict(self, predictor: Predictor, rows: np.ndarray) -> Predictions:
+    def _answers(self, predictor: Predictor, rows: np.ndarray) -> Answers:
+        return predictor.predict_store(self.data.store, 4 * self.config.fit.batch_size, rows)
+
+    def _judged(self, predictor: Predictor, answers: Mapping[str, Answers]) -> dict[str, dict[str, Any]]:
+        """Error bars judged: on the folds left out, and on test molecules."""
+        if self.learned is None:
+            return {}
+        found = {"out_of_fold": self.learned.judged} if self.folds is not None else {}
+        if "test" in answers and predictor.trust.calibrated:
+            rows = self.parts["test"]
+            before = predictor.with_trust({}, {}) if self.task.kind == "binary" else None
+            raw = answers["test"] if before is None else self._answers(before, rows)
+            store, y = self.data.store.take(rows), self.data.labels.y[rows]
+            found["test"] = trust.judged(predictor.trust, store, y, answers["test"], raw)
+        return {part: plain(figures) for part, figures in found.items() if figures}
+
+    def _predictions(self, rows: np.ndarray, answers: Answers) -> Predictions:
         store, data = self.data.store, self.data
-        answers = predictor.predict_store(store, 4 * self.config.fit.batch_size, rows)
         heavy = store.n_node[rows] - store.composition[rows, 1]
         return Predictions(
             rows=data.rows[rows],

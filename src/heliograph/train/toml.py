@@ -1,4 +1,4 @@
-"""`config.toml`: the four groups of a `TrainConfig` as tables, written by hand (the standard library only reads TOML)."""
+"""`config.toml`: the groups of a `TrainConfig` as tables, written by hand (the standard library only reads TOML)."""
 
 from __future__ import annotations
 

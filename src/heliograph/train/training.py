@@ -77,7 +77,7 @@ class Training:
         models, rows, calibration = [network(self.job, member) for member in members], self.parts["val"], {}
         document = replace(self.document, members=[member.summary for member in members], training=plain(self.document.training))
         predictor = Predictor(models, document)
-        if self.task.kind == "regression" and len(rows):
+        if self.task.kind == "regression" and len(rows) and not self.job.folds:  # with folds most members have trained on them
             errors = predictor.predict_store(self.store, 4 * self.fit.batch_size, rows).y - self.score.y[rows]  # [n, T]
             calibration = {"residual_std": [root_mean_square(e[np.isfinite(e)]) for e in errors.T]}
         return Predictor(models, replace(document, calibration=plain(calibration)))

@@ -1,0 +1,162 @@
+"""A table with truths for a trained predictor: to judge its answers (`evaluate`), or to calibrate it anew (`calibrate`)."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from heliograph.chem.reasons import kind
+from heliograph.data.store import Store
+from heliograph.errors import DataError, UsageError
+from heliograph.files import atomic
+from heliograph.learn import metrics
+from heliograph.learn.ensemble import plain
+from heliograph.learn.figures import Metrics
+from heliograph.learn.progress import Progress, silent
+from heliograph.learn.task import Task
+from heliograph.predictor import Predictor
+from heliograph.predictor import open as open_model
+from heliograph.train import trust
+from heliograph.train.config import Calibrate, TrustConfig
+from heliograph.train.targets import Cell, read_labels
+from heliograph.uncertainty import regression
+
+
+class LabelledConfig(BaseModel):
+    """Which model meets which table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_path: Path = Field(description="a model file, or a run folder")
+    data_path: Path = Field(description="table of molecules with the model's target columns: csv, tsv, parquet, sdf, xyz")
+    smiles_columns: str | None = Field(None, description="column with the SMILES (default: 'smiles', else the first)")
+    arch: Path | None = Field(None, description="file of an architecture of one's own that the model was trained with")
+    num_workers: int = Field(2, ge=0, description="processes that featurize (0: in this one)")
+
+
+class EvaluateConfig(LabelledConfig):
+    """What is judged, and where the figures go."""
+
+    output_path: Path | None = Field(None, description="write the figures to this JSON file too")
+
+
+class CalibrateConfig(LabelledConfig):
+    """What the calibration is to be, and where the model file goes."""
+
+    output_path: Path = Field(description="the new model file, NAME.safetensors")
+    calibrate: Calibrate = Field("auto", description="how error bars are made right; auto: what does best on rows left out")
+    coverage: tuple[float, ...] = Field((0.9,), min_length=1, description="share of the truths that an interval should hold")
+    group_by: str | None = Field(None, description="report the factor on sigma of each group of this column; small groups borrow from all")
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Usable molecules with labels `y` [n, T] of the predictor's targets (NaN = missing) and `groups` [n]; `reasons` of the others."""
+
+    store: Store
+    y: np.ndarray
+    groups: tuple[str, ...]
+    reasons: dict[str, int]
+    read: int
+
+
+def read(predictor: Predictor, config: LabelledConfig, group_by: str | None, progress: Progress) -> Labelled:
+    """Read and featurize a table for a predictor. Raises DataError where targets, usable rows or labels are missing."""
+    from heliograph.chem.pool import featurize_table
+    from heliograph.data.formats import read as read_table
+
+    table = read_table(config.data_path, smiles_column=config.smiles_columns, target_columns=predictor.targets)
+    if group_by is not None and group_by not in table.columns:
+        raise UsageError(f"--group-by {group_by}: {table.name} has no such column; it has {', '.join(table.columns)}")
+    molecules, groups, reasons = [], [], Counter[str]()
+    cells: dict[str, list[Cell]] = {name: [] for name in predictor.targets}
+    rows: list[str] = []
+    outcomes = featurize_table(iter(table), predictor.featurizer, config.num_workers, lambda done: progress("featurizing", done))
+    for row, (record, molecule, reason) in enumerate(outcomes):
+        if molecule is None:
+            reasons[kind(reason)] += 1
+            continue
+        molecules.append(molecule)
+        groups.append(record.meta.get(group_by, "") if group_by else "")
+        rows.append(str(row + 1))
+        for name, column in cells.items():
+            column.append(record.targets.get(name))
+    if not molecules:
+        raise DataError(f"{table.name} has no usable row: {dict(reasons) or 'it is empty'}")
+    y = _labels(predictor.task, cells, rows)
+    return Labelled(Store.build(molecules, predictor.featurizer), y, tuple(groups), dict(reasons), len(rows) + sum(reasons.values()))
+
+
+def _labels(task: Task, cells: dict[str, list[Cell]], rows: list[str]) -> np.ndarray:
+    """[n, T] as the predictor's task numbers them. Raises DataError for a class that it does not know."""
+    if task.kind != "multiclass":
+        return read_labels(cells, task.kind, (), rows).y
+    y = np.full((len(rows), len(task.targets)), math.nan)
+    for t, name in enumerate(task.targets):
+        number = {text: float(k) for k, text in enumerate(task.classes[t])}
+        for k, cell in enumerate(cells[name]):
+            text = "" if cell is None else str(cell).strip()
+            if text and text not in number:
+                raise DataError(f"target {name!r}, row {rows[k]}: {text[:40]!r} is no class of the model's: {', '.join(number)}")
+            y[k, t] = number.get(text, math.nan)
+    return y
+
+
+def evaluate(config: EvaluateConfig, progress: Progress | None = None) -> dict[str, Any]:
+    """Judge a predictor's answers and error bars on a table with truths: {"metrics", "trust", "rows", "reasons"}, plain JSON data."""
+    if config.output_path is not None and config.output_path.exists():
+        raise UsageError(f"{config.output_path} exists. Give another name with -o.")
+    predictor = open_model(config.model_path, config.arch)
+    data = read(predictor, config, None, progress or silent())
+    answers = predictor.predict_store(data.store)
+    before = predictor.with_trust({}, {}).predict_store(data.store) if predictor.task.kind == "binary" else answers
+    names = metrics.resolve((), predictor.task.kind)
+    figures: Metrics = metrics.evaluate(predictor.task, names, data.y, answers.y, answers.probabilities)
+    judged = trust.judged(predictor.trust, data.store, data.y, answers, before) if predictor.trust.calibrated else {}
+    found: dict[str, Any] = plain(
+        {"metrics": figures, "trust": judged, "rows": data.read, "usable": len(data.store), "reasons": data.reasons}
+    )
+    if config.output_path is not None:
+        with atomic(config.output_path) as temporary:
+            temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    return found
+
+
+def calibrate(config: CalibrateConfig, progress: Progress | None = None) -> tuple[list[str], dict[str, dict[str, float]]]:
+    """Calibrate a predictor on a table that it was not trained on, and write it to a new file; its domain stays.
+
+    Returns sentences on what was chosen and, with `group_by`, target -> group -> the factor on sigma. Raises DataError where no target
+    can be calibrated.
+    """
+    if config.output_path.exists():
+        raise UsageError(f"{config.output_path} exists. Give another name with -o.")
+    predictor = open_model(config.model_path, config.arch)
+    asked = TrustConfig(calibrate=config.calibrate, coverage=config.coverage)
+    trust.check(predictor.task, asked)
+    data = read(predictor, config, config.group_by, progress or silent())
+    learned = trust.relearn(predictor, data.store, data.y, asked)
+    if all(entry is None for entry in learned.calibration["targets"]):
+        raise DataError(" ".join(learned.notes) or "no target could be calibrated")
+    calibrated = predictor.with_trust(learned.calibration, predictor.document.domain)
+    factors: dict[str, dict[str, float]] = {}
+    if config.group_by is not None and predictor.task.kind == "regression":
+        answers = calibrated.predict_store(data.store)
+        for t, target in enumerate(predictor.targets):
+            there = np.isfinite(data.y[:, t])
+            entry = learned.calibration["targets"][t]
+            if entry is None or answers.std is None:
+                continue
+            own = regression.Calibration.from_dict(entry)
+            unit = replace(own, scale=replace(own.scale, kind="constant", intercept=1.0, weights={}))
+            z = (data.y[there, t] - answers.y[there, t]) / answers.std[there, t]
+            groups = [g for g, k in zip(data.groups, there, strict=True) if k]
+            factors[target] = regression.grouped(unit, regression.Rows(z), groups).factors
+    calibrated.save(config.output_path)
+    return learned.notes, factors
