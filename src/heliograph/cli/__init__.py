@@ -17,6 +17,8 @@ VERBS = {
     "compare": "Compare architectures on a table: the same folds, statistics that hold, a verdict",
     "predict": "Predict for a table of any length, every row kept",
     "screen": "The best of a library of any length, filtered and diverse",
+    "evaluate": "Judge a model on a table with truths: errors, and whether error bars hold",
+    "calibrate": "Calibrate a model's error bars on your own table",
     "models": "List the architectures, or show one",
     "data": "List the data sets, show one, or fetch a public one",
     "label": "Compute GFN2-xTB labels for molecules that have none",

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from heliograph.cli.common import Bar, Quiet, Verbose, clock, guarded, new_app
-from heliograph.cli.options import build, named, options_of, with_data, with_options
+from heliograph.cli.options import build, expand_lists, named, options_of, with_data, with_options
 from heliograph.predictor.stream import PredictConfig, Summary
 
 OPTIONS = options_of(PredictConfig, "Prediction", leave_out=("model_path",))
 
+FLAGS = ("--overwrite", "--verbose", "-v", "--quiet", "-q", "--help", "-h")
+
 app = new_app()
+
+
+def arguments(args: Sequence[str]) -> list[str]:
+    """Let options with several values be written as people know them; see `expand_lists`."""
+    return expand_lists(args, OPTIONS, FLAGS, ("-i", "--data-path", "-h", "--help"))
 
 
 @app.command()

@@ -31,7 +31,7 @@ def show_result(result: TrainResult, folder: Path, report: Path) -> None:
 
 def _title(result: TrainResult) -> str:
     part = judged_part(result)
-    what = {"test": "Test", "val": "Validation (there is no test part)"}[part]
+    what = {"test": "Test", "val": "Validation (there is no test part)", "out_of_fold": "Out of fold (no test part)"}[part]
     size = f"{len(result.predictions[part]):,} molecules"
     runs = f", mean ± spread of {len(result.replicates)} replicates" if len(result.replicates) > 1 else ""
     which = result.targets[0] if len(result.targets) == 1 else metric(result.main_metric).label

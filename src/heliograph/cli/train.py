@@ -14,10 +14,16 @@ from heliograph import manifest
 from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
 from heliograph.cli.options import Values, build, expand_lists, named, options_of, pairs, read_toml, with_data, with_options
 from heliograph.errors import HeliographError, UsageError
-from heliograph.train.config import DataConfig, FitConfig, ModelConfig, SplitConfig, TrainConfig
+from heliograph.train.config import DataConfig, FitConfig, ModelConfig, SplitConfig, TrainConfig, TrustConfig
 
-GROUPS: dict[str, type[BaseModel]] = {"data": DataConfig, "split": SplitConfig, "model": ModelConfig, "fit": FitConfig}
-PANELS = {"data": "Data", "split": "Split", "model": "Model", "fit": "Training"}
+GROUPS: dict[str, type[BaseModel]] = {
+    "data": DataConfig,
+    "split": SplitConfig,
+    "model": ModelConfig,
+    "fit": FitConfig,
+    "trust": TrustConfig,
+}
+PANELS = {"data": "Data", "split": "Split", "model": "Model", "fit": "Training", "trust": "Error bars"}
 TOP = ("output_dir",)
 FLAGS = ("--resume", "--overwrite", "--verbose", "-v", "--quiet", "-q", "--help", "-h")
 
@@ -26,7 +32,7 @@ OPTIONS = [
     *(option for name, group in GROUPS.items() for option in options_of(group, PANELS[name], leave_out=("arch_sha256",))),
 ]
 
-EPILOG = "A TOML file given with --config holds the same keys, flat or in tables (data, split, model, fit); the command line wins."
+EPILOG = "A TOML file given with --config holds the same keys, flat or in tables (data, split, model, fit, trust); the command line wins."
 
 app = new_app()
 

@@ -107,7 +107,8 @@ def _regression(result: TrainResult, p: Predictions, t: int, most: int) -> dict[
         ),
         (plots.error_histogram(predicted - y, unit), "Distribution of the errors, prediction minus truth."),
     ]
-    return {"figures": figures, "calibration": _calibration(predicted - y, std, names, unit, most), "confusion": None}
+    raw = None if any(result.targets[t] in judged for judged in result.trust.values()) else std  # calibrated: `report.trust` judges it
+    return {"figures": figures, "calibration": _calibration(predicted - y, raw, names, unit, most), "confusion": None}
 
 
 def _calibration(error: np.ndarray, std: np.ndarray | None, names: list[str], unit: str, most: int) -> dict[str, Any] | None:

@@ -32,8 +32,8 @@ def figure(name: str, value: float) -> str:
 
 
 def judged_part(result: TrainResult) -> str:
-    """`test`; without test molecules `val`; without either an empty string."""
-    return next((part for part in ("test", "val") if part in result.predictions and len(result.predictions[part])), "")
+    """`test`; without test molecules `val` or, with members by folds, `out_of_fold`; without any an empty string."""
+    return next((part for part in ("test", "val", "out_of_fold") if part in result.predictions and len(result.predictions[part])), "")
 
 
 def overall(result: TrainResult) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from heliograph.report import accuracy, groups, page, scores, sections
+from heliograph.report import accuracy, groups, page, scores, sections, trust
 from heliograph.report.digits import shorten
 from heliograph.report.words import PART_WORDS, headline
 from heliograph.train.result import TrainResult
@@ -45,6 +45,7 @@ def _content(result: TrainResult) -> dict[str, Any]:
         "size_plot": None,
         "scaffolds": None,
         "cards": {"worst": [], "best": []},
+        "trust": trust.section(result),
         "error_label": "",
         "error_meaning": "",
     }

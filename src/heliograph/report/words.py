@@ -20,7 +20,7 @@ IN_WORDS = {
     "roc_auc": "ROC-AUC",
     "pr_auc": "PR-AUC",
 }
-PART_WORDS = {"train": "training", "val": "validation", "test": "test"}
+PART_WORDS = {"train": "training", "val": "validation", "test": "test", "out_of_fold": "out-of-fold"}
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,8 @@ def _interval(result: TrainResult, part: str) -> tuple[float, float]:
 def _part_warning(part: str) -> list[str]:
     if part == "test":
         return []
+    if part == "out_of_fold":
+        return ["There was no test part: these are training molecules, each predicted by the member that left it out."]
     return ["There was no test part: these are validation figures. They chose the epoch that was kept, so they flatter the model."]
 
 
