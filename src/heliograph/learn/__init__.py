@@ -16,7 +16,7 @@ from heliograph.learn.config import FitConfig
 if TYPE_CHECKING:
     from heliograph.data.targets import Target, Targets
     from heliograph.learn.ensemble import train
-    from heliograph.learn.infer import infer
+    from heliograph.learn.inference import infer
     from heliograph.learn.job import Finished, Job
     from heliograph.learn.objective import Objective
     from heliograph.learn.objectives import Supervised
@@ -31,7 +31,7 @@ _HOMES = {
     "Supervised": "learn.objectives",
     "Target": "data.targets",
     "Targets": "data.targets",
-    "infer": "learn.infer",
+    "infer": "learn.inference",
     "network": "learn.state",
     "train": "learn.ensemble",
 }

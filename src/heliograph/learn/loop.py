@@ -19,7 +19,7 @@ from heliograph.graph import Graph, dense
 from heliograph.learn import log, state
 from heliograph.learn.config import FitConfig
 from heliograph.learn.figures import Epoch, Metrics, metric
-from heliograph.learn.infer import infer
+from heliograph.learn.inference import infer
 from heliograph.learn.job import Job
 from heliograph.learn.objective import Objective
 from heliograph.learn.progress import Progress

@@ -25,6 +25,7 @@ from heliograph.model import MPNN
 
 FILE = Path("resume") / "state.safetensors"
 _VERSION = 2
+NOTHING = "nothing"  # stands for no tensors, which a file can't hold
 
 
 def seed_of(*what: int | str) -> int:
@@ -77,7 +78,7 @@ def save(folder: Path, counters: Counters, tensors: Mapping[str, Tensor]) -> Non
 
     document = asdict(counters) | {"version": _VERSION, "history": [row._asdict() for row in counters.history]}
     plain = {name: t.detach().to("cpu").contiguous() for name, t in tensors.items()}
-    plain = plain or {"nothing": torch.zeros(1)}
+    plain = plain or {NOTHING: torch.zeros(1)}
     with atomic(folder / FILE) as temporary:
         save_file(plain, temporary, metadata={"heliograph": json.dumps(document)})
 
@@ -92,7 +93,7 @@ def load(folder: Path) -> tuple[Counters, dict[str, Tensor]] | None:
     try:
         with safe_open(path, framework="pt") as file:
             document = json.loads(file.metadata()["heliograph"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            tensors = {name: file.get_tensor(name) for name in file.keys() if name != NOTHING}  # noqa: SIM118 (not a mapping)
         if document.pop("version") != _VERSION:
             raise ValueError("it was written by another version")
         document["history"] = tuple(Epoch(**row) for row in document["history"])

@@ -38,4 +38,7 @@ class Supervised(Objective):
         return {name: loss(outputs[name], targets[name]) for name, loss in self.each.items()}
 
     def counts(self, targets: Targets) -> dict[str, float]:
+        for name in self.each:
+            if name not in targets:
+                raise DataError(f"the source has no target {name!r}: {suggest(name, targets)}")
         return {name: float(targets[name].present.sum()) for name in self.each}
