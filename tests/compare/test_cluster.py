@@ -19,7 +19,7 @@ from heliograph.compare import CompareConfig, cluster, parcel, runner, units
 from heliograph.compare.journal import FILE
 from heliograph.compare.result import TABLE
 from heliograph.errors import HeliographError, UsageError
-from heliograph.kernels import cpu
+from heliograph.kernels import compiler
 from heliograph.learn.progress import Lines, silent
 from heliograph.train import baselines
 from tests.compare.conftest import Config
@@ -109,7 +109,7 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         self.folder, self.caches = folder, [folder / "first", folder / "second"]
-        self.common = {"NUMBA_CACHE_DIR": str(cpu._folder)}  # what the compiler made is no data
+        self.common = {"NUMBA_CACHE_DIR": str(compiler.folder.parent)}  # what the compiler made is no data
         head = self._settings(self.caches[0]) | {"include_dashboard": False}
         self.cluster = Cluster(initialize_head=True, head_node_args=head)
         self.second = self.cluster.add_node(**self._settings(self.caches[1]))

@@ -91,7 +91,8 @@ def _kernels() -> str:
     ready = sum(compiler.is_compiled(loop) for loop in loops)
     state = "compiled" if ready == len(loops) else f"{ready} of {len(loops)} compiled (--compile does the rest)"
     on_gpu = f"; on the GPU cuda (Triton {_version('triton')})" if torch.cuda.is_available() and _version("triton") else ""
-    return f"cpu (numba, {compiler.threading_layer()}), {state}{on_gpu}"
+    kept = f"; not kept for later runs: {compiler.unkept}" if compiler.unkept else f"; kept in {compiler.folder}"
+    return f"cpu (numba, {compiler.threading_layer()}), {state}{on_gpu}{kept}"
 
 
 def _instructions() -> list[str]:

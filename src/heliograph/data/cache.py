@@ -28,6 +28,11 @@ def cache_dir() -> Path:
     """The folder of all caches; not created here."""
     if folder := os.environ.get("HELIOGRAPH_CACHE"):
         return Path(folder)
+    return own_cache_dir()
+
+
+def own_cache_dir() -> Path:
+    """The user's own cache folder, wherever HELIOGRAPH_CACHE points: one that others share holds no secret."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "heliograph"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -17,20 +18,35 @@ import torch
 from numba.core import event
 from numba.extending import overload, register_jitable
 
-from heliograph.data.cache import cache_dir
+from heliograph.data.cache import cache_dir, own_cache_dir
+from heliograph.kernels.kept import Kept, Unsafe, own_folder, own_key
 
 config: Any = numba.config
-_folder = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_dir() / "kernels")
+_loops = sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in ("compiler.py", "cpu.py", "numbering.py"))).digest()
+_USER = getattr(os, "getuid", lambda: "")()
+folder = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_dir()) / f"loops-{_USER}"  # each user's own, also in a shared cache folder
+_key: bytes | None = None
+unkept = ""  # why compiled loops are not kept for later runs: compiled anew by each process, then
 try:
-    _folder.mkdir(parents=True, exist_ok=True)
-    kept = os.access(_folder, os.W_OK)
-except OSError:
-    kept = False  # compiled anew by each process, then
-_loops = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("compiler.py", "cpu.py", "numbering.py"))
-config.CACHE_DIR = str(_folder / sha256(_loops).hexdigest()[:8])  # numba looks at the file of a loop alone
+    _key = own_key(own_cache_dir() / f"loops-key-{_USER}" / "key")
+    own_folder(folder)
+except (Unsafe, RuntimeError) as error:  # RuntimeError: no home folder
+    _key, unkept = None, str(error)
 config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
-jit = numba.njit(parallel=True, cache=kept, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+
+def keep(loop: Any) -> Any:
+    """Let compiled forms of a loop be kept for later runs, where that is safe (`kept`)."""
+    if _key is not None:
+        loop._cache = Kept(loop.py_func, folder, _key, _loops)
+    return loop
+
+
+def jit(function: Callable[..., Any]) -> Any:
+    """Compile a parallel loop when it is called first, for each combination of types."""
+    return keep(numba.njit(parallel=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})(function))
+
+
 _set = local()
 inner, always = register_jitable(inline="never"), register_jitable(inline="always")
 
@@ -170,7 +186,8 @@ class _Compilations(event.Listener):
 
 @lru_cache
 def announce() -> None:
-    print("Compiling kernels for this processor: once, seconds each, kept for later runs.", file=sys.stderr, flush=True)
+    how = f"seconds each, for this process alone: {unkept}" if unkept else "once, seconds each, kept for later runs"
+    print(f"Compiling kernels for this processor: {how}.", file=sys.stderr, flush=True)
 
 
 event.register("numba:compile", _Compilations())
@@ -178,11 +195,7 @@ event.register("numba:compile", _Compilations())
 
 def is_compiled(loop: Any) -> bool:
     """Whether a loop has been compiled, in one form at least, in this process or an earlier one that left it in the cache folder."""
-    return bool(loop.overloads) or (kept and any(Path(loop.stats.cache_path).glob(f"{_file(loop)}.{loop.py_func.__name__}-*.nbi")))
-
-
-def _file(loop: Any) -> str:
-    return str(loop.py_func.__module__).rpartition(".")[2]
+    return bool(loop.overloads) or (isinstance(loop._cache, Kept) and loop._cache.any())
 
 
 def threading_layer() -> str:

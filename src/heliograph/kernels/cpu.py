@@ -15,13 +15,14 @@ import numba
 import numpy as np
 from numba import prange
 
-from heliograph.kernels.compiler import at, exp, first, inner, jit, kept, run, softplus, term
+from heliograph.kernels.compiler import at, exp, first, inner, jit, keep, run, softplus, term
 
 LOG2 = math.log(2.0)
 IDENTITY, RELU, SILU, SSP = range(4)  # in the order of reference.ACTIVATIONS
 
 
-@numba.njit(cache=kept, nogil=True)
+@keep
+@numba.njit(nogil=True)
 def group(index: Any, order: Any, parts: int, pointer: Any) -> None:
     """Edges sorted by `index`, stably: `order` [E], and where each row's run starts, `pointer` [n + 1]. In one thread, whatever `parts`."""
     pointer[:] = 0

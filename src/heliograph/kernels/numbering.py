@@ -7,7 +7,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from heliograph.kernels.compiler import always, inner, kept
+from heliograph.kernels.compiler import always, inner, keep
 
 FIRST_SIZE = 4096  # places in a table at first; it doubles when half of them are taken, so it is as large as there are distinct keys
 
@@ -47,7 +47,8 @@ def _sort(x: Any) -> None:
         x[place] = y
 
 
-@numba.njit(cache=kept, nogil=True)
+@keep
+@numba.njit(nogil=True)
 def number_pairs(a: Any, b: Any, number: Any, rows: Any) -> int:
     """number[k] = 0, 1, ... for each pair (a[k], b[k]) in order of appearance; rows = where each appears first. How many there are.
 
@@ -70,7 +71,8 @@ def number_pairs(a: Any, b: Any, number: Any, rows: Any) -> int:
     return count
 
 
-@numba.njit(cache=kept, nogil=True)
+@keep
+@numba.njit(nogil=True)
 def number_multisets(x: Any, pointer: Any, number: Any, rows: Any) -> int:
     """number[i] = 0, 1, ... for the multiset of each run of x in order of appearance; rows = where each appears first. How many there are.
 
@@ -101,7 +103,8 @@ def number_multisets(x: Any, pointer: Any, number: Any, rows: Any) -> int:
     return count
 
 
-@numba.njit(cache=kept, nogil=True)
+@keep
+@numba.njit(nogil=True)
 def runs(rows: Any, pointer: Any, edges: Any, index: Any) -> None:
     """The edges of some rows, run after run, and the place among `rows` of each."""
     e = 0
