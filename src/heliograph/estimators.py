@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import r2_score
 
 from heliograph import zoo
 from heliograph.data.record import Geometry, MolBlock, Structure
@@ -131,7 +132,11 @@ class _MoleculeEstimator(BaseEstimator):
     def _answers(self, X: Iterable[Any]) -> Answers:
         if not hasattr(self, "predictor_"):
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit(X, y) first")
-        return self.predictor_.predict_records(_one_column(X))
+        found = self.predictor_.predict_records(_one_column(X))
+        nothing = [r for r, y in zip(found.reasons, found.y, strict=True) if r.startswith("outside training") and np.isnan(y).any()]
+        if nothing:
+            warnings.warn(f"{len(nothing)} of {len(found.y)} structures are NaN: {nothing[0]}", UserWarning, stacklevel=3)
+        return found
 
 
 class MoleculeRegressor(RegressorMixin, _MoleculeEstimator):
@@ -139,7 +144,8 @@ class MoleculeRegressor(RegressorMixin, _MoleculeEstimator):
 
     `arch`, `arch_args`: a file of the zoo and arguments of its `build`. `geometry`: "auto", "none", "given", "embed". `fit_args`: other
     settings of `heliograph.train.FitConfig` (batch_size, max_lr, loss, patience ...). `validation_fraction` of the data chooses the
-    best epoch (0: the last one is kept). A structure that can't be used is left out of `fit` with a warning and is NaN in `predict`.
+    best epoch (0: the last one is kept). A structure that can't be used is left out of `fit` with a warning and is NaN in `predict`, as is
+    one that nothing in training speaks for; `predictor_.predict_records(X).reasons` says why, and what speaks against a number.
     """
 
     def fit(self, X: Iterable[Any], y: Any, sample_weight: Any = None) -> MoleculeRegressor:
@@ -169,6 +175,19 @@ class MoleculeRegressor(RegressorMixin, _MoleculeEstimator):
             error = self.predictor_.document.calibration.get("residual_std") or [np.nan] * found.y.shape[1]
             std = np.where(np.isnan(found.y), np.nan, np.array(error, dtype=np.float64))
         return y, (std[:, 0] if self._flat else std)
+
+    def score(self, X: Iterable[Any], y: Any, sample_weight: Any = None) -> float:
+        """R2 over the rows that have a label and an answer; warns of those that have a label and no answer."""
+        truth, found = np.asarray(y, dtype=np.float64), self.predict(X)
+        there = np.isfinite(truth.reshape(len(truth), -1)).all(1)
+        used = there & np.isfinite(found.reshape(len(found), -1)).all(1)
+        if not used.any():
+            raise DataError("no structure has a label and an answer: there is nothing to score")
+        if lost := int(there.sum() - used.sum()):
+            text = f"{lost} of {int(there.sum())} structures have no answer and are left out of the score"
+            warnings.warn(text, UserWarning, stacklevel=2)
+        weight = None if sample_weight is None else np.asarray(sample_weight)[used]
+        return float(r2_score(truth[used], found[used], sample_weight=weight))
 
 
 class MoleculeClassifier(ClassifierMixin, _MoleculeEstimator):

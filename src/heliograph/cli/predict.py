@@ -50,6 +50,8 @@ def _show(summary: Summary, config: PredictConfig) -> None:
     print(f"{summary.predicted:,} of {summary.rows:,} rows predicted in {clock(summary.seconds)} ({rate:,.0f} rows/s)")
     for reason, count in summary.reasons.items():
         print(f"  {count:>9,}  {reason}")
+    for doubt, count in summary.doubts.items():
+        print(f"  {count:>9,}  predicted, but {doubt}: see the column `reason`")
     for name, new in summary.renamed.items():
         print(f"the table has a column {name!r} already: the answers are in {new!r}")
     print(config.output_path)

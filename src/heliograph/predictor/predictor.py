@@ -25,6 +25,7 @@ from heliograph.learn.state import tensors_of
 from heliograph.learn.task import Task
 from heliograph.model import MPNN, Inputs
 from heliograph.predictor import modelfile
+from heliograph.predictor.compositions import Compositions
 from heliograph.predictor.modelfile import Document
 from heliograph.predictor.trust import Trust
 
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """n rows. `y` [n, T]: the value, the probability of 1, or the index of the class; NaN where there is none and `reasons` says why.
+    """n rows. `y` [n, T]: the value, the probability of 1, or the index of the class; NaN where there is none and `reasons` says why
+    (a reason beside a number: what speaks against it).
 
     `probabilities` [n, T, C]: multiclass only. `std` [n, T]: the calibrated standard deviation of a number's error where the model file
     has a calibration, else the spread of an ensemble's members. `head` [n, T]: the standard deviation that the network itself says.
@@ -80,6 +82,11 @@ class Predictor:
         self.featurizer = Featurizer.from_dict(document.parts["featurizer"])
         self.head = HEADS.get(output.get("head", ""))
         self.trust = Trust.of(self.task, document.calibration, document.domain)
+        self.compositions: Compositions | None = None
+        if output.get("compositions"):
+            self.compositions = Compositions.from_dict(output["compositions"])
+        elif self.scaling.references:  # a model file from before they were recorded
+            self.compositions = Compositions(tuple(sorted(self.scaling.references)))
 
     @property
     def model(self) -> MPNN:
@@ -140,8 +147,33 @@ class Predictor:
         """Like `predict`, with reasons, the spread of an ensemble and, for multiclass, probabilities."""
         molecules, reasons = _featurize(structures, self.featurizer)
         good = np.array([k for k, reason in enumerate(reasons) if not reason], dtype=np.int64)
-        found = self.predict_store(Store.build(molecules, self.featurizer), batch_size) if len(good) else None
-        return placed(found, good, reasons, self)
+        if not len(good):
+            return placed(None, good, reasons, self)
+        store = Store.build(molecules, self.featurizer)
+        return placed(self.founded(self.predict_store(store, batch_size), store), good, reasons, self)
+
+    def founded(self, answers: Answers, store: Store, rows: np.ndarray | None = None) -> Answers:
+        """The answers without those that nothing in training speaks for, with a reason beside each.
+
+        Where per-element references were taken off, a molecule with an element that training did not have, or of a composition that is
+        no combination of those there, gets no number. Without references it keeps its number; an element that is new is said.
+        `rows`: which molecules of the store the answers are for (None: all, in order).
+        """
+        if self.compositions is None:
+            return answers
+        counts = composition(store) if rows is None else composition(store)[rows]
+        reasons = self.compositions.reasons(counts, span=bool(self.scaling.references))
+        if not any(reasons):
+            return answers
+        changed: dict[str, np.ndarray] = {}
+        if self.scaling.references:
+            referenced = np.any(list(self.scaling.references.values()), axis=0)  # [T]
+            nothing = np.array([bool(reason) for reason in reasons])[:, None] & referenced  # [n, T]
+            for name, values in answers.arrays().items():
+                if values.ndim > 1 and values.shape[1] == len(referenced) and values.dtype.kind == "f":
+                    changed[name] = values.copy()
+                    changed[name][nothing] = np.nan
+        return replace(answers, reasons=tuple(reasons), **changed)
 
     def predict_store(
         self, store: Store, batch_size: int = 256, rows: np.ndarray | None = None, environments: Sequence[Environments | None] = ()
@@ -207,7 +239,10 @@ def placed(found: Answers | None, good: np.ndarray, reasons: Sequence[str], pred
     for name, values in found.arrays().items():
         whole[name] = np.full((n, *values.shape[1:]), False if values.dtype == bool else np.nan)
         whole[name][good] = values
-    return replace(found, reasons=tuple(reasons), **whole)
+    said = list(reasons)
+    for k, reason in zip(good.tolist(), found.reasons, strict=True):
+        said[k] = reason
+    return replace(found, reasons=tuple(said), **whole)
 
 
 def joined(answers: Sequence[Answers]) -> Answers:

@@ -11,7 +11,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -61,12 +61,14 @@ class PredictConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of the rows. `reasons`: kind of reason -> rows; `renamed`: answer columns whose name was taken."""
+    """What became of the rows. `reasons`: kind of reason -> rows without an answer; `renamed`: answer columns whose name was taken;
+    `doubts`: kind of reason -> rows with an answer and something that speaks against it."""
 
     rows: int
     reasons: dict[str, int]
     seconds: float
     renamed: dict[str, str]
+    doubts: dict[str, int] = field(default_factory=dict)
 
     @property
     def predicted(self) -> int:
@@ -107,18 +109,23 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
     numeric = {name for name in names[:-1] if not (predictor.task.kind == "multiclass" and name.endswith("_pred"))}
     numeric -= {name for name in names if name.endswith("_set") or "_set_" in name or name.startswith("in_domain")}
     reasons: Counter[str] = Counter()
+    doubts: Counter[str] = Counter()
     rows = 0
     environments = [Environments(KEPT_BYTES // len(predictor.models)) for _ in predictor.models]
     with atomic(config.output_path, overwrite) as temporary, open_writer(temporary, config.output_path.name, columns, numeric) as writer:
         for chunk in chunks(_featurized(table, predictor, config, progress), CHUNK):
             if config.strict:
                 _refuse(chunk, rows, table.name)
-            _write(chunk, answer(chunk, predictor, config.batch_size, environments), predictor, table, writer)
+            answers = answer(chunk, predictor, config.batch_size, environments)
+            _write(chunk, answers, predictor, table, writer)
             rows += len(chunk)
-            reasons.update(kind(reason) for _, _, reason in chunk if reason)
+            without = np.isnan(answers.y).all(1)
+            for reason, none in zip(answers.reasons, without.tolist(), strict=True):
+                if reason or none:
+                    (reasons if none else doubts)[kind(reason) or "the network's answer is not finite"] += 1
             if progress is not None:
                 progress("predicting", rows, max(total, rows) if total else None)
-    return Summary(rows, dict(reasons.most_common()), time.monotonic() - started, renamed)
+    return Summary(rows, dict(reasons.most_common()), time.monotonic() - started, renamed, dict(doubts.most_common()))
 
 
 def answer(
@@ -141,7 +148,8 @@ def answer(
     pieces = list(batches(np.asarray(store.n_node), batch_size or (256 if store.has_geometry else 1024)))
     found = [predictor.predict_store(store, len(rows), rows, kept) for rows in pieces]
 
-    return placed(joined(found), good[np.concatenate(pieces)], reasons, predictor)
+    rows = np.concatenate(pieces)
+    return placed(predictor.founded(joined(found), store, rows), good[rows], reasons, predictor)
 
 
 def _ready(environments: Sequence[Environments], predictor: Predictor, store: Store) -> Sequence[Environments | None]:
@@ -232,10 +240,10 @@ def _featurized(table: Table, predictor: Predictor, config: PredictConfig, progr
 def _write(chunk: Sequence[Row], answers: Answers, predictor: Predictor, table: Table, writer: Writer) -> None:
     structure = _structure_column(table) is not None
     width = len(answer_columns(predictor, ())[0]) - 1  # a chunk without any answer has them all
-    for k, (record, molecule, reason) in enumerate(chunk):
+    for k, (record, molecule, _) in enumerate(chunk):
         cells = [molecule.smiles if molecule is not None else ""] if structure else []
         cells += [record.meta.get(column, "") for column in table.columns]
-        writer.row(cells, answer_values(answers, k, predictor) if molecule is not None else [None] * width, reason)
+        writer.row(cells, answer_values(answers, k, predictor) if molecule is not None else [None] * width, answers.reasons[k])
 
 
 def answer_values(answers: Answers, k: int, predictor: Predictor) -> list[float | str | None]:

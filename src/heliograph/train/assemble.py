@@ -28,6 +28,7 @@ from heliograph.learn.score import TaskScore
 from heliograph.learn.task import Task
 from heliograph.model import Inputs
 from heliograph.predictor import Document
+from heliograph.predictor.compositions import Compositions
 from heliograph.predictor.predictor import outputs_of, source_sum
 from heliograph.train import scale
 from heliograph.train.config import ModelConfig
@@ -78,6 +79,7 @@ def assemble(
     head = _head(model, fit, task)
     if head:
         document.outputs["y"]["head"] = head
+    document.outputs["y"]["compositions"] = Compositions.of(counts[train]).to_dict()
     names = metrics.resolve(fit.metrics, task.kind)
     score = TaskScore(task, fitted.scaling, labels.y, names, counts if fitted.scaling.references else None)
     loss = Loss(losses.resolve(fit.loss, task.kind), task)

@@ -110,6 +110,17 @@ class _Trained:
     peak_memory_mb: float
 
 
+def _unfounded(part: str, answers: Answers) -> str:
+    """How many molecules nothing in training speaks for, in a sentence; "" for none."""
+    found = [reason for reason in answers.reasons if reason]
+    if not found:
+        return ""
+    without = int(np.isnan(answers.y).any(1).sum())
+    what = f"{without} of them get no number and are left out of the scores" if without else "they have numbers all the same"
+    more = " ..." if len(set(found)) > 1 else ""
+    return f"{len(found)} of {len(answers.reasons)} molecules of the {part} part are {found[0]}{more}; {what}."
+
+
 class _Run:
     """One training of one ensemble on one split, in its own folder. `settled`: a budget has been turned into epochs before."""
 
@@ -185,7 +196,7 @@ class _Run:
         predictor = Predictor.load(self.here / MODEL, own)
         shown = ("test",) if self.folds else ("val", "test")  # with folds most members have trained on the validation part
         answers = {part: self._answers(predictor, self.parts[part]) for part in shown if len(self.parts[part])}
-        predictions = {part: self._predictions(self.parts[part], found) for part, found in answers.items()}
+        predictions = {part: self._predictions(self.parts[part], self._founded(predictor, part, found)) for part, found in answers.items()}
         judged = self._judged(predictor, answers)
         if self.learned is not None and self.folds is not None:
             predictions["out_of_fold"] = self._predictions(self.learned.rows, self.learned.answers)
@@ -240,6 +251,15 @@ class _Run:
 
     def _answers(self, predictor: Predictor, rows: np.ndarray) -> Answers:
         return predictor.predict_store(self.data.store, 4 * self.config.fit.batch_size, rows)
+
+    def _founded(self, predictor: Predictor, part: str, answers: Answers) -> Answers:
+        """Without the answers that nothing in training speaks for; says how many."""
+        found = predictor.founded(answers, self.data.store, self.parts[part])
+        if said := _unfounded(part, found):
+            self.notes.append(said)
+            self.progress.say(said)
+            self.log.line(said)
+        return found
 
     def _judged(self, predictor: Predictor, answers: Mapping[str, Answers]) -> dict[str, dict[str, Any]]:
         """Error bars judged: on the folds left out, and on test molecules."""
