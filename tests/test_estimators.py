@@ -135,3 +135,68 @@ def test_errors(X: object, y: object, changes: dict[str, object], error: type[Ex
     with warnings.catch_warnings(), pytest.raises(error, match=message):
         warnings.simplefilter("ignore")
         MoleculeRegressor(**FAST | changes).fit(X, y)  # type: ignore[arg-type]
+
+
+PANDAS_NA = [None, float("nan"), "NA", "NaT"]
+
+
+@pytest.mark.parametrize("missing", PANDAS_NA, ids=str)
+@pytest.mark.parametrize("texts", [True, False])
+def test_missing_labels_are_no_class(missing: object, texts: bool) -> None:
+    pandas = pytest.importorskip("pandas")
+    gap = {"NA": pandas.NA, "NaT": pandas.NaT}.get(missing, missing) if isinstance(missing, str) else missing
+    whole = ["good" if s.count("C") > 2 else "bad" for s in MOLECULES] if texts else [int(s.count("C") > 2) for s in MOLECULES]
+    some = [gap if k % 7 == 0 else label for k, label in enumerate(whole)]
+    for y in (some, np.array(some, dtype=object), pandas.Series(some, dtype=object)):
+        model = MoleculeClassifier(**FAST | {"epochs": 1}).fit(MOLECULES, y)
+        assert model.classes_.tolist() == (["bad", "good"] if texts else [0, 1])
+        assert set(model.predict(MOLECULES[:4])) <= set(model.classes_.tolist())
+    kept = [k for k in range(len(whole)) if k % 7]
+    alone = MoleculeClassifier(**FAST | {"epochs": 1}).fit([MOLECULES[k] for k in kept], [whole[k] for k in kept])
+    np.testing.assert_array_equal(alone.predict_proba(MOLECULES[:4]), model.predict_proba(MOLECULES[:4]))
+    with pytest.raises(DataError, match=f"y has no label: all {len(MOLECULES)} are missing"):
+        MoleculeClassifier(**FAST).fit(MOLECULES, [gap] * len(MOLECULES))
+
+
+def test_missing_numbers_and_nullable_columns() -> None:
+    pandas = pytest.importorskip("pandas")
+    gaps = [None if k % 5 == 0 else float(v) for k, v in enumerate(Y)]
+    nan = MoleculeRegressor(**FAST).fit(MOLECULES, [np.nan if v is None else v for v in gaps]).predict(MOLECULES[:3])
+    for y in (gaps, pandas.Series(gaps, dtype="Float64"), pandas.Series([pandas.NA if v is None else v for v in gaps], dtype=object)):
+        np.testing.assert_array_equal(MoleculeRegressor(**FAST).fit(MOLECULES, y).predict(MOLECULES[:3]), nan)
+    with pytest.raises(DataError, match="nothing to learn in the training part: 'y' has no label"):
+        MoleculeRegressor(**FAST).fit(MOLECULES, [None] * len(MOLECULES))
+    model = MoleculeClassifier(**FAST | {"epochs": 1}).fit(MOLECULES, pandas.Series([None, *[v > 6 for v in Y[1:]]], dtype="boolean"))
+    assert model.classes_.tolist() == [False, True] and model.predict(MOLECULES[:2]).dtype == bool
+    with pytest.raises(DataError, match="classes of one type that sorts; got int, str"):
+        MoleculeClassifier(**FAST).fit(MOLECULES[:4], ["a", 1, "b", 2])
+
+
+def test_a_random_state_of_numpy() -> None:
+    states = [np.random.RandomState(0), np.random.RandomState(0)]
+    first, second = (MoleculeRegressor(**FAST, random_state=state).fit(MOLECULES, Y).predict(MOLECULES[:3]) for state in states)
+    np.testing.assert_array_equal(first, second)
+    assert np.isfinite(MoleculeRegressor(**FAST, random_state=None).fit(MOLECULES, Y).predict(MOLECULES[:1])).all()
+
+
+def test_structures_in_every_form_and_one_outside_a_list() -> None:
+    pandas, chem = pytest.importorskip("pandas"), pytest.importorskip("rdkit.Chem")
+    build = pytest.importorskip("ase.build")
+    model = MoleculeRegressor(**FAST | {"epochs": 1}).fit(MOLECULES, Y)
+    three = MOLECULES[:3]
+    wanted = model.predictor_.predict(three)
+    table = pandas.DataFrame({"smiles": three})
+    mols = [chem.MolFromSmiles(s) for s in three]
+    for X in (tuple(three), np.array(three), np.array(three)[:, None], table["smiles"], table, iter(three), mols):
+        np.testing.assert_allclose(model.predictor_.predict(X), wanted, rtol=1e-6)
+    for predict in (model.predict, model.predictor_.predict, model.predictor_.predict_records):
+        with pytest.raises(DataError, match=r"got one text \('CCO'\); give \['CCO'\]"):
+            predict("CCO")
+        with pytest.raises(DataError, match="got one Mol; put it into a list"):
+            predict(chem.MolFromSmiles("CCO"))
+        with pytest.raises(DataError, match="got one Atoms; put it into a list"):
+            predict(build.molecule("CH4"))
+        with pytest.raises(DataError, match=r"got a table of 2 \(name, smiles\); give one, for instance X\['name'\]"):
+            predict(table.assign(name="x")[["name", "smiles"]])
+        with pytest.raises(DataError, match=r"one column of structures, got an array of shape \(3, 2\)"):
+            predict(np.array([three, three]).T)

@@ -17,6 +17,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import r2_score
+from sklearn.utils import check_random_state
 
 from heliograph import zoo
 from heliograph.data.record import Geometry, MolBlock, Structure
@@ -27,6 +28,7 @@ from heliograph.learn.ensemble import train
 from heliograph.learn.progress import silent
 from heliograph.learn.task import Task
 from heliograph.predictor import Answers
+from heliograph.predictor.structures import is_missing, one_column
 from heliograph.train.assemble import assemble
 from heliograph.train.config import DataConfig, FitConfig, ModelConfig
 from heliograph.train.data import featurizer_for
@@ -45,7 +47,7 @@ class _MoleculeEstimator(BaseEstimator):
         validation_fraction: float = 0.1,
         epochs: int = 50,
         fit_args: dict[str, Any] | None = None,
-        random_state: int = 0,
+        random_state: int | np.random.RandomState | None = 0,
     ):
         self.arch = arch
         self.arch_args = arch_args
@@ -58,10 +60,12 @@ class _MoleculeEstimator(BaseEstimator):
 
     def _fit(self, X: Iterable[Any], y: np.ndarray, task: Task, sample_weight: Any) -> Any:
         """Train on structures `X` [n] and labels `y` [n, T] (NaN = missing)."""
-        structures = _one_column(X)
+        structures = one_column(X)
         if len(structures) != len(y):
             raise DataError(f"X has {len(structures)} structures and y has {len(y)} rows; they must be as many")
         module = zoo.load(self.arch)
+        state = self.random_state
+        self._seed = int(check_random_state(state).randint(2**31)) if isinstance(state, np.random.RandomState) else int(state or 0)
         store, used, notes = self._featurize(structures, module)
         weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         if weights.shape != (len(y),) or not np.isfinite(weights).all() or (weights < 0).any():
@@ -85,7 +89,7 @@ class _MoleculeEstimator(BaseEstimator):
         for name in given:
             if name not in FitConfig.model_fields or name in ("epochs", "seed", "budget", "devices", "baselines"):
                 raise UsageError(f"fit_args[{name!r}]: no such setting; known: {', '.join(sorted(FitConfig.model_fields))}")
-        return FitConfig(**given, epochs=self.epochs, seed=int(self.random_state or 0))
+        return FitConfig(**given, epochs=self.epochs, seed=self._seed)
 
     def _featurize(self, structures: list[Any], module: Any) -> tuple[Store, np.ndarray, list[str]]:
         """The store of the usable ones, which they are, and what was decided. Warns of those that are not."""
@@ -126,13 +130,13 @@ class _MoleculeEstimator(BaseEstimator):
             raise UsageError(f"validation_fraction is at least 0 and less than 1; got {share}")
         if share == 0.0 or round(share * len(rows)) == 0:  # too few to validate: the last epoch's weights are kept
             return {"train": rows, "val": rows[:0], "test": rows[:0]}
-        parts = random_split(len(rows), (1.0 - share, share, 0.0), int(self.random_state or 0))
+        parts = random_split(len(rows), (1.0 - share, share, 0.0), self._seed)
         return {part: rows[chosen] for part, chosen in parts.items()}
 
     def _answers(self, X: Iterable[Any]) -> Answers:
         if not hasattr(self, "predictor_"):
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit(X, y) first")
-        found = self.predictor_.predict_records(_one_column(X))
+        found = self.predictor_.predict_records(one_column(X))
         nothing = [r for r, y in zip(found.reasons, found.y, strict=True) if r.startswith("outside training") and np.isnan(y).any()]
         if nothing:
             warnings.warn(f"{len(nothing)} of {len(found.y)} structures are NaN: {nothing[0]}", UserWarning, stacklevel=3)
@@ -151,7 +155,7 @@ class MoleculeRegressor(RegressorMixin, _MoleculeEstimator):
     def fit(self, X: Iterable[Any], y: Any, sample_weight: Any = None) -> MoleculeRegressor:
         """Train on n structures and `y` [n] or [n, T] (NaN = missing). Raises DataError, UsageError."""
         try:
-            labels = np.asarray(y, dtype=np.float64)
+            labels = _numbers(y)
         except (TypeError, ValueError):
             raise DataError("y must be numbers; for classes use MoleculeClassifier") from None
         self._flat = labels.ndim == 1
@@ -194,16 +198,33 @@ class MoleculeClassifier(ClassifierMixin, _MoleculeEstimator):
     """Classification over structures, two classes or more; arguments as for `MoleculeRegressor`. Fitted: `classes_`."""
 
     def fit(self, X: Iterable[Any], y: Any, sample_weight: Any = None) -> MoleculeClassifier:
-        """Train on n structures and their classes `y` [n], of any type that sorts. Raises DataError, UsageError."""
-        labels = np.asarray(y)
+        """Train on n structures and their classes `y` [n], of any type that sorts; None, NaN and pandas' NA are missing.
+
+        Raises DataError, UsageError.
+        """
+        labels = np.asarray(y, dtype=object)
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
         if labels.ndim != 1:
             raise DataError(f"y must have shape [n], one class per structure; got {labels.shape}. Fit one classifier per column.")
-        self.classes_, index = np.unique(labels, return_inverse=True)
+        there = np.array([not is_missing(label) for label in labels], dtype=bool)
+        if not there.any():
+            raise DataError(f"y has no label: all {len(labels)} are missing")
+        kinds = sorted({type(label).__name__ for label in labels[there]})
+        try:
+            if "str" in kinds and len(kinds) > 1:
+                raise TypeError
+            self.classes_, index = np.unique(np.array(labels[there].tolist()), return_inverse=True)
+            self.classes_ = self.classes_.astype(np.asarray(y).dtype if np.asarray(y).dtype != object else self.classes_.dtype)
+        except TypeError:
+            raise DataError(f"y must have classes of one type that sorts; got {', '.join(kinds)}") from None
         if len(self.classes_) < 2:
             raise DataError(f"y has one class only ({self.classes_[:1]}); a classifier needs two or more")
         kind = "binary" if len(self.classes_) == 2 else "multiclass"
         task = Task(kind, (str(getattr(y, "name", None) or "y"),), classes=(tuple(str(c) for c in self.classes_),))  # type: ignore[arg-type]
-        self._fit(X, index[:, None].astype(np.float64), task, sample_weight)
+        y = np.full((len(labels), 1), np.nan)
+        y[there, 0] = index
+        self._fit(X, y, task, sample_weight)
         return self
 
     def predict_proba(self, X: Iterable[Any]) -> np.ndarray:
@@ -215,7 +236,7 @@ class MoleculeClassifier(ClassifierMixin, _MoleculeEstimator):
 
     def predict(self, X: Iterable[Any]) -> np.ndarray:
         """The likeliest class of each, [n]. Raises DataError where a structure can't be used: a class can't be NaN."""
-        structures = _one_column(X)
+        structures = one_column(X)
         p = self.predict_proba(structures)
         bad = np.flatnonzero(np.isnan(p[:, 0]))
         if len(bad):
@@ -224,17 +245,13 @@ class MoleculeClassifier(ClassifierMixin, _MoleculeEstimator):
         return np.asarray(self.classes_[p.argmax(1)])
 
 
-def _one_column(X: Iterable[Any]) -> list[Any]:
-    """Structures out of a list, a Series, an array [n] or [n, 1], or a table of one column."""
-    if isinstance(X, str):
-        raise DataError(f"X must be a sequence of structures, got one text ({X[:40]!r}); give [{X[:40]!r}]")
-    if hasattr(X, "to_numpy"):
-        X = X.to_numpy()
-    if isinstance(X, np.ndarray) and X.ndim == 2:
-        if X.shape[1] != 1:
-            raise DataError(f"X must have one column of structures, got {X.shape[1]}; choose it, for instance with a ColumnTransformer")
-        X = X[:, 0]
-    return list(X)
+def _numbers(y: Any) -> np.ndarray:
+    """Labels as float64, NaN for None and pandas' NA. Raises TypeError or ValueError where one is no number."""
+    labels = np.asarray(y)
+    if labels.dtype != object:
+        return labels.astype(np.float64)
+    flat = [np.nan if is_missing(value) else float(value) for value in labels.ravel()]
+    return np.array(flat, dtype=np.float64).reshape(labels.shape)
 
 
 def _kind(structures: Sequence[Structure | None]) -> str:

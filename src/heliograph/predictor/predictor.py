@@ -27,6 +27,7 @@ from heliograph.model import MPNN, Inputs
 from heliograph.predictor import modelfile
 from heliograph.predictor.compositions import Compositions
 from heliograph.predictor.modelfile import Document
+from heliograph.predictor.structures import one_column
 from heliograph.predictor.trust import Trust
 
 if TYPE_CHECKING:
@@ -140,12 +141,15 @@ class Predictor:
             raise ModelFileError(f"{path} can't be used by this version ({error}); it was written with {document.versions}") from error
 
     def predict(self, structures: Sequence[Any], batch_size: int = 256) -> np.ndarray:
-        """[n, T] for SMILES, RDKit Mols, ASE Atoms or `Structure`s; NaN where one can't be used (`predict_records` has the reasons)."""
+        """[n, T] for SMILES, RDKit Mols, ASE Atoms or `Structure`s; NaN where one can't be used (`predict_records` has the reasons).
+
+        A list, a Series, an array [n] or [n, 1] or a table of one column. Raises DataError for one structure outside a list.
+        """
         return self.predict_records(structures, batch_size).y
 
     def predict_records(self, structures: Sequence[Any], batch_size: int = 256) -> Answers:
         """Like `predict`, with reasons, the spread of an ensemble and, for multiclass, probabilities."""
-        molecules, reasons = _featurize(structures, self.featurizer)
+        molecules, reasons = _featurize(one_column(structures), self.featurizer)
         good = np.array([k for k, reason in enumerate(reasons) if not reason], dtype=np.int64)
         if not len(good):
             return placed(None, good, reasons, self)
@@ -165,7 +169,7 @@ class Predictor:
         reasons = self.compositions.reasons(counts, span=bool(self.scaling.references))
         if not any(reasons):
             return answers
-        changed: dict[str, np.ndarray] = {}
+        changed: dict[str, Any] = {}
         if self.scaling.references:
             referenced = np.any(list(self.scaling.references.values()), axis=0)  # [T]
             nothing = np.array([bool(reason) for reason in reasons])[:, None] & referenced  # [n, T]
