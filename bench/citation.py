@@ -30,7 +30,7 @@ from common import DATA, Lines, parser
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from heliograph.blocks import AdditiveAttention, Heads, NodeWise, OnStates, Propagate, normalised, with_quick_dropout
+from heliograph.blocks import AdditiveAttention, Dropout, Heads, NodeWise, OnStates, Propagate, normalised
 from heliograph.edge import Edge
 from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
@@ -69,7 +69,7 @@ class Words(nn.Module):
         super().__init__()
         self.register_buffer("index", x.indices(), persistent=False)
         self.register_buffer("value", x.values(), persistent=False)
-        self.size, self.dropout, self.f, self.heads = x.shape, nn.Dropout(dropout), f or nn.Identity(), heads
+        self.size, self.dropout, self.f, self.heads = x.shape, Dropout(dropout), f or nn.Identity(), heads
         self.W = nn.Linear(x.shape[1], d, bias=bias)
 
     def forward(self, graph: Graph) -> Graph:
@@ -109,7 +109,7 @@ class Project(nn.Module):
 
     def __init__(self, W: nn.Module, heads: int, dropout: float):
         super().__init__()
-        self.W, self.heads, self.dropout = W, heads, nn.Dropout(dropout)
+        self.W, self.heads, self.dropout = W, heads, Dropout(dropout)
 
     def forward(self, graph: Graph) -> Graph:
         Wh = self.W(dense(graph.nodes["h"])).unflatten(-1, (self.heads, -1))
@@ -138,7 +138,7 @@ def network(arch: str, data: str, x: Tensor, classes: int) -> tuple[MPNN, list[n
     """The paper's network, and the modules that have the first of its two weight decays."""
     if arch == "gcn":  # S relu(S X W_0) W_1, eq. 9
         words = Words(x, 16, 0.5)
-        head = nn.Sequential(nn.Dropout(0.5), nn.Linear(16, classes, bias=False))
+        head = nn.Sequential(Dropout(0.5), nn.Linear(16, classes, bias=False))
         return MPNN(words, [Layer(Propagate(), Relu()), Layer(Propagate(), sgc.Smooth())], NodeWise(head)), [words]
     if arch in ("gat", "gat_code"):  # 8 heads of 8, then one head of classes
         masks, sent = (8, 0.6) if arch == "gat_code" else (1, 0.0)
@@ -147,13 +147,13 @@ def network(arch: str, data: str, x: Tensor, classes: int) -> tuple[MPNN, list[n
         return MPNN(Words(x, 64, 0.6, heads=masks), [*first, *last], NodeWise(nn.Identity()), view=SelfLoops()), []
     if arch == "appnp":  # 10 steps of predictions
         words = Words(x, 64, 0.5, f=nn.ReLU())
-        predict = OnStates(nn.Sequential(nn.Dropout(0.5), nn.Linear(64, classes, bias=False)))
+        predict = OnStates(nn.Sequential(Dropout(0.5), nn.Linear(64, classes, bias=False)))
         steps = [Layer(Propagate(), appnp.Teleport(0.1))] * 10
         return MPNN(words, [predict, Start(), *steps], NodeWise(nn.Identity())), [words]
     d, depth, lambda_, dropout = (64, 64, 0.5, 0.6) if data == "cora" else (256, 32, 0.6, 0.7)  # table 7
     layers = [Layer(Propagate(), gcn2.Update(d, 0.1, math.log(lambda_ / k + 1), dropout)) for k in range(1, depth + 1)]
     words = Words(x, d, dropout, bias=True, f=nn.ReLU())
-    return MPNN(words, [OnStates(nn.Dropout(dropout)), *layers], NodeWise(nn.Linear(d, classes))), layers
+    return MPNN(words, [OnStates(Dropout(dropout)), *layers], NodeWise(nn.Linear(d, classes))), layers
 
 
 def load(path: Path) -> tuple[Graph, Tensor, Tensor, dict[str, Tensor]]:
@@ -180,7 +180,6 @@ def train(arch: str, data: str, seed: int, device: str) -> dict[str, Any]:
     graph, x, y, parts = load(DATA / "planetoid" / f"{data}.npz")
     torch.manual_seed(seed)
     net, first = network(arch, data, x, int(y.max()) + 1)
-    with_quick_dropout(net)
     net, graph, y = net.to(device), graph.to(device), y.to(device)
     if arch != "gcn2":  # its authors' code has PyTorch's own
         for module in net.modules():

@@ -21,7 +21,7 @@ from heliograph.allocator import keep_freed_memory
 from heliograph.chem.pool import featurize_table
 from heliograph.data.record import Record
 from heliograph.data.store import Store
-from heliograph.environments import Environments
+from heliograph.predictor.environments import Environments
 from heliograph.predictor.predictor import Predictor
 from heliograph.predictor.stream import CHUNK, KEPT_BYTES, batches, check
 

@@ -26,7 +26,7 @@ from common import DATA, Lines, parser
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.blocks import with_quick_dropout
+from heliograph.blocks import Dropout
 from heliograph.edge import Edge
 from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
@@ -67,7 +67,7 @@ class Scores(nn.Module):
 
     def __init__(self, widths: list[int], classes: int):
         super().__init__()
-        self.widths, self.W, self.dropout = widths, nn.ModuleList(nn.Linear(w, classes) for w in widths), nn.Dropout(DROPOUT)
+        self.widths, self.W, self.dropout = widths, nn.ModuleList(nn.Linear(w, classes) for w in widths), Dropout(DROPOUT)
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
         pooled = segment.sum(dense(graph.nodes["all"]), graph.topology.members).split(self.widths, -1)
@@ -77,7 +77,6 @@ class Scores(nn.Module):
 def gin(tags: int, classes: int) -> MPNN:
     widths = [tags, *[WIDTH] * LAYERS]
     net = MPNN(Tags(), [Layer(Neighbours(), Update(a, b)) for a, b in pairwise(widths)], Scores(widths, classes))
-    with_quick_dropout(net)
     return net
 
 

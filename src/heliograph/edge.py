@@ -1,52 +1,26 @@
-"""What a message sees: features of senders, receivers and edges as lazy tensors.
+"""What a message sees: features of senders, receivers and edges, not gathered yet.
 
     m = relu(self.W(torch.cat([e.j["h"], e.e["edge_attr"]], -1)))      # nothing of size E has been computed yet
     segment.sum(m, g.topology.incoming)                                # now it is, on the smallest tables that will do
 
-`heliograph.algebra` has the tensor and the identities. Whatever is outside the algebra materialises: never
-wrong, only slower. `algebra(False)`, or HELIOGRAPH_ALGEBRA=0, hands plain tensors to messages instead; both ways agree.
+They are lazy tensors (`heliograph.algebra`), to be used like plain ones. What the algebra does not know materialises: never wrong,
+only slower. `algebra.use(False)` hands plain tensors to messages instead; both ways agree.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from heliograph.algebra import colour
-from heliograph.algebra.aggregated import reduction
-from heliograph.algebra.expression import Gather
-from heliograph.algebra.tensor import EdgeTensor
+from heliograph.algebra import EdgeTensor, seen
+from heliograph.algebra import use as algebra
 from heliograph.errors import DataError
-from heliograph.graph import Feature, Features, Graph, Indexed, dense
-from heliograph.segment import Aggregate
+from heliograph.graph import Feature, Features, Graph, dense
 
-__all__ = ["Edge", "EdgeTensor", "Ends", "algebra", "enabled"]
-
-_enabled: ContextVar[bool] = ContextVar("algebra", default=os.environ.get("HELIOGRAPH_ALGEBRA", "1") != "0")
-
-
-@contextmanager
-def algebra(enabled: bool) -> Iterator[None]:
-    """Switch the edge algebra on or off inside a `with` block. What `torch.compile` has made stays as it was made."""
-    token = _enabled.set(enabled)
-    try:
-        yield
-    finally:
-        _enabled.reset(token)
-
-
-def enabled() -> bool:
-    """Whether the edge algebra is on."""
-    return _enabled.get()
-
-
-enabled._dynamo_marked_constant = True  # type: ignore[attr-defined]  # as `heliograph.kernels.chosen`
+__all__ = ["Edge", "EdgeTensor", "Ends", "algebra"]
 
 
 @final
@@ -62,15 +36,8 @@ class Ends:
         return name in self.features
 
     def __getitem__(self, name: str) -> Any:
-        feature = self.features[name]
-        if not enabled():
-            return dense(feature) if self.index is None else dense(feature).index_select(0, self.index)
-        called = f"{self.features.of if isinstance(self.features, Features) else 'edge'} {name}"
-        if isinstance(feature, Indexed):
-            return EdgeTensor(Gather(feature.table, colour.begin(feature, self.index, called)))
-        if colour.keeping():
-            colour.by_value(feature, called)
-        return EdgeTensor(Gather(feature, self.index))
+        of = self.features.of if isinstance(self.features, Features) else "edge"
+        return seen(self.features[name], self.index, f"{of} {name}")
 
 
 @final
@@ -104,15 +71,3 @@ class Edge:
             return Ends(self.graph.edges, t.reverse)
         zero = {k: torch.cat([dense(v), dense(v).new_zeros(1, *v.shape[1:])]) for k, v in self.graph.edges.items()}
         return Ends(zero, torch.where(t.reverse < 0, t.E, t.reverse))
-
-
-def rows(features: Features, name: str, aggregate: Aggregate) -> Any:
-    """What to aggregate: a feature's plain rows, or a lazy tensor where it is held as a table and the aggregate reads that."""
-    table = isinstance(features[name], Indexed) and reduction(aggregate) is not None
-    return Ends(features, None)[name] if table else dense(features[name])
-
-
-def seen(features: Features) -> Features:
-    """All features as lazy tensors: an update of nodes then runs on one row of each colour."""
-    ends = Ends(features, None)
-    return Features({name: ends[name] for name in features}, features.of)

@@ -87,6 +87,10 @@ class Features(Mapping[str, Feature]):
     def __contains__(self, name: object) -> bool:  # Mapping's own would build an error text to throw it away
         return name in self._items
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """The feature of this name, or `default`."""
+        return self._items.get(name, default)
+
 
 @final
 class Graph:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from heliograph import environments
 from heliograph.graph import Feature, Graph
-from heliograph.layer import suited
+
+Step = Callable[[Graph], Graph]
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,36 @@ class MPNN(nn.Module):
         super().__init__()
         self.view, self.embed, self.layers, self.readout = view, embed, nn.ModuleList(layers), readout
 
-    def states(self, graph: Graph) -> Graph:
-        """The graph as the readout sees it: final node states in `nodes["h"]` [N, d]."""
-        parameter = next(self.parameters())
-        graph = graph.to(parameter.device, parameter.dtype)  # weights in float64 or bf16 take their input along
-        graph = graph if self.view is None else self.view(graph)
-        given = graph
-        for k, layer in enumerate((self.embed, *self.layers)):
-            graph = environments.step(k, layer, suited(layer, graph, given))
-        return suited(self.readout, graph, given)
+    def chain(self) -> list[tuple[str, Step]]:
+        """All steps before the readout by name: "view" where there is one, "embed", "layer 1", "layer 2", ..."""
+        view: list[tuple[str, Step]] = [] if self.view is None else [("view", self.view)]
+        return [*view, ("embed", self.embed), *((f"layer {k}", layer) for k, layer in enumerate(self.layers, 1))]
 
-    def forward(self, graph: Graph) -> dict[str, Tensor]:
-        states = self.states(graph)
+    def steps(self, graph: Graph, run: Callable[[str, Step, Graph], Graph] | None = None) -> Iterator[tuple[str, Step, Graph]]:
+        """Yield each step of the `chain` with the graph that it makes. `run(name, step, graph)`, if given, stands for `step(graph)`."""
+        graph = self.taken(graph)
+        for name, step in self.chain():
+            graph = step(graph) if run is None else run(name, step, graph)
+            yield name, step, graph
+
+    def taken(self, graph: Graph) -> Graph:
+        """The graph on the device and in the precision of the weights."""
+        parameter = next(self.parameters())
+        return graph.to(parameter.device, parameter.dtype)
+
+    def states(self, graph: Graph, run: Callable[[str, Step, Graph], Graph] | None = None) -> Graph:
+        """The graph as the readout sees it: final node states in `nodes["h"]` [N, d]. `run` as in `steps`."""
+        for _, _, made in self.steps(graph, run):
+            graph = made
+        return graph
+
+    def answers(self, states: Graph, graph: Graph) -> dict[str, Tensor]:
+        """What the readout makes of final states; one of nodes or edges sees the edges of the graph as it was given."""
         if getattr(self.readout, "level", "graph") != "graph":
-            parameter = next(self.parameters())
-            given = graph.to(parameter.device, parameter.dtype)
+            given = self.taken(graph)
             states = given.with_nodes(**states.nodes) if graph.topology.whole else states.with_asked(given.asked)
         result: dict[str, Tensor] = self.readout(states)
         return result
+
+    def forward(self, graph: Graph) -> dict[str, Tensor]:
+        return self.answers(self.states(graph), graph)

@@ -18,8 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from heliograph import kernels
-from heliograph.edge import algebra
+from heliograph import algebra, kernels
 from heliograph.graph import Graph, Indexed
 from heliograph.model import MPNN
 
@@ -85,8 +84,6 @@ class Plan:
 
 def plan(model: MPNN, graph: Graph) -> Plan:
     """Run `model` forward on `graph` both ways and note the work of each step."""
-    parameter = next(model.parameters())
-    graph = graph.to(parameter.device, parameter.dtype)
     plain_steps, _ = _walk(model, graph, fast=False)
     fast_steps, seen = _walk(model, graph, fast=True)
     steps: list[Step] = []
@@ -102,28 +99,27 @@ def _walk(model: MPNN, graph: Graph, fast: bool) -> tuple[list[tuple[str, Cost]]
     """Name and cost of each step, and the graph that the layers see."""
     steps: list[tuple[str, Cost]] = []
 
-    def run(name: str, module: Callable[[Graph], Any], graph: Graph) -> Any:
+    seen = graph
+
+    def run(name: str, step: Callable[[Graph], Any], graph: Graph) -> Any:
+        nonlocal seen
+        if name == "embed":  # what a topology derives once is not one step's work
+            seen = graph
+            model.readout(rest(graph))
         watch = _Watch(_sizes(graph))
         with watch:
-            result = module(graph)
+            result = step(graph)
         steps.append((name, watch.cost))
         return result
 
-    with torch.no_grad(), algebra(fast), kernels.use(kernels.chosen() if fast else "reference"):
-        graph = seen = graph if model.view is None else run("view", model.view, graph)
-        model.readout(_states(model, graph))  # what a topology derives once is not one step's work
-        graph = run("embed", model.embed, graph)
-        for k, layer in enumerate(model.layers, 1):
-            graph = run(f"layer {k}", layer, graph)
-        run("readout", model.readout, graph)
+    def rest(graph: Graph) -> Graph:
+        for name, step in model.chain():
+            graph = graph if name == "view" else step(graph)
+        return graph
+
+    with torch.no_grad(), algebra.use(fast), kernels.use(kernels.chosen() if fast else "reference"):
+        run("readout", model.readout, model.states(graph, run))
     return steps, seen
-
-
-def _states(model: MPNN, graph: Graph) -> Graph:
-    graph = model.embed(graph)
-    for layer in model.layers:
-        graph = layer(graph)
-    return graph
 
 
 def _sizes(graph: Graph) -> dict[str, int]:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from heliograph.algebra.colour import Distinct
-from heliograph.environments import Environments
 from heliograph.errors import DataError, UsageError
 from heliograph.predictor import open as open_model
+from heliograph.predictor.environments import Environments
 from heliograph.predictor.stream import PredictConfig, answer_columns, batches, count_rows, predict_file
 from tests.cli.conftest import Run, make_run
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from heliograph import kernels, zoo
-from heliograph.blocks import Dropout, with_quick_dropout
+from heliograph.blocks import Dropout
 from heliograph.kernels import noise
 from heliograph.model import Inputs
 
@@ -78,20 +80,16 @@ def test_dropout_elsewhere() -> None:
     assert torch.equal(plain, torch.nn.functional.dropout(torch.ones(400, 5), 0.5))
 
 
-def test_every_dropout_of_a_network_is_replaced_and_nothing_else() -> None:
-    network = zoo.build("attentivefp", Inputs(5, 3), 1, {"dropout": 0.2})
-    found = [m for m in network.modules() if isinstance(m, nn.Dropout)]
-    assert found and all(type(m) is Dropout and m.p == 0.2 for m in found)
-    inner = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.3), nn.Dropout(0.3, inplace=True), nn.AlphaDropout(0.3)).eval()
-    names = list(inner.state_dict())
-    with_quick_dropout(inner)
-    assert [type(m) for m in inner] == [nn.Linear, Dropout, nn.Dropout, nn.AlphaDropout]
-    assert list(inner.state_dict()) == names and not inner[1].training
-    drop = nn.Dropout(0.1)
-    twice = nn.Sequential(drop, nn.Sequential(drop), drop)
-    with_quick_dropout(twice)
-    inside = twice[1]
-    assert isinstance(inside, nn.Sequential) and type(twice[0]) is Dropout and twice[0] is twice[2] is inside[0]
+def test_networks_of_the_zoo_have_the_quick_one_and_those_of_others_what_they_wrote(tmp_path: Path) -> None:
+    for name in zoo.names():
+        if "dropout" in inspect.signature(zoo.load(name).build).parameters:
+            network = zoo.build(name, Inputs(5, 3, zoo.load(name).GEOMETRY == "required"), 1, {"dropout": 0.2})
+            found = [m for m in network.modules() if isinstance(m, nn.Dropout)]
+            assert found and all(type(m) is Dropout for m in found), name
+    mine = tmp_path / "mine.py"
+    mine.write_text(inspect.getsource(zoo.load("gcn")).replace(" Dropout(", " nn.Dropout("))
+    network = zoo.build(str(mine), Inputs(5, 3), 1, {"dropout": 0.2})
+    assert nn.Dropout in {type(m) for m in network.modules()}
 
 
 def test_the_module_drops_in_training_alone() -> None:

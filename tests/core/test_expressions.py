@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heliograph import segment
-from heliograph.algebra import colour
+from heliograph.algebra import colour, held, summable
 from heliograph.algebra.activation import shifted_softplus
-from heliograph.edge import Edge, algebra, rows
+from heliograph.edge import Edge, algebra
 from heliograph.graph import Graph, Indexed, dense
-from heliograph.layer import Layer, plain
+from heliograph.layer import Layer
 from tests.graphs import DTYPE
 
 D = 4
@@ -112,7 +112,7 @@ def evaluate(tree: Any, aggregate: Any, graph: Graph, leaves: list[Tensor], on: 
     """Value, gradients, gradients of the gradients' squares; `before`: a state of edges, summed into nodes, that `tree` may use."""
     with algebra(on):
         if before is not None:
-            graph = graph.with_edges(**plain({"s": message(before, Edge(graph))}))
+            graph = graph.with_edges(**held({"s": message(before, Edge(graph))}))
             graph = graph.with_nodes(m=segment.sum(Edge(graph).e["s"], graph.topology.incoming))
         value = aggregate(message(tree, Edge(graph)), graph.topology.incoming)
     return [value, *derivatives(value, leaves)]
@@ -174,7 +174,7 @@ def two_layers(first: Any, update: Any, second: Any, aggregate: Any, graph: Grap
     with algebra(on):
         for tree in (first, second):
             graph = Layer(Written(tree, "m"), Written(update, "m"), aggregate)(graph)
-        value = aggregate(rows(graph.nodes, "m", aggregate), graph.topology.members) + leaves[0].sum()  # there is always a gradient
+        value = aggregate(summable(graph.nodes, "m", aggregate), graph.topology.members) + leaves[0].sum()  # there is always a gradient
     return [value, dense(graph.nodes["m"]), *derivatives(value, leaves)]
 
 

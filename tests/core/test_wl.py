@@ -199,12 +199,15 @@ def standing(name: str) -> str:
 
 
 FLAT = [name for name in zoo.names() if zoo.load(name).GEOMETRY != "required"]
-BOUNDED = [name for name in FLAT if "at most 1-WL" in standing(name) or "equal to 1-WL" in standing(name)]
-ABOVE = [name for name in FLAT if "above 1-WL" in standing(name) and name not in BOUNDED]
+BOUNDED = [name for name in FLAT if zoo.load(name).BOUND == "1-WL"]
+ABOVE = [name for name in FLAT if zoo.load(name).BOUND == "above 1-WL"]
 
 
 def test_every_file_says_where_it_stands() -> None:
-    assert all("1-WL" in standing(name) for name in zoo.names())
+    assert all("1-WL" in standing(name) for name in zoo.names()) and sorted(BOUNDED + ABOVE) == sorted(FLAT)
+    for name in zoo.names():  # in words as in the constant
+        bounded = "at most 1-WL" in standing(name) or "equal to 1-WL" in standing(name)
+        assert bounded is (zoo.load(name).BOUND == "1-WL"), name
     assert {"gcn", "gilmer", "gin", "dmpnn"} <= set(BOUNDED) and {"gps", "graphormer", "kgnn", "san"} <= set(ABOVE)
 
 

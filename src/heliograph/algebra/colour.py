@@ -5,8 +5,8 @@ distinct rows that an index points into (an `Indexed` feature): there the index 
 single rows, and through sums over neighbours, whose colour is that of the multiset (`heliograph.wl`). Whatever is not followed (a
 module that is handed plain tensors, noise, continuous features) ends them: then every row is computed, as without colours.
 
-Colours are numbered 0, 1, ... within a batch. While a network's environments are kept from batch to batch (`heliograph.environments`) they
-are 64-bit hashes instead, which mean the same in every batch.
+Colours are numbered 0, 1, ... within a batch. Where what is computed is kept from batch to batch (`kept_in`)
+they are 64-bit hashes instead, which mean the same in every batch.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _version(x: Tensor) -> int:
 def _trusted(x: Tensor) -> bool:
     """Whether a later change of x would be seen: PyTorch doesn't count those of tensors made in inference mode.
 
-    While environments are kept there are such tensors only; there the results were compared with plain ones (`Environments.check`).
+    While values are kept there are such tensors only; whoever keeps them has compared the results with plain ones.
     """
     return not torch.compiler.is_compiling() and (keeping() or not x.is_inference())
 
@@ -114,7 +114,7 @@ def _trusted(x: Tensor) -> bool:
 def pays(rows: int, like: Tensor | Sequence[int]) -> bool:
     """Whether so many rows, like those of a tensor or of a trailing shape, may be held as one of each colour: if many and wide.
 
-    Not while environments are kept, which look nodes up themselves, nor on a GPU, where finding colours takes longer than they save.
+    Not while values are kept: who keeps them looks nodes up himself; nor on a GPU, where finding colours takes longer than they save.
     """
     if keeping() or torch.compiler.is_compiling() or (isinstance(like, Tensor) and like.device.type != "cpu"):
         return False

@@ -4,7 +4,7 @@ from heliograph.blocks.additive import AdditiveAttention, Attend, Heads, Transfo
 from heliograph.blocks.aggregate import LSTMAggregation, PowerMean, SoftAttention, SoftmaxMean, Sorted
 from heliograph.blocks.attention import Attention
 from heliograph.blocks.basic import MLP, Head, ShiftedSoftplus, on_rows
-from heliograph.blocks.dropout import Dropout, with_quick_dropout
+from heliograph.blocks.dropout import Dropout
 from heliograph.blocks.embed import Elements, Embed
 from heliograph.blocks.gilmer import Mix, Towers, WithMaster
 from heliograph.blocks.jumping import JumpingKnowledge, Largest, LSTMAttention, SideBySide
@@ -67,5 +67,4 @@ __all__ = [
     "on_rows",
     "per_head",
     "propagated",
-    "with_quick_dropout",
 ]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heliograph import segment
+from heliograph.blocks.dropout import Dropout
 from heliograph.edge import Edge
 from heliograph.errors import UsageError
 from heliograph.graph import Features, Graph, dense
@@ -33,7 +34,7 @@ class AdditiveAttention(nn.Module):
     def __init__(self, heads: int, channels: int, slope: float = 0.2, dropout: float = 0.0):
         super().__init__()
         self.a_i, self.a_j = (nn.Parameter(nn.init.xavier_uniform_(torch.empty(heads, channels))) for _ in range(2))
-        self.slope, self.dropout = slope, nn.Dropout(dropout)
+        self.slope, self.dropout = slope, Dropout(dropout)
 
     def forward(self, h_i: Any, h_j: Any, segments: Segments, values: Any = None) -> Any:
         score = F.leaky_relu((h_i * self.a_i).sum(-1) + (h_j * self.a_j).sum(-1), self.slope)  # [M, H]
@@ -70,7 +71,7 @@ class Heads(nn.Module):
 
     def __init__(self, d: int, dropout: float = 0.0):
         super().__init__()
-        self.b, self.dropout = nn.Parameter(torch.zeros(d)), nn.Dropout(dropout)
+        self.b, self.dropout = nn.Parameter(torch.zeros(d)), Dropout(dropout)
 
     def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"h": self.dropout(F.elu(messages["m"].flatten(1) + self.b))}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from heliograph import kernels
 from heliograph.algebra import colour
 from heliograph.algebra.activation import shifted_softplus
+from heliograph.blocks.dropout import Dropout
 from heliograph.graph import Feature, Indexed
 
 
@@ -35,7 +36,7 @@ def MLP(*widths: int, act: Callable[[], nn.Module] = nn.ReLU, dropout: float = 0
     """linear, activation, ..., linear through the given widths."""
     modules: list[nn.Module] = []
     for a, b in itertools.pairwise(widths[:-1]):
-        modules += [nn.Linear(a, b), act()] + ([nn.Dropout(dropout)] if dropout else [])
+        modules += [nn.Linear(a, b), act()] + ([Dropout(dropout)] if dropout else [])
     return nn.Sequential(*modules, nn.Linear(widths[-2], widths[-1]))
 
 

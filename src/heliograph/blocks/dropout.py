@@ -7,7 +7,7 @@ from typing import Any, final
 from torch import nn
 
 from heliograph import kernels
-from heliograph.algebra.tensor import EdgeTensor
+from heliograph.tensorlike import TensorLike
 
 
 @final
@@ -17,13 +17,4 @@ class Dropout(nn.Dropout):
     def forward(self, x: Any) -> Any:
         if not self.training or self.p == 0:
             return x
-        return kernels.dropout(x.dense() if isinstance(x, EdgeTensor) else x, self.p)
-
-
-def with_quick_dropout(network: nn.Module) -> None:
-    """Put `Dropout` in the place of every plain `nn.Dropout` of a network; the weights and their names stay as they are."""
-    made: dict[nn.Module, Dropout] = {}  # one that is in several places stays one
-    for module in list(network.modules()):
-        for name, child in module._modules.items():
-            if type(child) is nn.Dropout and not child.inplace:
-                module._modules[name] = made.setdefault(child, Dropout(child.p).train(child.training))
+        return kernels.dropout(x.dense() if isinstance(x, TensorLike) else x, self.p)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.graph import Feature, Graph, dense
-from heliograph.layer import suited
 
 
 @final
@@ -25,9 +24,8 @@ class JumpingKnowledge(nn.Module):
 
     def states(self, graph: Graph) -> tuple[Graph, list[Tensor]]:
         """The graph after all layers, and h^1, ..., h^L."""
-        given, states = graph, list[Tensor]()
+        states = list[Tensor]()
         for layer in self.layers:
-            graph = suited(layer, graph, given)
             before, graph = _state(graph), layer(graph)
             after = _state(graph)
             if after is not None and after is not before:

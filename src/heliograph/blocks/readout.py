@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from heliograph import kernels, segment
-from heliograph.edge import Edge, EdgeTensor, rows
+from heliograph.algebra import summable
+from heliograph.edge import Edge, EdgeTensor
 from heliograph.errors import DataError
 from heliograph.graph import Graph, dense
 from heliograph.segment import Aggregate
@@ -26,7 +27,7 @@ class Pool(nn.Module):
         self.head, self.aggregate, self.scale, self.of = head, aggregate, scale, of
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
-        pooled = self.aggregate(rows(graph.nodes, self.of, self.aggregate), graph.topology.members) * self.scale  # [G, d]
+        pooled = self.aggregate(summable(graph.nodes, self.of, self.aggregate), graph.topology.members) * self.scale  # [G, d]
         return {"y": self.head(pooled)}
 
 

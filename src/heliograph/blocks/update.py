@@ -8,6 +8,7 @@ from typing import final
 from torch import Tensor, nn
 
 from heliograph.blocks.basic import MLP
+from heliograph.blocks.dropout import Dropout
 from heliograph.graph import Features, dense
 
 
@@ -30,7 +31,7 @@ class AddNorm(nn.Module):
     def __init__(self, d: int, norm: Callable[[int], nn.Module], dropout: float = 0.0):
         super().__init__()
         self.O, self.norm1, self.norm2 = nn.Linear(d, d), norm(d), norm(d)
-        self.mlp, self.dropout = MLP(d, 2 * d, d, dropout=dropout), nn.Dropout(dropout)
+        self.mlp, self.dropout = MLP(d, 2 * d, d, dropout=dropout), Dropout(dropout)
 
     def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
         m = messages["m"].flatten(1)  # [N, heads, d / heads] -> [N, d]

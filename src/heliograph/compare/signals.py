@@ -62,13 +62,8 @@ def _energy(net: MPNN, graph: Graph) -> list[float]:
     found = []
     bonds = graph.topology
     with torch.no_grad():
-        parameter = next(net.parameters())
-        seen = graph.to(parameter.device, parameter.dtype)
-        seen = net.embed(seen if net.view is None else net.view(seen))
-        for k in range(len(net.layers) + 1):
-            if k:
-                seen = net.layers[k - 1](seen)
-            if "h" in seen.nodes and seen.N == graph.N:
+        for name, _, seen in net.steps(graph):
+            if name != "view" and "h" in seen.nodes and seen.N == graph.N:
                 h = dense(seen.nodes["h"]).flatten(1).double()
                 found.append(_relative(h, bonds.senders, bonds.receivers, bonds.members.index, bonds.G))
     return found

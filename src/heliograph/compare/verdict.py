@@ -149,7 +149,7 @@ def _more(result: CompareResult) -> str:
 
 
 def _floors(result: CompareResult) -> list[str]:
-    """Beside the best network that each bounds: those that "at most 1-WL" is said of."""
+    """Beside the best network that each bounds: those whose file says `BOUND = "1-WL"`."""
     said = []
     for limit in result.limits:
         bounded = [name for name in result.ranking if name in limit.bounded]

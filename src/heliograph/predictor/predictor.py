@@ -17,7 +17,6 @@ from heliograph import zoo
 from heliograph.chem.featurizer import Featurizer
 from heliograph.data.composition import composition
 from heliograph.data.store import Store
-from heliograph.environments import Environments
 from heliograph.errors import HeliographError, ModelFileError, StructureError, UsageError
 from heliograph.learn.heads import HEADS
 from heliograph.learn.scale import Scaling
@@ -26,6 +25,7 @@ from heliograph.learn.task import Task
 from heliograph.model import MPNN, Inputs
 from heliograph.predictor import modelfile
 from heliograph.predictor.compositions import Compositions
+from heliograph.predictor.environments import Environments
 from heliograph.predictor.modelfile import Document
 from heliograph.predictor.structures import one_column
 from heliograph.predictor.trust import Trust

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from heliograph.data.formats import Table
     from heliograph.data.record import Record
     from heliograph.data.store import Store
-    from heliograph.environments import Environments
     from heliograph.model import MPNN
+    from heliograph.predictor.environments import Environments
     from heliograph.predictor.predictor import Answers, Predictor
 
 Row = tuple["Record", Any, str]  # record, molecule or None, reason
@@ -92,7 +92,7 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
     Raises DataError (no such file; with `strict`, the first bad row), UsageError (the output exists), ModelFileError.
     """
     from heliograph.data.formats import read
-    from heliograph.environments import Environments
+    from heliograph.predictor.environments import Environments
     from heliograph.predictor.predictor import open as open_model
 
     check_output(config.output_path, (config.data_path, config.model_path, *([config.arch] if config.arch else [])), overwrite)
@@ -128,9 +128,7 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
     return Summary(rows, dict(reasons.most_common()), time.monotonic() - started, renamed, dict(doubts.most_common()))
 
 
-def answer(
-    chunk: Sequence[Row], predictor: Predictor, batch_size: int | None, environments: Sequence[Environments] = ()
-) -> Answers:
+def answer(chunk: Sequence[Row], predictor: Predictor, batch_size: int | None, environments: Sequence[Environments] = ()) -> Answers:
     """Answers for a chunk's rows, NaN where there is no molecule; batches hold molecules of like size, so that they are full.
 
     Without positions batches are large: the more molecules, the more atoms and bonds are in environments that others share. Where
@@ -164,7 +162,7 @@ def _ready(environments: Sequence[Environments], predictor: Predictor, store: St
 
 def check(environments: Environments, model: MPNN, store: Store) -> None:
     """Before anything is kept of a network, on molecules of all parts of a store."""
-    from heliograph.environments import CHECKED
+    from heliograph.predictor.environments import CHECKED
 
     some = np.linspace(0, len(store) - 1, min(len(store), CHECKED)).astype(np.int64)
     environments.check(model.eval(), store.batch(some))

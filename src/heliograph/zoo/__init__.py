@@ -1,9 +1,10 @@
 """The architectures: one paper, one file; the folder is the list.
 
-A file has `build(inputs, out, ...) -> MPNN` and two constants: `FEATURIZER`, the preset of atom and bond features that it is
-used with, and `GEOMETRY`, "none" | "optional" | "required"; where it knows more aggregations than `heliograph.segment`, `AGGREGATES` has
-them by name. `--arch gin` is `zoo/gin.py`; `--arch path/to/mine.py` works the same, and `--arch mine.toml` puts parts together
-(`heliograph.compose`).
+A file has `build(inputs, out, ...) -> MPNN` and three constants: `FEATURIZER`, the preset of atom and bond features that it is
+used with; `GEOMETRY`, "none" | "optional" | "required"; and `BOUND`, what it can tell apart of the graphs that its layers see, with their
+labels: "1-WL" where colour refinement is its limit, "above 1-WL" where it tells more apart. Where it knows more aggregations than
+`heliograph.segment`, `AGGREGATES` has them by name. `--arch gin` is `zoo/gin.py`; `--arch path/to/mine.py` works the same, and
+`--arch mine.toml` puts parts together (`heliograph.compose`).
 """
 
 from __future__ import annotations
@@ -57,8 +58,6 @@ def build(arch: str | Mapping[str, Any], inputs: Inputs, out: int, args: Mapping
 
     `level` says what has a target: each "graph", each "node" or each "edge"; the readout is the only difference.
     """
-    from heliograph.blocks import with_quick_dropout
-
     module, args = load(arch), dict(args or {})
     parameters = inspect.signature(module.build).parameters
     for name in args:
@@ -69,7 +68,6 @@ def build(arch: str | Mapping[str, Any], inputs: Inputs, out: int, args: Mapping
     if "aggregate" in args and isinstance(args["aggregate"], str):
         args["aggregate"] = _aggregation(arch, module, args["aggregate"])
     network: MPNN = module.build(inputs, out, **args)
-    with_quick_dropout(network)
     return network if level == "graph" else _at(level, network, inputs, out)
 
 

@@ -15,13 +15,13 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.blocks import MLP, Head, Pool, Propagate, normalised, on_rows, propagated
+from heliograph.blocks import MLP, Dropout, Head, Pool, Propagate, normalised, on_rows, propagated
 from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 
-FEATURIZER, GEOMETRY = "table10_1", "none"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
 
 
 class Predict(nn.Module):
@@ -29,7 +29,7 @@ class Predict(nn.Module):
 
     def __init__(self, d_node: int, d: int, dropout: float):
         super().__init__()
-        self.mlp, self.dropout = MLP(d_node, d, d), nn.Dropout(dropout)
+        self.mlp, self.dropout = MLP(d_node, d, d), Dropout(dropout)
 
     def forward(self, graph: Graph) -> Graph:
         h = self.dropout(on_rows(self.mlp, graph.nodes["x"]))  # [N, d]

@@ -25,13 +25,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heliograph import kernels, segment
-from heliograph.blocks import GRU, AdditiveAttention, Attend, Embed, Heads, Transform
+from heliograph.blocks import GRU, AdditiveAttention, Attend, Dropout, Embed, Heads, Transform
 from heliograph.edge import Edge
 from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 
-FEATURIZER, GEOMETRY = "table10_1", "none"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
 SLOPE = 0.01
 
 
@@ -66,7 +66,7 @@ class Readout(nn.Module):
 
     def __init__(self, d: int, out: int, steps: int, dropout: float):
         super().__init__()
-        self.W, self.V, self.dropout = nn.Linear(d, d, bias=False), nn.Linear(d, out), nn.Dropout(dropout)
+        self.W, self.V, self.dropout = nn.Linear(d, d, bias=False), nn.Linear(d, out), Dropout(dropout)
         self.attention, self.update, self.steps = AdditiveAttention(1, d, SLOPE, dropout), Update(d, dropout), steps
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:

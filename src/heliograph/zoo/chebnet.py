@@ -18,14 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.blocks import Embed, Head, Pool
+from heliograph.blocks import Dropout, Embed, Head, Pool
 from heliograph.edge import Edge
 from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 
-FEATURIZER, GEOMETRY = "table10_1", "none"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
 
 
 class Begin(nn.Module):
@@ -66,7 +66,7 @@ class End(nn.Module):
 
     def __init__(self, dropout: float):
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, graph: Graph) -> Graph:
         return graph.with_nodes(h=self.dropout(dense(graph.nodes["sum"]).relu()))

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.blocks import Head, Pool
+from heliograph.blocks import Dropout, Head, Pool
 from heliograph.edge import Edge
 from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 
-FEATURIZER, GEOMETRY = "chemprop_cip", "none"
+FEATURIZER, GEOMETRY, BOUND = "chemprop_cip", "none", "1-WL"
 
 
 class Start(nn.Module):
@@ -44,7 +44,7 @@ class Step(nn.Module):
 
     def __init__(self, d: int, dropout: float):
         super().__init__()
-        self.W_h, self.dropout = nn.Linear(d, d, bias=False), nn.Dropout(dropout)
+        self.W_h, self.dropout = nn.Linear(d, d, bias=False), Dropout(dropout)
 
     def forward(self, e: Edge) -> dict[str, Tensor]:
         return {"h": self.dropout(torch.relu(e.e["h0"] + self.W_h(e.j["m"] - e.reverse["h"])))}
@@ -69,7 +69,7 @@ class Atoms(nn.Module):
 
     def __init__(self, d_node: int, d: int, dropout: float):
         super().__init__()
-        self.W_o, self.dropout = nn.Linear(d_node + d, d), nn.Dropout(dropout)
+        self.W_o, self.dropout = nn.Linear(d_node + d, d), Dropout(dropout)
 
     def forward(self, graph: Graph) -> Graph:
         x, m = dense(graph.nodes["x"]), dense(graph.nodes["m"])

@@ -24,7 +24,7 @@ from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 from heliograph.views import RadiusGraph
 
-FEATURIZER, GEOMETRY = "elements", "required"
+FEATURIZER, GEOMETRY, BOUND = "elements", "required", "1-WL"
 
 
 class Message(nn.Module):

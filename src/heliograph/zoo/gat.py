@@ -23,7 +23,7 @@ from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 from heliograph.views import SelfLoops
 
-FEATURIZER, GEOMETRY = "table10_1", "none"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
 
 
 def build(

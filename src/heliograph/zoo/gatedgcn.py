@@ -18,14 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.blocks import Embed, Head, Pool
+from heliograph.blocks import Dropout, Embed, Head, Pool
 from heliograph.edge import Edge
 from heliograph.graph import Features, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 
-FEATURIZER, GEOMETRY = "table10_1", "none"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
 
 
 class Message(nn.Module):
@@ -46,7 +46,7 @@ class Update(nn.Module):
 
     def __init__(self, d: int, dropout: float):
         super().__init__()
-        self.U, self.norm, self.dropout = nn.Linear(d, d), nn.BatchNorm1d(d), nn.Dropout(dropout)
+        self.U, self.norm, self.dropout = nn.Linear(d, d), nn.BatchNorm1d(d), Dropout(dropout)
 
     def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
         h = dense(nodes["h"])

@@ -21,14 +21,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from heliograph import segment
-from heliograph.blocks import Embed, Head, Heads, Pool, per_head
+from heliograph.blocks import Dropout, Embed, Head, Heads, Pool, per_head
 from heliograph.edge import Edge
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 from heliograph.views import SelfLoops
 
-FEATURIZER, GEOMETRY = "table10_1", "none"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
 
 
 class Message(nn.Module):
@@ -38,7 +38,7 @@ class Message(nn.Module):
         super().__init__()
         self.W_l, self.W_r, self.W_e = nn.Linear(d, d, bias=False), nn.Linear(d, d), nn.Linear(d_edge, d, bias=False)
         self.a = nn.Parameter(nn.init.xavier_uniform_(torch.empty(heads, per_head(d, heads))))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, e: Edge) -> dict[str, Any]:
         h_j = self.W_l(e.j["h"])  # [E, d]

@@ -17,13 +17,13 @@ from math import log
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.blocks import Head, Pool, Propagate, normalised, on_rows, propagated
+from heliograph.blocks import Dropout, Head, Pool, Propagate, normalised, on_rows, propagated
 from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 
-FEATURIZER, GEOMETRY = "table10_1", "none"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
 
 
 class Embed(nn.Module):
@@ -43,7 +43,7 @@ class Update(nn.Module):
 
     def __init__(self, d: int, alpha: float, beta: float, dropout: float):
         super().__init__()
-        self.W, self.dropout = nn.Linear(d, d, bias=False), nn.Dropout(dropout)
+        self.W, self.dropout = nn.Linear(d, d, bias=False), Dropout(dropout)
         self.alpha, self.beta = alpha, beta
 
     def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:

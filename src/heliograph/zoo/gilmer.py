@@ -22,15 +22,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from heliograph.algebra import held
 from heliograph.blocks import GRU, MLP, Gaussians, Head, Mix, Set2Set, Towers, apply_matrix, on_rows
 from heliograph.edge import Edge
 from heliograph.errors import UsageError
 from heliograph.graph import Graph, dense
-from heliograph.layer import Layer, plain
+from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.views import CompleteGraph, with_distances
 
-FEATURIZER, GEOMETRY = "table10_1", "optional"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "optional", "1-WL"
 NEAREST, FARTHEST = 0.5, 8.0  # angstrom, of the Gaussians' centres
 
 
@@ -57,7 +58,7 @@ class Embed(nn.Module):
     def forward(self, graph: Graph) -> Graph:
         e = Edge(graph).e
         attr = torch.cat([e["edge_attr"], self.expand(e["distance"])], -1) if "distance" in e else e["edge_attr"]  # [E, d_edge]
-        return graph.with_nodes(h=on_rows(self.W, graph.nodes["x"])).with_edges(**plain({"phi": torch.relu(self.W1(attr))}))
+        return graph.with_nodes(h=on_rows(self.W, graph.nodes["x"])).with_edges(**held({"phi": torch.relu(self.W1(attr))}))
 
 
 class EdgeNetwork(nn.Module):

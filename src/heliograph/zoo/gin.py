@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.blocks import Head, Pool, on_rows
+from heliograph.blocks import Dropout, Head, Pool, on_rows
 from heliograph.edge import Edge
 from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 
-FEATURIZER, GEOMETRY = "table10_1", "none"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
 
 
 class Embed(nn.Module):
@@ -49,11 +49,13 @@ class Message(nn.Module):
 class Update(nn.Module):
     """relu(mlp((1 + eps) h_i + m_i)), eq. 4.1; the states of all layers are kept for the readout."""
 
+    lazy = True  # runs on one row of each colour, where that pays
+
     def __init__(self, d: int, dropout: float):
         super().__init__()
         self.eps = nn.Parameter(torch.zeros(()))
         self.mlp = nn.Sequential(nn.Linear(d, 2 * d), nn.BatchNorm1d(2 * d), nn.ReLU(), nn.Linear(2 * d, d))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
         h = self.dropout(self.mlp((1 + self.eps) * dense(nodes["h"]) + messages["m"]).relu())  # [N, d]

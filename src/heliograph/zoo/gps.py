@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.blocks import MLP, Attention, Embed, Head, Pool
+from heliograph.blocks import MLP, Attention, Dropout, Embed, Head, Pool
 from heliograph.edge import Edge
 from heliograph.graph import Features, dense
 from heliograph.layer import Layer
@@ -29,7 +29,7 @@ from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 from heliograph.views import CompleteGraph, Concatenate, RandomWalks
 
-FEATURIZER, GEOMETRY = "table10_1", "none"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "above 1-WL"
 
 
 class Message(nn.Module):
@@ -51,7 +51,7 @@ class Update(nn.Module):
         super().__init__()
         self.mlp1, self.mlp2, self.O = MLP(d, d, d), MLP(d, 2 * d, d, dropout=dropout), nn.Linear(d, d)
         self.norm1, self.norm2, self.norm3 = nn.BatchNorm1d(d), nn.BatchNorm1d(d), nn.BatchNorm1d(d)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
         h = dense(nodes["h"])  # [N, d]

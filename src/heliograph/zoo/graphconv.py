@@ -17,7 +17,7 @@ from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 
-FEATURIZER, GEOMETRY = "table10_1", "none"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
 
 
 def build(inputs: Inputs, out: int, d: int = 64, depth: int = 3, dropout: float = 0.0, aggregate: Aggregate = segment.mean) -> MPNN:

@@ -20,14 +20,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from heliograph.algebra import held
 from heliograph.blocks import MLP, Attention, Head, on_rows
 from heliograph.edge import Edge
 from heliograph.graph import Features, Graph, dense
-from heliograph.layer import Layer, plain
+from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.views import Degree, MasterNode, ShortestPaths, without_master
 
-FEATURIZER, GEOMETRY = "table10_1", "none"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "above 1-WL"
 DEGREES = 64  # nodes with more neighbours share a vector
 
 
@@ -44,7 +45,7 @@ class Embed(nn.Module):
         e = Edge(graph)
         b = self.B(e.e["hops"]) + self.C(e.e["path"]) + self.b(e.e["master"])  # [E, heads]
         h = on_rows(self.W, graph.nodes["x"]) + on_rows(self.z, graph.nodes["degree"]) + on_rows(self.v, graph.nodes["master"])  # [N, d]
-        return graph.with_nodes(h=h).with_edges(**plain({"b": b}))
+        return graph.with_nodes(h=h).with_edges(**held({"b": b}))
 
 
 class Message(nn.Module):

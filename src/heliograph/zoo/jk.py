@@ -25,7 +25,7 @@ from heliograph.errors import UsageError, suggest
 from heliograph.model import MPNN, Inputs, smallest
 from heliograph.segment import Aggregate
 
-FEATURIZER, GEOMETRY = "table10_1", "none"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
 
 
 def jumping(layers: nn.ModuleList, mode: str, d: int, depth: int) -> JumpingKnowledge:
@@ -40,12 +40,16 @@ def jumping(layers: nn.ModuleList, mode: str, d: int, depth: int) -> JumpingKnow
 
 def shapes(net: MPNN, inputs: Inputs) -> list[torch.Size]:
     """Of the states after the layers, found by sending two joined nodes through."""
-    two = smallest(inputs)
+    found: list[torch.Size] = []
+    before = None
     with torch.no_grad():
-        seen = net.eval().embed(two if net.view is None else net.view(two))
-        _, states = JumpingKnowledge(net.layers, SideBySide()).states(seen)
+        for name, _, two in net.eval().steps(smallest(inputs)):
+            h = two.nodes.get("h")
+            if name.startswith("layer") and h is not None and h is not before:
+                found.append(h.shape)
+            before = h
     net.train()
-    return [h.shape for h in states]
+    return found
 
 
 def build(

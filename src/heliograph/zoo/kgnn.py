@@ -27,7 +27,7 @@ from heliograph.segment import Aggregate
 from heliograph.topology import Segments
 from heliograph.views import node_sets
 
-FEATURIZER, GEOMETRY = "table10_1", "none"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "above 1-WL"
 
 
 class OnSets(nn.Module):

@@ -18,14 +18,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.blocks import Embed, Head, Pool, apply_matrix
+from heliograph.blocks import Dropout, Embed, Head, Pool, apply_matrix
 from heliograph.edge import Edge
 from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 
-FEATURIZER, GEOMETRY = "table10_1", "none"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
 
 
 class Start(nn.Module):
@@ -59,7 +59,7 @@ class Update(nn.Module):
 
     def __init__(self, d: int, dropout: float):
         super().__init__()
-        self.W_0, self.dropout = nn.Linear(d, d), nn.Dropout(dropout)
+        self.W_0, self.dropout = nn.Linear(d, d), Dropout(dropout)
 
     def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"h": self.dropout((self.W_0(dense(nodes["h"])) + messages["m"]).relu())}  # [N, d]

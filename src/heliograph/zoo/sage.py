@@ -28,7 +28,7 @@ from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 
-FEATURIZER, GEOMETRY = "table10_1", "none"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
 AGGREGATES = {"lstm": LSTMAggregation}  # by name, beside those of `segment`
 
 
@@ -45,6 +45,8 @@ class Transformed(nn.Module):
 
 class Update(nn.Module):
     """u_i / |u_i|, u_i = relu(W [h_i, m_i])."""
+
+    lazy = True  # runs on one row of each colour, where that pays
 
     def __init__(self, d: int, dropout: float):
         super().__init__()

@@ -33,7 +33,7 @@ from heliograph.segment import Aggregate
 from heliograph.topology import Topology
 from heliograph.views import CompleteGraph, LaplacianEigenvectors
 
-FEATURIZER, GEOMETRY = "table10_1", "none"
+FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "above 1-WL"
 DEPTH, HEADS = 2, 4  # of the encoding's transformer
 
 

@@ -25,7 +25,7 @@ from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 from heliograph.views import RadiusGraph
 
-FEATURIZER, GEOMETRY = "elements", "required"
+FEATURIZER, GEOMETRY, BOUND = "elements", "required", "1-WL"
 
 
 class Filter(nn.Module):

@@ -21,15 +21,16 @@ import torch
 from torch import nn
 
 from heliograph import segment
+from heliograph.algebra import held
 from heliograph.blocks import MLP, AtomWise, Elements, Gaussians, Residual, ShiftedSoftplus
 from heliograph.edge import Edge
 from heliograph.graph import Graph
-from heliograph.layer import Layer, plain
+from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 from heliograph.views import RadiusGraph
 
-FEATURIZER, GEOMETRY = "elements", "required"
+FEATURIZER, GEOMETRY, BOUND = "elements", "required", "1-WL"
 
 
 class Pairs(nn.Module):
@@ -41,7 +42,7 @@ class Pairs(nn.Module):
 
     def forward(self, graph: Graph) -> Graph:
         graph = self.near(graph)
-        return graph.with_edges(**plain({"e": self.gaussians(Edge(graph).e["distance"])}))
+        return graph.with_edges(**held({"e": self.gaussians(Edge(graph).e["distance"])}))
 
 
 class EdgeUpdate(nn.Module):

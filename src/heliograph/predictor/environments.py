@@ -16,12 +16,13 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from heliograph import algebra
 from heliograph.algebra import colour
 from heliograph.algebra.colour import Distinct
-from heliograph.edge import algebra, enabled
 from heliograph.errors import HeliographError
 from heliograph.graph import Feature, Features, Graph, Indexed, dense, take
 from heliograph.layer import Layer
+from heliograph.model import MPNN, Step
 from heliograph.topology import Topology
 
 CHECKED = 64  # molecules for which every step is computed in the plain way too
@@ -40,30 +41,33 @@ class Environments:
 
     def __init__(self, most_bytes: int = 2**28):
         self.codes: tuple[dict[bytes, int], dict[bytes, int]] = ({}, {})
-        self.left, self.at = most_bytes, -1
+        self.left, self.at = most_bytes, ""
         self.tables: dict[Hashable, _Table] = {}
         self.checked, self.checking, self.off = False, False, False
         self.parameters: set[int] = set()  # where they lie
-        self.single: dict[int, set[str]] = {}  # step -> the node features that it makes of single nodes
-        self.keep: set[int] = set()  # steps whose results are kept
+        self.single: dict[str, set[str]] = {}  # step -> the node features that it makes of single nodes
+        self.keep: set[str] = set()  # steps whose results are kept
 
-    def check(self, model: nn.Module, graph: Graph) -> None:
+    def check(self, model: MPNN, graph: Graph) -> None:
         """Find out, on a small batch, which steps of the network are functions of single nodes. Before the first `run`."""
-        self.checking, self.off = True, not enabled()
+        self.checking, self.off = True, not algebra.enabled()
         self.parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
         try:
             if not self.off:
                 with torch.inference_mode(), colour.kept_in(self):
-                    model(graph)
+                    model.answers(model.states(graph, self.step), graph)
         except REFUSALS:
             self.off = True  # some step wants its features as plain tensors
         self.checking, self.checked = False, True
 
-    def run(self, model: nn.Module, graph: Graph) -> dict[str, Tensor]:
+    def run(self, model: MPNN, graph: Graph) -> dict[str, Tensor]:
         """`model(graph)`."""
-        with torch.inference_mode(), colour.kept_in(None if self.off else self):
-            result: dict[str, Tensor] = model(graph)
-        return result
+        if self.off:
+            with torch.inference_mode():
+                result: dict[str, Tensor] = model(graph)
+            return result
+        with torch.inference_mode(), colour.kept_in(self):
+            return model.answers(model.states(graph, self.step), graph)
 
     def rows(self, weights: Sequence[Tensor], distinct: Distinct, compute: Callable[[Tensor], Tensor], most: int) -> Tensor | None:
         """A linear map of edges, by parameters of the network; a matrix that is made on the way may be another the next time."""
@@ -96,28 +100,30 @@ class Environments:
             table.add(distinct.hashes[new], fresh)
         return found
 
-    def step(self, k: int, module: nn.Module, graph: Graph) -> Graph:
-        """`module(graph)`, the k-th step of the network."""
-        self.at = k
+    def step(self, name: str, module: Step, graph: Graph) -> Graph:
+        """`module(graph)`, the step of the network that has this name."""
+        self.at = name
+        if not isinstance(module, nn.Module) or name == "view":
+            return module(graph)
         if self.checking:
-            self._learn(k, module, graph)
+            self._learn(name, module, graph)
         graph, messages, update, rest = _parts(module, graph)
-        inputs = _inputs(graph, messages) if self.single[k] else None
+        inputs = _inputs(graph, messages) if self.single[name] else None
         if inputs is None:
             return rest()
-        found = self._once(graph, messages, update, inputs) if k in self.keep else None
+        found = self._once(graph, messages, update, inputs) if name in self.keep else None
         if found is not None:
             return graph.with_nodes(**found)
         result = rest()
-        for name in self.single[k]:
-            feature = result.nodes[name]
+        for of in self.single[name]:
+            feature = result.nodes[of]
             if isinstance(feature, Tensor) and not colour.known(feature):
                 colour.put(feature, list(inputs.values()), colour.together)
         return result
 
-    def _learn(self, k: int, module: nn.Module, graph: Graph) -> None:
+    def _learn(self, k: str, module: nn.Module, graph: Graph) -> None:
         """Which node features the step makes of single nodes: those that come out the same when it sees one node of each colour."""
-        with algebra(False), colour.kept_in(None):
+        with algebra.use(False), colour.kept_in(None):
             whole: Graph = module(graph)
         graph, messages, update, rest = _parts(module, graph)
         result = rest()
@@ -151,12 +157,6 @@ class Environments:
 
         found = self.recall("nodes", distinct, compute, int((1 - least) * graph.N))
         return None if found is None else {name: Indexed(rows, distinct.colour) for name, rows in found.items()}
-
-
-def step(k: int, module: nn.Module, graph: Graph) -> Graph:
-    """`module(graph)`, the k-th step of a network; with what is kept, where something is."""
-    kept = colour.kept()
-    return kept.step(k, module, graph) if isinstance(kept, Environments) else module(graph)
 
 
 def _parts(module: nn.Module, graph: Graph) -> tuple[Graph, dict[str, Tensor], Update, Callable[[], Graph]]:
