@@ -22,7 +22,7 @@ from heliograph.screen.expression import Expression, Node
 if TYPE_CHECKING:
     from heliograph.data.formats import Table
     from heliograph.data.record import Record
-    from heliograph.environments import Environments
+    from heliograph.predictor.environments import Environments
     from heliograph.predictor.predictor import Predictor
     from heliograph.predictor.stream import Row
 
@@ -111,7 +111,7 @@ class Scorer:
         `guarded`: structures are read by a process of their own, so that one that crashes RDKit costs its row alone.
         """
         from heliograph.data.formats import read
-        from heliograph.environments import Environments
+        from heliograph.predictor.environments import Environments
 
         outcome, reasons = Outcome(number, depth), Counter[str]()
         found: list[_Scored] = []
