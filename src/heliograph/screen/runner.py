@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -96,11 +96,14 @@ class _Screening:
     ):
         self.config, self.files, self.units, self.asked, self.journal, self.progress = config, files, units, asked, journal, progress
         self.outcomes: dict[tuple[int, int], Outcome] = {}  # (depth, shard)
-        for line in old:
-            one = Outcome.from_dict(line)
-            self.outcomes[one.depth, one.shard] = one
         self.seconds: dict[str, float] = defaultdict(float)
         self.rejects: dict[str, str] = {}  # SMILES -> the filter that turned it away, "" where none did
+        for line in old:
+            if "rejects" in line:
+                self.rejects |= line["rejects"]
+                continue
+            one = Outcome.from_dict(line)
+            self.outcomes[one.depth, one.shard] = one
         self.costs: dict[str, float] = defaultdict(float)
 
     def finish(self, pool: Pool | Here, guarded: bool, columns: Sequence[str]) -> Result:
@@ -146,7 +149,7 @@ class _Screening:
             rows_done += outcome.rows
             if self.progress is not None:
                 share = (rows_done - before[1]) / max(1, bytes_done - before[0])  # rows a byte
-                self.progress("screening", rows_done - before[1], max(rows_done - before[1], round(share * (total - before[0]))))
+                self.progress(f"screening for {depth:,}", rows_done - before[1], max(rows_done - before[1], round(share * (total - before[0]))))
         self.seconds["screening"] += time.monotonic() - started
         return best
 
@@ -154,7 +157,7 @@ class _Screening:
         """The first `top` candidates that pass all filters, asked from the best down."""
         if not self.config.filters:
             return candidates
-        started, passed = time.monotonic(), [hit for hit in candidates if self.rejects.get(hit.smiles) == ""]
+        started, passed = time.monotonic(), sum(self.rejects.get(hit.smiles) == "" for hit in candidates)
         asked = [hit.smiles for hit in candidates if hit.smiles not in self.rejects]
         blocks = [asked[k : k + BLOCK] for k in range(0, len(asked), BLOCK)]
 
@@ -164,17 +167,19 @@ class _Screening:
             return lambda: ({"what": "filter"}, json.dumps(block).encode())
 
         answers = pool.ordered(task(block) for block in blocks)
-        for done, (block, found) in enumerate(zip(blocks, answers, strict=False), 1):
-            self.rejects |= dict(zip(block, found["rejects"], strict=True))
+        for block, found in zip(blocks, answers, strict=False):
+            rejects = dict(zip(block, found["rejects"], strict=True))
+            self.journal.append({"rejects": rejects})
+            self.rejects |= rejects
             for name, seconds in found["seconds"].items():
                 self.costs[name] += seconds
+            passed += sum(not name for name in rejects.values())
             if self.progress is not None:
-                self.progress("filtering", done * BLOCK)
-            passed = [hit for hit in candidates if self.rejects.get(hit.smiles) == ""]
-            if len(passed) >= self.config.top:
+                self.progress(f"filtering {len(candidates):,}", min(passed, self.config.top), self.config.top)
+            if passed >= self.config.top:
                 break
         self.seconds["filtering"] += time.monotonic() - started
-        return passed
+        return [hit for hit in candidates if self.rejects.get(hit.smiles) == ""]
 
     def _result(self, hits: list[Hit], outcomes: list[Outcome], columns: Sequence[str]) -> Result:
         reasons = sum((Counter(one.reasons) for one in outcomes), Counter[str]())
@@ -259,9 +264,3 @@ def _columns(files: Sequence[File], config: ScreenConfig) -> tuple[str, ...]:
 
 def _absolute(path: Path | None) -> str | None:
     return None if path is None else os.fspath(path.absolute())
-
-
-def outcomes(folder: Path) -> Iterator[Outcome]:
-    """What a screening's journal holds."""
-    for line in JsonLines(folder / JOURNAL).read()[1:]:
-        yield Outcome.from_dict(line)
