@@ -65,6 +65,21 @@ def test_the_same_numbers(name: str) -> None:
         assert torch.allclose(kept.run(net, graph)["y"], y, rtol=1e-9, atol=1e-10 * float(y.abs().max()))
 
 
+@pytest.mark.parametrize("name", FLAT)
+@pytest.mark.parametrize("rows", [4, 30])
+def test_graphs_too_small_for_colours_come_after_large_ones(name: str, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(colour, "LEAST_WIDTH", 1)
+    monkeypatch.setattr(colour, "LEAST_ROWS", rows)
+    net, kept, (first, *_) = network(name), Environments(), batches()
+    kept.check(net, first)
+    rng = torch.Generator().manual_seed(0)
+    tables = make_tables(rng)  # those of `batches`
+    for n in (1, 2, 3, 5, 8, 12):
+        graph = batch([random_graph(n, 0.4, rng, tables)])
+        y = plain(net, graph)
+        assert torch.allclose(kept.run(net, graph)["y"], y, rtol=1e-9, atol=1e-10 * float(y.abs().max()))
+
+
 @pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize(("name", "steps"), [("gcn", {1, 2, 3, 4}), ("gin", {1, 2, 3, 4}), ("sage", {1, 2}), ("dmpnn", {3})])
 def test_nothing_is_computed_twice(name: str, steps: set[int], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -306,3 +306,21 @@ def test_loading_needs_no_rdkit() -> None:
     path = next((HERE / "files").glob("*.safetensors"))
     code = f"import sys; from heliograph.predictor import Predictor; Predictor.load({str(path)!r}); sys.exit('rdkit' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("arch", ["dmpnn", "gcn"])
+def test_single_molecules_after_many_with_what_was_kept(arch: str) -> None:
+    """Graphs too small to have all their colours found give the same answers as alone."""
+    from heliograph.chem import featurize
+    from heliograph.data.sets import smallmol
+    from heliograph.data.store import Store
+    from heliograph.predictor.environments import Environments
+    from heliograph.predictor.stream import check
+
+    one, kept = make(arch, d=128), Environments()
+    smiles = [str(text) for text in smallmol.load().smiles[:90]]
+    molecules = [featurize(text, one.featurizer, scaffold=False) for text in smiles]
+    check(kept, one.model, Store.build(molecules[:64], one.featurizer, kept.codes))
+    for text, molecule in zip(smiles, molecules, strict=True):
+        answer = one.predict_store(Store.build([molecule], one.featurizer, kept.codes), environments=[kept])
+        np.testing.assert_allclose(answer.y, one.predict([text]), rtol=1e-5, atol=1e-6)

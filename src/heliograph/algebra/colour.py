@@ -214,6 +214,8 @@ def together(first: Tensor, *others: Tensor) -> Tensor:
             return first
         found = kernels.numbers([first, *others])
         return wl.together(first, *others) if found is None else found[0]
+    if others:
+        first = _mix(first)  # small numbers, as degrees are, would else meet: 5 * 1 + 6 = 5 * 2 + 1
     for other in others:
         first = _mix(first * 5 + other)
     return first

@@ -46,6 +46,7 @@ class Environments:
         self.checked, self.checking, self.off = False, False, False
         self.parameters: set[int] = set()  # where they lie
         self.single: dict[str, set[str]] = {}  # step -> the node features that it makes of single nodes
+        self.inputs: dict[str, set[str]] = {}  # step -> what has colours before it; in a batch where less has, nothing is looked up
         self.keep: set[str] = set()  # steps whose results are kept
 
     def check(self, model: MPNN, graph: Graph) -> None:
@@ -109,7 +110,7 @@ class Environments:
             self._learn(name, module, graph)
         graph, messages, update, rest = _parts(module, graph)
         inputs = _inputs(graph, messages) if self.single[name] else None
-        if inputs is None:
+        if inputs is None or set(inputs) != self.inputs[name]:
             return rest()
         found = self._once(graph, messages, update, inputs) if name in self.keep else None
         if found is not None:
@@ -134,6 +135,7 @@ class Environments:
         inputs = _inputs(graph, messages)
         if inputs is None or whole.topology is not graph.topology:
             return
+        self.inputs[k] = set(inputs)
         try:
             found = self._once(graph, messages, _in_halves(update), inputs, least=0.0) or {}
         except REFUSALS:  # it wants more than single nodes
