@@ -67,7 +67,7 @@ def featurize_table(
     if count == 0 or len(head) < small:
         outcomes: Iterator[Outcome] = _here(everything, _CHUNK[featurizer.geometry] if not scaffold else 1, featurizer, scaffold)
     else:
-        outcomes = _pooled(everything, _CHUNK[featurizer.geometry], [_Worker(featurizer, scaffold, limit) for _ in range(count)])
+        outcomes = _pooled(everything, _CHUNK[featurizer.geometry], [Worker(featurizer, scaffold, limit) for _ in range(count)])
     done = 0
     for done, outcome in enumerate(outcomes, 1):
         yield outcome
@@ -90,8 +90,8 @@ def _outcome(record: Record, result: Molecule | str | None) -> Outcome:
     return record, result, ""
 
 
-def _pooled(records: Iterator[Record], size: int, workers: Sequence[_Worker]) -> Iterator[Outcome]:
-    idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+def _pooled(records: Iterator[Record], size: int, workers: Sequence[Worker]) -> Iterator[Outcome]:
+    idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
     for worker in workers:
         idle.put(worker)
 
@@ -121,7 +121,7 @@ def _collect(records: list[Record], future: Future[list[Molecule | str | None]])
     return map(_outcome, records, future.result())
 
 
-class _Worker:
+class Worker:
     """One worker process, started when first needed and again after a death."""
 
     def __init__(self, featurizer: Featurizer, scaffold: bool, limit: float):

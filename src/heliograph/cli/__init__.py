@@ -19,6 +19,7 @@ VERBS = {
     "screen": "The best of a library of any length, filtered and diverse",
     "evaluate": "Judge a model on a table with truths: errors, and whether error bars hold",
     "calibrate": "Calibrate a model's error bars on your own table",
+    "serve": "Serve models over HTTP, with a page to draw molecules",
     "models": "List the architectures, or show one",
     "data": "List the data sets, show one, or fetch a public one",
     "label": "Compute GFN2-xTB labels for molecules that have none",

@@ -149,7 +149,8 @@ class _Screening:
             rows_done += outcome.rows
             if self.progress is not None:
                 share = (rows_done - before[1]) / max(1, bytes_done - before[0])  # rows a byte
-                self.progress(f"screening for {depth:,}", rows_done - before[1], max(rows_done - before[1], round(share * (total - before[0]))))
+                fresh = rows_done - before[1]
+                self.progress(f"screening for {depth:,}", fresh, max(fresh, round(share * (total - before[0]))))
         self.seconds["screening"] += time.monotonic() - started
         return best
 
