@@ -23,7 +23,7 @@ PATIENCE = 10.0  # s for one structure
 
 @dataclass(frozen=True)
 class Row:
-    """The answer for one molecule: columns as `heliograph predict` names them, or a reason why there is none."""
+    """The answer for one molecule: columns as `heliograph predict` names them; a reason why there is none, or what speaks against it."""
 
     smiles: str
     reason: str = ""
@@ -72,9 +72,9 @@ class Served:
         if chunk:
             answers = answer(chunk, self.predictor, None, self._environments)
             for k, (record, _, _) in enumerate(chunk):
-                values = answer_values(answers, k, self.predictor.task)
+                values = answer_values(answers, k, self.predictor)
                 place = int(record.id)
-                rows[place] = Row(smiles[place], "", dict(zip(self.columns, map(_plain, values), strict=True)))
+                rows[place] = Row(smiles[place], answers.reasons[k], dict(zip(self.columns, map(_plain, values), strict=True)))
         return rows
 
     def about(self) -> dict[str, Any]:
