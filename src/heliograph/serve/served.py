@@ -39,7 +39,7 @@ class Served:
 
     def __init__(self, name: str, path: Path, arch: Path | None = None, max_smiles: int = 1000):
         from heliograph.chem.pool import Worker
-        from heliograph.environments import Environments
+        from heliograph.predictor.environments import Environments
 
         self.name, self.path, self.max_smiles = name, path, max_smiles
         self.predictor: Predictor = open_model(path, arch)
