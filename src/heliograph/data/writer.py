@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from heliograph.errors import UsageError
 
+FORMULA = "=+-@＝＋－＠"  # what makes a spreadsheet run a cell, with the wide forms that some programs take for them
 PARQUET_ROWS = 20_000
 KINDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 
@@ -37,8 +38,11 @@ class Writer(Protocol):
 
 
 @contextmanager
-def open_writer(path: Path, name: str, columns: Sequence[str], numeric: Set[str]) -> Iterator[Writer]:
-    """A writer to `path` in the format that the final `name` says. Raises UsageError for a format there is none for."""
+def open_writer(path: Path, name: str, columns: Sequence[str], numeric: Set[str], safe: bool = False) -> Iterator[Writer]:
+    """A writer to `path` in the format that the final `name` says. Raises UsageError for a format there is none for.
+
+    `safe`: in text formats, cells that a spreadsheet would run as a formula begin with an apostrophe (`harmless`).
+    """
     if name.endswith(".parquet"):
         writer = ParquetRows(path, columns, numeric)
         try:
@@ -52,7 +56,7 @@ def open_writer(path: Path, name: str, columns: Sequence[str], numeric: Set[str]
     if not plain.endswith((".csv", ".tsv", ".txt")):
         raise UsageError(f"-o {name}: can't tell the format. Give a name that ends in {', '.join(KINDS)}.")
     with _open_text(path, name.endswith(".gz")) as file:
-        yield TextRows(file, columns, "," if plain.endswith(".csv") else "\t")
+        yield TextRows(file, columns, "," if plain.endswith(".csv") else "\t", safe)
 
 
 def _open_text(path: Path, zipped: bool) -> io.TextIOWrapper:
@@ -63,12 +67,27 @@ def _open_text(path: Path, zipped: bool) -> io.TextIOWrapper:
 class TextRows:
     """Comma- or tab-separated; bytes of the input that are no UTF-8 come out as they went in."""
 
-    def __init__(self, file: io.TextIOWrapper, columns: Sequence[str], delimiter: str):
-        self._row: Callable[[Sequence[str]], object] = csv.writer(file, delimiter=delimiter, lineterminator="\n").writerow
+    def __init__(self, file: io.TextIOWrapper, columns: Sequence[str], delimiter: str, safe: bool = False):
+        self._write: Callable[[Sequence[str]], object] = csv.writer(file, delimiter=delimiter, lineterminator="\n").writerow
+        self._safe = safe
         self._row(columns)
 
     def row(self, cells: Sequence[str], answers: Sequence[Any], reason: str) -> None:
         self._row([*cells, *map(_text, answers), reason])
+
+    def _row(self, cells: Sequence[str]) -> None:
+        self._write([harmless(cell) for cell in cells] if self._safe else cells)
+
+
+def harmless(cell: str) -> str:
+    """Return a cell's text, with an apostrophe before `=`, `+`, `-`, `@` (and their wide forms) where it is no number: no formula then."""
+    if cell.lstrip()[:1] not in FORMULA or not cell.strip():
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def _text(value: Any) -> str:

@@ -88,7 +88,17 @@ def read(path: str | os.PathLike[str]) -> tuple[Document, list[dict[str, Tensor]
 
     Raises ModelFileError where it is missing, truncated, damaged, not ours, or written by a later version.
     """
-    text, tensors = _open(Path(path))
+    try:
+        return _read(Path(path))
+    except ModelFileError:
+        raise
+    except Exception as error:  # a document of any form: whatever it breaks, the file is the cause
+        why = f"{type(error).__name__}: {error}"[:200]
+        raise ModelFileError(f"{path} is damaged: its document does not have the form of one ({why}). Copy it again.") from error
+
+
+def _read(path: Path) -> tuple[Document, list[dict[str, Tensor]]]:
+    text, tensors = _open(path)
     version = text.get("format_version")
     if not isinstance(version, int) or version < 1:
         raise ModelFileError(f"{path} is damaged: its document has no format version. Copy it again, or train again.")
@@ -149,7 +159,7 @@ def _open(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         )
     try:
         text = json.loads(metadata[KEY])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged: its document is not JSON ({error}). Copy it again.") from None
     if not isinstance(text, dict):
         raise ModelFileError(f"{path} is damaged: its document is a {type(text).__name__}. Copy it again.")

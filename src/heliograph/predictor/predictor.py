@@ -23,7 +23,7 @@ from heliograph.learn.scale import Scaling
 from heliograph.learn.state import tensors_of
 from heliograph.learn.task import Task
 from heliograph.model import MPNN, Inputs
-from heliograph.predictor import modelfile
+from heliograph.predictor import guard, modelfile
 from heliograph.predictor.compositions import Compositions
 from heliograph.predictor.environments import Environments
 from heliograph.predictor.modelfile import Document
@@ -126,19 +126,40 @@ class Predictor:
         """
         document, members = modelfile.read(path)
         if document.kind != "molecules":
-            raise ModelFileError(f"{path} is a model of {document.kind}, not of molecules")
+            raise ModelFileError(f"{path} is a model of {str(document.kind)[:60]}, not of molecules")
         try:
-            output = document.outputs["y"]
-            arch, out = _architecture(path, document, arch_file), outputs_of(Task.from_dict(output["task"]), output.get("head"))
-            models = []
-            for tensors in members:
-                models.append(zoo.build(arch, Inputs(**document.inputs), out, document.arch_args))
-                modelfile.fill(models[-1], tensors, path)
-            return cls(models, document)
+            found = cls._built(document, members, path, arch_file)
+            guard.tried(found)
+            return found
         except ModelFileError:
             raise
-        except (HeliographError, KeyError, TypeError) as error:
-            raise ModelFileError(f"{path} can't be used by this version ({error}); it was written with {document.versions}") from error
+        except Exception as error:
+            known = isinstance(error, HeliographError | guard.Refused | KeyError | TypeError)
+            if document.arch_source is not None and not known:
+                raise  # an error of the user's own file
+            why = f"{error}" if isinstance(error, HeliographError | guard.Refused) else f"{type(error).__name__}: {error}"
+            by = str(document.versions)[:200]
+            raise ModelFileError(f"{path} can't be used by this version ({why[:300]}); it was written with {by}") from error
+
+    @classmethod
+    def _built(
+        cls, document: Document, members: Sequence[Mapping[str, torch.Tensor]], path: str | os.PathLike[str], arch_file: Any
+    ) -> Predictor:
+        """The networks that a document describes, filled, after sizes in it were held against the tensors."""
+        output, inputs = document.outputs["y"], Inputs(**document.inputs)
+        task = Task.from_dict(output["task"])
+        guard.weights(members)
+        guard.scaling(task, Scaling.from_dict(output["scaling"]))
+        guard.features(inputs, Featurizer.from_dict(document.parts["featurizer"]))
+        arch, out = _architecture(path, document, arch_file), outputs_of(task, output.get("head"))
+        tensors = [tensor for member in members for tensor in member.values()]
+        guard.sizes([document.arch_args, document.arch_composition, document.inputs], tensors)
+        models = []
+        for member in members:
+            with guard.within(member.values()):
+                models.append(zoo.build(arch, inputs, out, document.arch_args))
+            modelfile.fill(models[-1], member, path)
+        return cls(models, document)
 
     def predict(self, structures: Sequence[Any], batch_size: int = 256) -> np.ndarray:
         """[n, T] for SMILES, RDKit Mols, ASE Atoms or `Structure`s; NaN where one can't be used (`predict_records` has the reasons).

@@ -56,6 +56,7 @@ class PredictConfig(BaseModel):
     coverage: tuple[float, ...] = Field(
         (), description="share of the truths that an interval should hold, one or several (default: as the model was trained)"
     )
+    safe_cells: bool = Field(False, description="put an apostrophe before text that a spreadsheet would run as a formula (=, +, -, @)")
     strict: bool = Field(False, description="stop with exit code 1 at the first row that can't be used")
 
 
@@ -112,7 +113,10 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
     doubts: Counter[str] = Counter()
     rows = 0
     environments = [Environments(KEPT_BYTES // len(predictor.models)) for _ in predictor.models]
-    with atomic(config.output_path, overwrite) as temporary, open_writer(temporary, config.output_path.name, columns, numeric) as writer:
+    with (
+        atomic(config.output_path, overwrite) as temporary,
+        open_writer(temporary, config.output_path.name, columns, numeric, config.safe_cells) as writer,
+    ):
         for chunk in chunks(_featurized(table, predictor, config, progress), CHUNK):
             if config.strict:
                 _refuse(chunk, rows, table.name)
