@@ -133,6 +133,8 @@ TAMPERED: dict[str, Callable[[Text, Tensors], Any]] = {
     "references of others": of("scaling", "references", value={"6": [0.0] * 9}),
     "references a list": of("scaling", "references", value=[1.0]),
     "no scaling": lambda text, tensors: text["outputs"]["y"].pop("scaling"),
+    "compositions a text": put("outputs", "y", "compositions", value="all"),
+    "compositions of numbers": put("outputs", "y", "compositions", value={"basis": [[1e308, "x"]], "elements": [10**9], "rank": -4}),
     "no output y": put("outputs", value={"z": {}}),
     "outputs a list": put("outputs", value=[1]),
     "a kind nobody knows": put("kind", value="horoscopes"),
