@@ -1,6 +1,7 @@
 """Message passing neural networks: from a table of molecules (or a graph of any kind) to a calibrated predictor.
 
-The whole theory stands in six files, to be read in this order: `topology`, `graph`, `segment`, `edge`, `layer`, `model`.
+The whole theory stands in seven files, to be read in this order: `topology`, `graph`, `segment`, `edge`, `layer`,
+`model`, `geometry`.
 The names below are loaded when they are first used, so `import heliograph` costs next to nothing.
 """
 
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
     from heliograph.graph import Graph, Indexed
     from heliograph.layer import Layer
     from heliograph.model import MPNN
+    from heliograph.potential import Calculator, Potential
     from heliograph.predictor import Predictor
     from heliograph.topology import Topology
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Calculator": "potential",
     "DataError": "errors",
     "Graph": "graph",
     "HeliographError": "errors",
@@ -30,6 +33,7 @@ _HOMES = {
     "ModelFileError": "errors",
     "MoleculeClassifier": "estimators",
     "MoleculeRegressor": "estimators",
+    "Potential": "potential",
     "Predictor": "predictor",
     "StructureError": "errors",
     "Topology": "topology",
@@ -38,6 +42,7 @@ _HOMES = {
 
 __all__ = [
     "MPNN",
+    "Calculator",
     "DataError",
     "Graph",
     "HeliographError",
@@ -46,6 +51,7 @@ __all__ = [
     "ModelFileError",
     "MoleculeClassifier",
     "MoleculeRegressor",
+    "Potential",
     "Predictor",
     "StructureError",
     "Topology",

@@ -12,7 +12,7 @@ from heliograph.blocks.message import apply_matrix
 from heliograph.blocks.neighbour import Combine, Neighbour
 from heliograph.blocks.norm import GraphNorm, OnStates, PairNorm
 from heliograph.blocks.propagation import Propagate, normalised, propagated
-from heliograph.blocks.radial import CosineCutoff, Gaussians
+from heliograph.blocks.radial import Bessel, CosineCutoff, Gaussians
 from heliograph.blocks.readout import AtomWise, Dipole, EdgeWise, Gated, NodeWise, PerType, Pool, Set2Set, SumMaxLSTM
 from heliograph.blocks.scalers import Principal
 from heliograph.blocks.update import GRU, AddNorm, Residual
@@ -25,6 +25,7 @@ __all__ = [
     "AtomWise",
     "Attend",
     "Attention",
+    "Bessel",
     "Combine",
     "CosineCutoff",
     "Dipole",

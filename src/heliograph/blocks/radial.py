@@ -35,3 +35,21 @@ class CosineCutoff(nn.Module):
 
     def forward(self, r: Tensor) -> Tensor:
         return 0.5 * ((pi / self.cutoff * r.clamp(max=self.cutoff)).cos() + 1.0)
+
+
+@final
+class Bessel(nn.Module):
+    """sin(n pi r / cutoff) / r for n = 1 .. K: [..., 1] -> [..., K] (Gasteiger et al. 2020, arXiv:2003.03123, eq. 7,
+    without its factor)."""
+
+    n: Tensor
+
+    def __init__(self, K: int, cutoff: float):
+        super().__init__()
+        self.register_buffer("n", torch.arange(1.0, K + 1.0))
+        self.cutoff = cutoff
+
+    def forward(self, r: Tensor) -> Tensor:
+        frequency = self.n * (pi / self.cutoff)
+        safe = torch.where(r > 0, r, 1)
+        return torch.where(r > 0, (frequency * safe).sin() / safe, frequency)  # its limit at zero

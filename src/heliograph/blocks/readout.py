@@ -39,8 +39,13 @@ class AtomWise(nn.Module):
         super().__init__()
         self.mlp, self.aggregate = mlp, aggregate
 
+    def shares(self, graph: Graph) -> Tensor:
+        """Return mlp(h_i), [N, out]."""
+        values: Tensor = self.mlp(dense(graph.nodes["h"]))
+        return values
+
     def forward(self, graph: Graph) -> dict[str, Tensor]:
-        return {"y": self.aggregate(self.mlp(dense(graph.nodes["h"])), graph.topology.members)}
+        return {"y": self.aggregate(self.shares(graph), graph.topology.members)}
 
 
 @final

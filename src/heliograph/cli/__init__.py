@@ -20,6 +20,8 @@ VERBS = {
     "evaluate": "Judge a model on a table with truths: errors, and whether error bars hold",
     "calibrate": "Calibrate a model's error bars on your own table",
     "serve": "Serve models over HTTP, with a page to draw molecules",
+    "relax": "Relax structures, and their cells, with a trained potential",
+    "md": "Molecular dynamics with a trained potential",
     "models": "List the architectures, or show one",
     "data": "List the data sets, show one, or fetch a public one",
     "label": "Compute GFN2-xTB labels for molecules that have none",

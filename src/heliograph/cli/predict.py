@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from heliograph.cli.common import Bar, Quiet, Verbose, clock, guarded, new_app
 from heliograph.cli.options import build, expand_lists, named, options_of, with_data, with_options
+from heliograph.errors import UsageError
 from heliograph.predictor.stream import PredictConfig, Summary
 
 OPTIONS = options_of(PredictConfig, "Prediction", leave_out=("model_path",))
@@ -36,6 +38,9 @@ def predict(
     """Predict for a table of any length: every row and column kept, a reason where a row can't be used."""
     with guarded(verbose, lambda: "Interrupted. Nothing was written: a prediction is whole or not there."):
         given = with_data(given, data)
+        if _is_potential(Path(model)):
+            _predict_frames(Path(model), given, overwrite, quiet)
+            return
         config = build(PredictConfig, given | {"model_path": model}, named(given))
         from heliograph.predictor.stream import predict_file
 
@@ -43,6 +48,42 @@ def predict(
             summary = predict_file(config, overwrite=overwrite, progress=bar)
         if not quiet:
             _show(summary, config)
+
+
+def _is_potential(model: Path) -> bool:
+    """Whether MODEL is a potential, or the folder of one's run."""
+    from heliograph.potential.result import is_potential
+
+    if model.is_dir():
+        return is_potential(model)
+    from heliograph.errors import ModelFileError
+    from heliograph.predictor import modelfile
+
+    try:
+        return bool(modelfile.read(model)[0].kind == "structures")
+    except ModelFileError:
+        return False  # the reader that comes next says what is wrong
+
+
+def _predict_frames(model: Path, given: Any, overwrite: bool, quiet: bool) -> None:
+    """Frames in, frames with energies and forces out."""
+    for name in set(given) - {"data_path", "output_path", "batch_size", "arch"}:
+        raise UsageError(f"--{name.replace('_', '-')} is for tables of molecules; {model} is a potential, which reads frames")
+    for name, what in (("data_path", "frames: give a file such as frames.extxyz"), ("output_path", "output: give a name with -o")):
+        if name not in given:
+            raise UsageError(f"no {what}")
+    from heliograph.potential import Potential, use
+
+    potential = Potential.load(model, given.get("arch"))
+    with Bar(quiet) as bar:
+        size = int(given.get("batch_size", 16))
+        summary = use.predict(potential, Path(given["data_path"]), Path(given["output_path"]), size, overwrite, bar)
+    if not quiet:
+        rate = summary.frames / summary.seconds if summary.seconds else 0
+        print(f"{summary.done:,} of {summary.frames:,} frames predicted in {clock(summary.seconds)} ({rate:,.0f} frames/s)")
+        for reason, count in summary.reasons.items():
+            print(f"  {count:>9,}  {reason}")
+        print(given["output_path"])
 
 
 def _show(summary: Summary, config: PredictConfig) -> None:

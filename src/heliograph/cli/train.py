@@ -11,6 +11,7 @@ import typer
 from pydantic import BaseModel
 
 from heliograph import manifest
+from heliograph.cli import frames
 from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
 from heliograph.cli.options import Values, build, expand_lists, named, options_of, pairs, read_toml, with_data, with_options
 from heliograph.errors import HeliographError, UsageError
@@ -30,6 +31,7 @@ FLAGS = ("--resume", "--overwrite", "--verbose", "-v", "--quiet", "-q", "--help"
 OPTIONS = [
     *options_of(TrainConfig, "Run"),
     *(option for name, group in GROUPS.items() for option in options_of(group, PANELS[name], leave_out=("arch_sha256",))),
+    *frames.options(),
 ]
 
 EPILOG = "A TOML file given with --config holds the same keys, flat or in tables (data, split, model, fit, trust); the command line wins."
@@ -39,13 +41,14 @@ app = new_app()
 
 def arguments(args: Sequence[str]) -> list[str]:
     """Let options with several values be written as people know them; see `expand_lists`."""
+    args = [frames.SPELLINGS.get(arg.partition("=")[0], arg.partition("=")[0]) + "".join(arg.partition("=")[1:]) for arg in args]
     return expand_lists(args, OPTIONS, FLAGS, ("-i", "--data-path", "--config", "--resume", "--from", "-h", "--help"))
 
 
 @app.command(epilog=EPILOG)
 @with_options(OPTIONS)
 def train(
-    data: Annotated[str | None, typer.Argument(metavar="DATA", help="table of molecules, or the name of a shipped set")] = None,
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help="table of molecules, frames with forces, or a shipped set")] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="options as a TOML file", rich_help_panel="Run")] = None,
     from_: Annotated[
         Path | None,
@@ -57,7 +60,7 @@ def train(
     quiet: Quiet = False,
     **given: Any,
 ) -> None:
-    """Train on a table of molecules: leaves a run folder with the model, its test errors and a report."""
+    """Train on a table of molecules, or on frames with energies and forces: a run folder with the model, its test errors, a report."""
     begun: list[TrainConfig] = []
 
     def interrupted() -> str:
@@ -67,7 +70,11 @@ def train(
         return f"Interrupted. Go on with: {shlex.join(['heliograph', 'train', '--resume', '-o', str(begun[0].output_dir), *own])}"
 
     with guarded(verbose, interrupted):
-        asked = configure(data, config, resume, given, from_)
+        given = with_data(given, data)
+        if from_ is None and frames.wanted(given, config, resume):
+            frames.train(frames.configure(given, config, resume), resume, overwrite, quiet)
+            return
+        asked = configure(None, config, resume, given, from_)
         begun.append(asked)
         with Bar(quiet) as bar:
             from heliograph import train as training

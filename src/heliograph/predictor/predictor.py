@@ -151,7 +151,7 @@ class Predictor:
         guard.weights(members)
         guard.scaling(task, Scaling.from_dict(output["scaling"]))
         guard.features(inputs, Featurizer.from_dict(document.parts["featurizer"]))
-        arch, out = _architecture(path, document, arch_file), outputs_of(task, output.get("head"))
+        arch, out = architecture(path, document, arch_file), outputs_of(task, output.get("head"))
         tensors = [tensor for member in members for tensor in member.values()]
         guard.sizes([document.arch_args, document.arch_composition, document.inputs], tensors)
         models = []
@@ -323,7 +323,7 @@ def files(path: str | os.PathLike[str]) -> list[Path]:
     return found
 
 
-def _architecture(path: str | os.PathLike[str], document: Document, arch_file: str | os.PathLike[str] | None) -> str | Mapping[str, Any]:
+def architecture(path: str | os.PathLike[str], document: Document, arch_file: str | os.PathLike[str] | None) -> str | Mapping[str, Any]:
     """A name of the zoo, a composition of known parts, or the path of the file that was given for an architecture of one's own.
 
     Never an import path that the model file says.

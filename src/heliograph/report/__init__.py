@@ -15,6 +15,7 @@ from heliograph.errors import UsageError
 
 if TYPE_CHECKING:
     from heliograph.compare.result import CompareResult
+    from heliograph.potential.result import PotentialResult
     from heliograph.train.result import TrainResult
 
 NAME = "report.html"
@@ -42,8 +43,11 @@ def rewrite(folder: Path, path: str | Path | None = None, overwrite: bool = Fals
 
 
 def _rewrite(folder: Path, path: Path) -> Path:
+    from heliograph.potential.result import PotentialResult, is_potential
     from heliograph.train.result import RESULTS, TrainResult
 
+    if is_potential(folder):
+        return write_potential(PotentialResult.load(folder), path)
     try:
         compared = "learners" in json.loads((folder / RESULTS).read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
@@ -58,5 +62,12 @@ def _rewrite(folder: Path, path: Path) -> Path:
 def write_comparison(result: CompareResult, path: str | Path) -> Path:
     """Write the report of a comparison to `path`, as `write` does."""
     from heliograph.report.comparison import write as write_page
+
+    return write_page(result, path)
+
+
+def write_potential(result: PotentialResult, path: str | Path) -> Path:
+    """Write the report of the training of a potential to `path`, as `write` does."""
+    from heliograph.report.potential import write as write_page
 
     return write_page(result, path)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from heliograph.errors import DataError
 from heliograph.files import atomic
@@ -19,7 +19,7 @@ from heliograph.train.config import TrainConfig
 FILE = "config.toml"
 
 
-def dump(config: TrainConfig) -> str:
+def dump(config: BaseModel) -> str:
     """TOML text; what is None is left out."""
     document = config.model_dump(mode="python")
     groups = {k: v for k, v in document.items() if isinstance(v, dict)}

@@ -16,7 +16,7 @@ from heliograph.views.labels import DistanceBins, VirtualEdges
 from heliograph.views.line import line_graph
 from heliograph.views.loops import SelfLoops
 from heliograph.views.master import MasterNode, without_master
-from heliograph.views.pairs import CompleteGraph, RadiusGraph, with_distances
+from heliograph.views.pairs import CompleteGraph, Neighbours, RadiusGraph, with_distances
 from heliograph.views.sets import node_sets
 from heliograph.views.triangles import SharedTriangles, triangles
 
@@ -29,6 +29,7 @@ __all__ = [
     "DistanceBins",
     "LaplacianEigenvectors",
     "MasterNode",
+    "Neighbours",
     "Nerve",
     "RadiusGraph",
     "RandomWalks",

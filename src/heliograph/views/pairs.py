@@ -7,7 +7,9 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from heliograph.graph import Feature, Graph, Indexed, dense
+from heliograph import geometry
+from heliograph.graph import Feature, Graph, Indexed, dense, take
+from heliograph.topology import Pairs
 from heliograph.views.matrices import precision
 
 
@@ -32,7 +34,8 @@ class CompleteGraph(nn.Module):
 class RadiusGraph(nn.Module):
     """Every ordered pair of a graph nearer than `cutoff` [angstrom] becomes an edge, with its `distance` [E, 1]; old edges are dropped.
 
-    All pairs are formed first: meant for molecules, not for thousands of atoms.
+    A graph that comes with vectors of pairs (`heliograph.geometry`: structures with a list of neighbours, periodic or not) keeps its own
+    edges. Else all pairs are formed first, which is meant for molecules, not for thousands of atoms.
     """
 
     def __init__(self, cutoff: float):
@@ -40,7 +43,26 @@ class RadiusGraph(nn.Module):
         self.cutoff = cutoff
 
     def forward(self, graph: Graph) -> Graph:
+        if geometry.VECTOR in graph.edges:
+            return with_distances(within(graph, self.cutoff))
         return with_distances(_pairs(graph.with_topology(graph.topology), self.cutoff))
+
+
+@final
+class Neighbours(nn.Module):
+    """`RadiusGraph` with the `direction` [E, 3] of each edge: the unit vector from receiver to sender."""
+
+    def __init__(self, cutoff: float):
+        super().__init__()
+        self.near = RadiusGraph(cutoff)
+
+    def forward(self, graph: Graph) -> Graph:
+        graph = self.near(graph)
+        if geometry.VECTOR not in graph.edges:
+            graph = geometry.with_vectors(graph)
+        r, distance = geometry.pair_vectors(graph), graph.edges["distance"]
+        assert isinstance(distance, Indexed)
+        return graph.with_edges(direction=geometry.directions(graph, r, distance.table))
 
 
 def _pairs(graph: Graph, cutoff: float | None, self_pairs: bool = False) -> Graph:
@@ -79,9 +101,24 @@ def _spread(feature: Feature, rows: Tensor, E: int) -> Feature:
 
 
 def with_distances(graph: Graph) -> Graph:
-    """The graph with `distance` [E, 1] in angstrom, one row of a table per undirected pair. Raises DataError for periodic images."""
-    graph.topology.need_no_images("distances")
-    t, pos = graph.topology, dense(graph.nodes["pos"])
-    edges = t.pairs.edges
-    apart = pos.index_select(0, t.receivers[edges]) - pos.index_select(0, t.senders[edges])  # [P, 3]
-    return graph.with_edges(distance=Indexed(apart.square().sum(-1, keepdim=True).sqrt(), t.pairs.index))
+    """The graph with `distance` [E, 1] in angstrom, one row of a table per undirected pair."""
+    r = geometry.pair_vectors(graph)  # [P, 3]
+    return graph.with_edges(distance=Indexed(geometry.lengths(r), graph.topology.pairs.index))
+
+
+def within(graph: Graph, cutoff: float) -> Graph:
+    """A graph that has vectors of pairs, without the edges that are `cutoff` long or longer."""
+    t, vectors = graph.topology, graph.edges[geometry.VECTOR]
+    assert isinstance(vectors, Indexed)
+    near = vectors.table.detach().square().sum(-1) < cutoff * cutoff  # [P]
+    if bool(near.all()):
+        return graph
+    keep = near[vectors.index]
+    kept = keep.nonzero().squeeze(1)
+    place = keep.long().cumsum(0) - 1  # [E_old] a kept edge's number
+    shift = None if t.shift is None else t.shift[kept]
+    topology, _ = t.rewired(t.senders[kept], t.receivers[kept], shift=shift, reverse=place[t.reverse[kept]])
+    index = (near.long().cumsum(0) - 1)[vectors.index[kept]]  # the number of each pair that stays
+    topology.__dict__["pairs"] = Pairs(place[t.pairs.edges[near]], index, t.pairs.sign[kept])
+    graph = graph.with_topology(topology, {k: take(v, kept) for k, v in graph.edges.items()})
+    return graph.with_edges(**{geometry.VECTOR: Indexed(vectors.table[near], index)})

@@ -17,14 +17,11 @@ from heliograph.chem.elements import NUMBERS, SYMBOLS
 from heliograph.data.formats.table import PROBE_ROWS, Row, Source
 from heliograph.data.formats.text import lines
 from heliograph.data.record import Geometry
+from heliograph.errors import StructureError
 
 _PAIR = re.compile(r"""([A-Za-z_][\w.\-/()\[\]]*)\s*=\s*(?:"([^"]*)"|'([^']*)'|\{([^}]*)\}|(\S+))""")
 _OF_THE_FRAME = ("lattice", "properties", "pbc")
 _TRUE = ("t", "true", "1")
-
-
-class _Bad(Exception):
-    """A frame that can't be read; its text is the reason."""
 
 
 def open_xyz(path: Path) -> Source:
@@ -37,21 +34,21 @@ def open_xyz(path: Path) -> Source:
 
 
 def _rows(path: Path, columns: tuple[str, ...] | None) -> Iterator[Row]:
-    for number, comment, body, reason in _frames(path):
-        info = _info(comment)
+    for number, comment, body, reason in frames(path):
+        found = info(comment)
         geometry = None
         if not reason:
             try:
-                geometry = _geometry(info, body)
-            except _Bad as error:
+                geometry = _geometry(found, body)
+            except StructureError as error:
                 reason = str(error)
-        cells = {key: value for key, value in info.items() if key.lower() not in _OF_THE_FRAME}
+        cells = {key: value for key, value in found.items() if key.lower() not in _OF_THE_FRAME}
         if columns is not None:
             cells = {name: cells.get(name, "") for name in columns}
         yield Row(geometry, cells, reason, f"line {number}")
 
 
-def _frames(path: Path) -> Iterator[tuple[int, str, list[str], str]]:
+def frames(path: Path) -> Iterator[tuple[int, str, list[str], str]]:
     """(line, comment, atom lines, reason) of each frame. After a damaged one, reading goes on at the next line that is a count alone."""
     source = enumerate(lines(path), 1)
     item = next(source, None)
@@ -80,7 +77,7 @@ def _is_count(line: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 9
 
 
-def _info(comment: str) -> dict[str, str]:
+def info(comment: str) -> dict[str, str]:
     pairs = _PAIR.findall(comment)
     if not pairs:
         return {"comment": comment.strip()} if comment.strip() else {}
@@ -89,22 +86,22 @@ def _info(comment: str) -> dict[str, str]:
 
 def _geometry(info: dict[str, str], body: list[str]) -> Geometry:
     if not body:
-        raise _Bad("no atoms")
+        raise StructureError("no atoms")
     folded = {key.lower(): value for key, value in info.items()}
-    element, position = _columns(folded.get("properties", "species:S:1:pos:R:3"))
+    species, position = _columns(folded.get("properties", "species:S:1:pos:R:3"))
     z = np.empty(len(body), dtype=np.uint8)
     pos = np.empty((len(body), 3))
     for k, line in enumerate(body):
         parts = line.split()
         try:
-            z[k] = _element(parts[element])
+            z[k] = element(parts[species])
             pos[k] = [float(text.replace("*^", "e")) for text in parts[position : position + 3]]
         except (IndexError, ValueError):
-            raise _Bad(f"atom {k + 1} can't be read: {line.strip()[:60]!r}") from None
+            raise StructureError(f"atom {k + 1} can't be read: {line.strip()[:60]!r}") from None
     if not np.isfinite(pos).all():
-        raise _Bad("positions are not finite")
-    cell, pbc = _cell(folded)
-    return Geometry(z, pos, _charge(folded), cell, pbc)
+        raise StructureError("positions are not finite")
+    box, pbc = cell(folded)
+    return Geometry(z, pos, _charge(folded), box, pbc)
 
 
 def _columns(properties: str) -> tuple[int, int]:
@@ -117,11 +114,11 @@ def _columns(properties: str) -> tuple[int, int]:
     element = found.get("species", found.get("z", found.get("numbers")))
     position = found.get("pos", found.get("positions"))
     if element is None or position is None:
-        raise _Bad(f"Properties names no species or no pos: {properties[:60]}")
+        raise StructureError(f"Properties names no species or no pos: {properties[:60]}")
     return element, position
 
 
-def _element(text: str) -> int:
+def element(text: str) -> int:
     """Atomic number from a symbol in any case, with or without a label (`C`, `CL`, `C12`), or from a number."""
     if text.isascii() and text.isdigit():
         z = int(text)
@@ -130,7 +127,7 @@ def _element(text: str) -> int:
         symbol = letters.group().capitalize() if letters else ""
         z = NUMBERS.get(symbol, NUMBERS.get(symbol[:1], 0))
     if not 0 < z < len(SYMBOLS):
-        raise _Bad(f"unknown element: {text[:20]!r}")
+        raise StructureError(f"unknown element: {text[:20]!r}")
     return z
 
 
@@ -138,17 +135,17 @@ def _charge(folded: dict[str, str]) -> int:
     try:
         return round(float(folded.get("charge", "0")))
     except (ValueError, OverflowError):
-        raise _Bad(f"charge is not a number: {folded['charge'][:20]!r}") from None
+        raise StructureError(f"charge is not a number: {folded['charge'][:20]!r}") from None
 
 
-def _cell(folded: dict[str, str]) -> tuple[np.ndarray | None, tuple[bool, bool, bool]]:
+def cell(folded: dict[str, str]) -> tuple[np.ndarray | None, tuple[bool, bool, bool]]:
     if "lattice" not in folded:
         return None, (False, False, False)
     try:
         cell = np.array([float(text) for text in folded["lattice"].split()]).reshape(3, 3)
     except ValueError:
-        raise _Bad(f"Lattice is not nine numbers: {folded['lattice'][:60]!r}") from None
+        raise StructureError(f"Lattice is not nine numbers: {folded['lattice'][:60]!r}") from None
     flags = [text.lower() in _TRUE for text in folded.get("pbc", "T T T").split()]
     if len(flags) != 3:
-        raise _Bad(f"pbc is not three flags: {folded['pbc'][:20]!r}")
+        raise StructureError(f"pbc is not three flags: {folded['pbc'][:20]!r}")
     return cell, (flags[0], flags[1], flags[2])

@@ -1,0 +1,323 @@
+"""Structures with energies, forces and stresses: columns, lists of neighbours, batches.
+
+Energies are of the whole structure in eV, forces eV/angstrom, stresses eV/angstrom^3 (3 x 3, positive under tension). A label that a
+structure does not have is NaN. Positions, cells and labels are float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from heliograph.data.frames import Frame, numbers
+from heliograph.data.neighbours import pairs
+from heliograph.errors import DataError, StructureError, suggest
+from heliograph.graph import Graph, Indexed
+from heliograph.topology import Pairs, Topology
+
+CANDIDATES: dict[str, tuple[str, ...]] = {
+    "energy": ("energy", "REF_energy", "Energy", "free_energy"),
+    "forces": ("forces", "REF_forces", "force", "Forces"),
+    "stress": ("stress", "REF_stress", "Stress"),
+    "virial": ("virial", "virials", "REF_virial", "REF_virials"),
+}
+PROBE = 1000  # frames looked at to find the keys
+VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # xx yy zz yz xz xy, as ASE
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Names under which a file keeps its labels; None: there are none, or they are not wanted."""
+
+    energy: str | None = None
+    forces: str | None = None
+    stress: str | None = None
+    virial: str | None = None
+
+
+def find_keys(frames: Iterable[Frame], asked: Keys, name: str) -> Keys:
+    """Return `asked`, with what is None looked for in these frames under the usual names.
+
+    Raises DataError where a key that was asked for is in no frame: nothing would be learned from it.
+    """
+    info: Counter[str] = Counter()
+    arrays: Counter[str] = Counter()
+    for frame in frames:
+        info.update(frame.info.keys())
+        arrays.update(frame.arrays.keys())
+    found: dict[str, str | None] = {}
+    for label, usual in CANDIDATES.items():
+        there = arrays if label == "forces" else info
+        key = getattr(asked, label)
+        if key is not None and not there[key]:
+            raise DataError(
+                f"no frame of {name} has {key!r} for its {label}; {suggest(key, there)}"
+            )
+        found[label] = key if key is not None else next((k for k in usual if there[k]), None)
+    if found["stress"] is not None and asked.virial is None:
+        found["virial"] = None
+    return Keys(**found)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Structures:
+    """G structures as columns: `z` [N], `pos` [N, 3], `forces` [N, 3], `offsets` [G + 1], `cell` [G, 3, 3], `pbc` [G, 3], `energy` [G],
+    `stress` [G, 3, 3], `charge`, `spin` [G], `config_type` [G] text, `rows` [G] the number of each in its file.
+
+    `cutoff` and `lists`: neighbours as made by `with_neighbours`. `bad`: (number in the file, reason) of frames that can't be used.
+    """
+
+    columns: dict[str, np.ndarray]
+    bad: tuple[tuple[int, str], ...] = ()
+    cutoff: float = math.nan
+    lists: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.columns["offsets"]) - 1
+
+    @property
+    def n_atoms(self) -> np.ndarray:
+        """Atoms of each structure, [G]."""
+        return np.diff(self.columns["offsets"])
+
+    @property
+    def composition(self) -> np.ndarray:
+        """How many atoms of each element a structure has, [G, 119] int64."""
+        counts = np.zeros((len(self), 119), np.int64)
+        np.add.at(
+            counts,
+            (np.repeat(np.arange(len(self)), self.n_atoms), self.columns["z"].astype(np.int64)),
+            1,
+        )
+        return counts
+
+    def has(self, label: str) -> np.ndarray:
+        """Return which structures have a label, [G] bool; of forces at least one."""
+        values = np.isfinite(self.columns[label])
+        if label == "forces":
+            return (
+                np.asarray(np.add.reduceat(values.any(1), self.columns["offsets"][:-1]) > 0)
+                if len(values)
+                else np.zeros(len(self), bool)
+            )
+        return np.asarray(values.reshape(len(self), -1).any(1))
+
+    @classmethod
+    def collect(cls, frames: Iterable[Frame], keys: Keys) -> Structures:
+        """Gather frames; those that can't be used are counted in `bad`. Raises DataError where none can."""
+        builder = _Builder(keys)
+        for number, frame in enumerate(frames):
+            builder.add(number, frame)
+        return cls(builder.columns(), tuple(builder.bad))
+
+    def with_neighbours(self, cutoff: float) -> Structures:
+        """Return these structures with all pairs nearer than `cutoff`; those without a list (atoms at one place) go to `bad`."""
+        c, made, good, bad = self.columns, [], [], list(self.bad)
+        for g in range(len(self)):
+            a, b = c["offsets"][g], c["offsets"][g + 1]
+            try:
+                made.append(_edges(c["pos"][a:b], c["cell"][g], c["pbc"][g], cutoff))
+                good.append(g)
+            except StructureError as error:
+                bad.append((int(c["rows"][g]), str(error)))
+        if not good:
+            raise DataError(f"no structure can be used: {bad[0][1] if bad else 'there are none'}")
+        whole = self if len(good) == len(self) else self.take(np.array(good))
+        return Structures(whole.columns, tuple(sorted(bad)), cutoff, _joined(made))
+
+    def take(self, rows: np.ndarray) -> Structures:
+        """Return some of the structures, without lists."""
+        nodes, n = _ranges(self.columns["offsets"], rows)
+        per_atom = ("z", "pos", "forces")
+        columns = {
+            k: v[nodes] if k in per_atom else v[rows]
+            for k, v in self.columns.items()
+            if k != "offsets"
+        }
+        return Structures(columns | {"offsets": np.concatenate([[0], np.cumsum(n)])}, self.bad)
+
+    def batch(self, rows: np.ndarray, step: int | None = None) -> Graph:
+        """Return structures as a Graph: nodes `z`, `pos`; edges `pair_vector` in float64; globals `cell`, `pbc`, `charge`, `spin`."""
+        rows = np.asarray(rows, np.int64)
+        c, lists = self.columns, self.lists
+        nodes, n_node = _ranges(c["offsets"], rows)
+        edges, n_edge = _ranges(lists["edge_offsets"], rows)
+        of_pair, n_pair = _ranges(lists["pair_offsets"], rows)
+        first_node, first_pair = np.cumsum(n_node) - n_node, np.cumsum(n_pair) - n_pair
+        first_edge = np.cumsum(n_edge) - n_edge
+        index = torch.from_numpy(lists["pair"][edges] + np.repeat(first_pair, n_edge))
+        senders = lists["senders"][edges] + np.repeat(first_node, n_edge)
+        receivers = lists["receivers"][edges] + np.repeat(first_node, n_edge)
+        sign = lists["sign"][edges].astype(np.int64)
+        S = lists["shift"][of_pair].astype(np.int64)  # [P, 3] along each pair's first edge
+        representative = lists["first"][of_pair] + np.repeat(first_edge, n_pair)
+        pos = c["pos"][nodes]
+        r = pos[senders[representative]] - pos[receivers[representative]]  # [P, 3]
+        if S.any():
+            r = r + np.einsum(
+                "pk,pkl->pl", S.astype(np.float64), np.repeat(c["cell"][rows], n_pair, axis=0)
+            )
+        shift = torch.from_numpy(S[index.numpy()] * sign[:, None])
+        reverse = torch.from_numpy(lists["reverse"][edges] + np.repeat(first_edge, n_edge))
+        topology = Topology(
+            torch.from_numpy(senders),
+            torch.from_numpy(receivers),
+            torch.from_numpy(n_node),
+            torch.from_numpy(n_edge),
+            N=len(nodes),
+            shift=shift,
+            reverse=reverse,
+        )
+        known = Pairs(torch.from_numpy(representative), index, torch.from_numpy(sign))
+        topology.__dict__.update(pairs=known, symmetric=True)  # known since the lists were made
+        features = {
+            "z": torch.from_numpy(c["z"][nodes].astype(np.int64)),
+            "pos": torch.from_numpy(pos),
+        }
+        whole = {
+            name: torch.from_numpy(c[name][rows]) for name in ("cell", "pbc", "charge", "spin")
+        }
+        return Graph(
+            topology, features, {"pair_vector": Indexed(torch.from_numpy(r), index)}, whole
+        )
+
+    def labels(self, rows: np.ndarray) -> dict[str, Tensor]:
+        """Return `energy` [G], `forces` [N, 3], `stress` [G, 3, 3] of rows in float64, NaN where there are none."""
+        nodes, _ = _ranges(self.columns["offsets"], np.asarray(rows, np.int64))
+        c = self.columns
+        return {
+            "energy": torch.from_numpy(c["energy"][rows]),
+            "forces": torch.from_numpy(c["forces"][nodes]),
+            "stress": torch.from_numpy(c["stress"][rows]),
+        }
+
+
+def _edges(
+    pos: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cutoff: float
+) -> dict[str, np.ndarray]:
+    """Return both directions of every pair, sorted by receiver, as local numbers."""
+    i, j, S = pairs(pos, cell if cell.any() else None, pbc, cutoff)
+    P = len(i)
+    receivers, senders = np.concatenate([i, j]), np.concatenate([j, i])
+    order = np.lexsort((senders, receivers))
+    place = np.empty_like(order)
+    place[order] = np.arange(2 * P)
+    if P and np.abs(S).max() > 127:
+        raise StructureError("a neighbour is more than 127 cells away: is the cell in angstrom?")
+    small = np.uint16 if len(pos) < 2**16 else np.uint32
+    return {
+        "senders": senders[order].astype(small),
+        "receivers": receivers[order].astype(small),
+        "pair": (order % max(P, 1)).astype(np.uint32),
+        "sign": np.where(order < P, 1, -1).astype(np.int8),
+        "reverse": place[(order + P) % max(2 * P, 1)].astype(np.uint32),
+        "shift": S.astype(np.int8),
+        "first": place[:P].astype(np.uint32),
+    }
+
+
+def _joined(made: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    joined = {name: np.concatenate([m[name] for m in made]) for name in made[0]}
+    for name, of in (("edge_offsets", "senders"), ("pair_offsets", "first")):
+        joined[name] = np.concatenate([[0], np.cumsum([len(m[of]) for m in made])]).astype(np.int64)
+    return joined
+
+
+def _ranges(offsets: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions offsets[r] .. offsets[r + 1] of every row, one after the other, and how many of each."""
+    start = np.asarray(offsets[rows])
+    count = np.asarray(offsets[rows + 1]) - start
+    before = np.cumsum(count) - count
+    return np.repeat(start - before, count) + np.arange(count.sum()), count
+
+
+class _Builder:
+    """Frames in, columns out."""
+
+    def __init__(self, keys: Keys):
+        self.keys, self.bad = keys, list[tuple[int, str]]()
+        self.parts: dict[str, list[Any]] = {}
+
+    def add(self, number: int, frame: Frame) -> None:
+        reason = frame.reason
+        if not reason:
+            try:
+                row = self._row(frame)
+            except StructureError as error:
+                reason = str(error)
+        if reason:
+            self.bad.append((number, f"{reason}, {frame.where}" if frame.where else reason))
+            return
+        for name, value in (row | {"rows": number}).items():
+            self.parts.setdefault(name, []).append(value)
+
+    def _row(self, frame: Frame) -> dict[str, Any]:
+        n, info, keys = len(frame.z), frame.info, self.keys
+        forces = np.full((n, 3), np.nan)
+        if keys.forces is not None and keys.forces in frame.arrays:
+            given = np.asarray(frame.arrays[keys.forces], np.float64)
+            if given.shape != (n, 3):
+                raise StructureError(f"forces are {given.shape}, not {n} x 3")
+            forces = np.where(np.isfinite(given), given, np.nan)
+        cell = np.zeros((3, 3)) if frame.cell is None else frame.cell
+        return {
+            "z": frame.z, "pos": frame.pos, "forces": forces, "cell": cell, "pbc": np.array(frame.pbc, bool),
+            "energy": _scalar(info, keys.energy, math.nan), "stress": _stress(info, keys, cell),
+            "charge": _scalar(info, "charge", 0.0), "spin": _scalar(info, "spin", 1.0),
+            "config_type": str(info.get("config_type", "")),
+        }  # fmt: skip
+
+    def columns(self) -> dict[str, np.ndarray]:
+        if not self.parts:
+            why = self.bad[0][1] if self.bad else "the file is empty"
+            raise DataError(f"no frame can be used: {why}")
+        n = [len(z) for z in self.parts["z"]]
+        columns = {name: np.concatenate(self.parts[name]) for name in ("z", "pos", "forces")}
+        columns |= {k: np.array(v) for k, v in self.parts.items() if k not in columns}
+        columns["offsets"] = np.concatenate([[0], np.cumsum(n)]).astype(np.int64)
+        return columns
+
+
+def _scalar(info: Any, key: str | None, default: float) -> float:
+    """Return a number of the structure; blank and NaN are missing. Raises StructureError where it is no number."""
+    if key is None or key not in info:
+        return default
+    value = info[key]
+    if isinstance(value, str) and not value.strip():
+        return default
+    found = numbers(value)
+    if len(found) != 1:
+        raise StructureError(f"{key} is {len(found)} numbers, not one")
+    return float(found[0]) if math.isfinite(found[0]) else default
+
+
+def _stress(info: Any, keys: Keys, cell: np.ndarray) -> np.ndarray:
+    """Return the stress [3, 3] from 9 numbers, or 6 in the order xx yy zz yz xz xy; a virial becomes -virial / volume."""
+    for key, virial in ((keys.stress, False), (keys.virial, True)):
+        if key is None or key not in info:
+            continue
+        found = numbers(info[key])
+        if len(found) == 6:
+            full = np.zeros((3, 3))
+            for value, (a, b) in zip(found, VOIGT, strict=True):
+                full[a, b] = full[b, a] = value
+        elif len(found) == 9:
+            full = found.reshape(3, 3)
+            full = 0.5 * (full + full.T)
+        else:
+            raise StructureError(f"{key} is {len(found)} numbers, not 6 or 9")
+        if not np.isfinite(full).all():
+            return np.full((3, 3), np.nan)
+        if not virial:
+            return full
+        volume = abs(np.linalg.det(cell))
+        return -full / volume if volume > 0 else np.full((3, 3), np.nan)
+    return np.full((3, 3), np.nan)

@@ -1,0 +1,161 @@
+"""Energies, forces and stresses: the network gives energies, the others are their derivatives by the vectors of pairs.
+
+    eps_i  = net(structure)_i - net(atom i alone) + shift[z_i] (1 - exp(-10 sum_j c(r_ij)))
+    energy = sum_i eps_i,   forces and stress from d energy / dr       (`heliograph.geometry`)
+
+An isolated atom has eps = 0. An atom among others has its element's shift, which is fixed: the network need not learn it; c falls from
+one to zero at the cutoff with two derivatives, so that an atom that leaves loses the shift smoothly.
+
+Everything is on the network's scale: energies over `scale`, references taken off. Loss terms: the energy's error per atom, and each
+component of forces and of the stress (the six independent ones, where the volume is known), squared or as `loss` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from heliograph import geometry, segment
+from heliograph.blocks import AtomWise
+from heliograph.data.targets import Target, Targets
+from heliograph.errors import UsageError
+from heliograph.graph import Graph, Indexed, dense
+from heliograph.learn.losses import Loss
+from heliograph.learn.objective import Objective
+from heliograph.model import MPNN
+from heliograph.topology import Topology
+
+NO_SUM = (
+    "an energy must be a sum over atoms that see one another in space (a readout AtomWise with sum): a supercell must have a multiple of "
+    "the cell's energy. Use painn or schnet, without --arch-args aggregate=..."
+)
+TERMS = ("energy", "forces", "stress")
+UPPER = ((0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1))  # xx yy zz yz xz xy
+
+
+def check_potential(model: MPNN) -> None:
+    """Raise UsageError where a network's energy is not a sum of the shares of its atoms: twice the cell must be twice the energy."""
+    readout = model.readout
+    if not isinstance(readout, AtomWise) or readout.aggregate is not segment.sum:
+        raise UsageError(NO_SUM)
+
+
+def jump(model: MPNN, cutoff: float) -> float:
+    """Return how much an energy jumps where an atom crosses the cutoff, over what its neighbour at a third of it changes. Smooth: 0."""
+    values = []
+    with torch.no_grad():
+        for distance in (cutoff / 3, cutoff * (1 - 1e-4)):
+            ends = torch.tensor([0, 1])
+            one, two = torch.tensor([1]), torch.tensor([2])
+            topology = Topology(ends.flip(0), ends, two, 2 * one, N=2)
+            vectors = Indexed(torch.tensor([[distance, 0.0, 0.0]]), torch.tensor([0, 0]))
+            pair = Graph(topology, {"z": torch.tensor([6, 6]), "pos": torch.zeros(2, 3)}, {geometry.VECTOR: vectors})
+            values.append(float((shares(model, pair) - shares(model, alone([6]))).abs().max()))
+    return values[1] / values[0] if values[0] > 0 else 0.0
+
+
+def alone(elements: Sequence[int]) -> Graph:
+    """Return one graph of a single atom for each element."""
+    n = len(elements)
+    one, none = torch.ones(n, dtype=torch.long), torch.zeros(0, dtype=torch.long)
+    topology = Topology(none, none, one, torch.zeros(n, dtype=torch.long), N=n)
+    vectors = Indexed(torch.zeros(0, 3), none)
+    nodes = {"z": torch.tensor(list(elements), dtype=torch.long), "pos": torch.zeros(n, 3)}
+    return Graph(topology, nodes, {geometry.VECTOR: vectors})
+
+
+def shares(model: MPNN, graph: Graph) -> Tensor:
+    """Return the readout's value of each atom, [N]."""
+    readout = model.readout
+    assert isinstance(readout, AtomWise)
+    return readout.shares(model.states(graph))[:, 0]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class AtomEnergies:
+    """eps_i of a network's atoms. `elements`: those that are known; `shift` [119] by atomic number, float64; `cutoff` in angstrom."""
+
+    elements: tuple[int, ...]
+    shift: Tensor
+    cutoff: float
+
+    def alone(self, model: MPNN) -> Tensor:
+        """Return the network's value of an isolated atom by atomic number, [119]; zero for other elements."""
+        values = shares(model, alone(self.elements))
+        index = torch.tensor(self.elements, device=values.device)
+        return values.new_zeros(119).index_copy(0, index, values)
+
+    def __call__(self, model: MPNN, graph: Graph, r: Tensor, apart: Tensor) -> Tensor:
+        """Return eps [N] in float64; `r` [P, 3] is the graph's leaf, `apart` [119] comes from `alone`."""
+        z = dense(graph.nodes["z"])
+        eps = shares(model, graph).to(r.dtype) - apart.to(r.dtype).index_select(0, z)
+        if not bool(self.shift.any()):
+            return eps
+        return eps + self.shift.to(r.device).index_select(0, z) * self._among_others(graph, r)
+
+    def _among_others(self, graph: Graph, r: Tensor) -> Tensor:
+        """1 - exp(-10 sum_j c(r_ij)), c = (1 - x)^3 (1 + 3 x + 6 x^2), x = r / cutoff: [N]."""
+        t = graph.topology
+        x = (geometry.lengths(r)[:, 0] / self.cutoff).clamp(max=1.0)  # [P]
+        c = (1 - x).pow(3) * (1 + 3 * x + 6 * x * x)
+        first = t.pairs.edges
+        near = (
+            r.new_zeros(t.N).index_add(0, t.receivers[first], c).index_add(0, t.senders[first], c)
+        )
+        return 1 - (-10 * near).exp()
+
+
+@final
+class Forces(Objective):
+    """Energies with forces and stresses as their derivatives. Targets: "energy" [G], "forces" [N, 3], "stress" [G, 3, 3], and "atoms" [G],
+    how many there are.
+
+    `atoms` gives their energies. `weights`: term -> weight; a term of weight 0 is not computed. `losses`: "mse", "mae" or "huber".
+    """
+
+    def __init__(self, atoms: AtomEnergies, weights: Mapping[str, float], losses: str = "mse"):
+        super().__init__()
+        self.atoms, self.weights = atoms, {term: weights.get(term, 0.0) for term in TERMS}
+        self.terms = tuple(term for term in TERMS if self.weights[term] > 0)
+        self.gradients = "forces" in self.terms or "stress" in self.terms
+        self.loss = Loss(losses)
+
+    def outputs(self, model: MPNN, graph: Graph, targets: Targets) -> dict[str, Tensor]:
+        graph, r = geometry.with_leaf(graph.to(next(model.parameters()).device))
+        eps = self.atoms(model, graph, r, self.atoms.alone(model))
+        energy = segment.sum(eps[:, None], graph.topology.members)[:, 0]  # [G]
+        if not self.gradients:
+            return {"energy": energy}
+        (gradient,) = torch.autograd.grad(
+            energy.sum(), r, create_graph=model.training, materialize_grads=True
+        )
+        found = {"energy": energy, "forces": geometry.forces(graph, gradient)}
+        if "stress" in self.terms:
+            found["stress"] = geometry.stress(graph, geometry.strain_derivative(graph, r, gradient))
+        return found
+
+    def losses(self, outputs: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:
+        return {term: self.loss(*self._pair(term, outputs[term], targets)) for term in self.terms}
+
+    def counts(self, targets: Targets) -> dict[str, float]:
+        return {
+            term: float(self._pair(term, None, targets)[1].present.sum()) for term in self.terms
+        }
+
+    def _pair(self, term: str, found: Tensor | None, targets: Targets) -> tuple[Tensor, Target]:
+        """Answers and labels of a term as [n, k], the energy per atom."""
+        target = targets[term]
+        value = target.value
+        y = torch.zeros_like(value) if found is None else found.to(value.dtype)
+        if term == "energy":
+            atoms = targets["atoms"].value
+            return (y / atoms)[:, None], Target((value / atoms)[:, None], weight=target.weight)
+        if term == "stress":
+            y, value = y[:, UPPER[0], UPPER[1]], value[:, UPPER[0], UPPER[1]]
+            return torch.where(value.isfinite(), y, 0), Target(value)
+        return y, Target(value, target.level, weight=target.weight)

@@ -1,0 +1,171 @@
+"""From files of frames to a source: labels on the network's scale, parts, and what was found, in words."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+
+from heliograph.data import frames
+from heliograph.data.sources.structures import PROBE, Keys, Structures, find_keys
+from heliograph.data.splits import PARTS, random_split, scaffold_split
+from heliograph.data.targets import Target, Targets
+from heliograph.errors import DataError
+from heliograph.graph import Graph
+from heliograph.learn.progress import Progress
+from heliograph.potential.config import FramesConfig
+from heliograph.potential.references import References
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """All usable frames of all files, and the rows of each part. `notes`: sentences on what was found."""
+
+    data: Structures
+    parts: dict[str, np.ndarray]
+    labels: dict[str, int]
+    frames: int
+    notes: tuple[str, ...]
+
+
+@final
+class Frames:
+    """A source: structures with energies, forces and stresses over `references.scale`, references taken off."""
+
+    def __init__(self, data: Structures, references: References):
+        self.data, self.scale = data, references.scale
+        self.energy = (data.columns["energy"] - references.of(data.composition)) / references.scale
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def batch(self, rows: np.ndarray, step: int | None) -> Graph:
+        """The structures of `rows`, in their order."""
+        return self.data.batch(rows)
+
+    def targets(self, rows: np.ndarray) -> Targets:
+        """Labels of `rows`, NaN where there is none."""
+        labels = self.data.labels(rows)
+        return {
+            "energy": Target(torch.from_numpy(self.energy[rows])),
+            "forces": Target(labels["forces"] / self.scale, "node"),
+            "stress": Target(labels["stress"] / self.scale),
+            "atoms": Target(torch.from_numpy(self.data.n_atoms[rows].astype(np.float64))),
+        }
+
+
+def load(config: FramesConfig, cutoff: float, seed: int, progress: Progress) -> Read:
+    """Read all files, find their labels, list neighbours, divide into parts.
+
+    Raises DataError: a key that no frame has, no energy and no forces anywhere, no usable frame.
+    """
+    files = {"data": config.data_path, "val": config.val_path, "test": config.test_path}
+    given = {name: path for name, path in files.items() if path is not None}
+    asked = Keys(config.energy_key, config.forces_key, config.stress_key, config.virial_key)
+    keys = find_keys(
+        itertools.islice(frames.read(config.data_path), PROBE), asked, config.data_path.name
+    )
+    if not config.forces:
+        keys = Keys(keys.energy)
+    collected = {name: _collect(path, keys, progress) for name, path in given.items()}
+    whole = _stacked(list(collected.values()))
+    total = len(whole) + len(whole.bad)
+    progress("listing neighbours", 0, len(whole))
+    data = whole.with_neighbours(cutoff)
+    labels = {name: int(data.has(name).sum()) for name in ("energy", "forces", "stress")}
+    if not labels["energy"] and not labels["forces"]:
+        raise DataError(
+            f"no frame of {config.data_path.name} has an energy or forces. Name them with --energy-key and --forces-key."
+        )
+    return Read(
+        data,
+        _parts(config, data, given, seed),
+        labels,
+        total,
+        _notes(config, keys, data, labels, total),
+    )
+
+
+def _collect(path: Path, keys: Keys, progress: Progress) -> Structures:
+    def counted() -> itertools.chain[frames.Frame]:
+        def each() -> object:
+            for k, frame in enumerate(frames.read(path), 1):
+                if k % 1000 == 0:
+                    progress("reading frames", k)
+                yield frame
+
+        return itertools.chain(each())  # type: ignore[arg-type]
+
+    return Structures.collect(counted(), keys)
+
+
+def _stacked(each: list[Structures]) -> Structures:
+    """One after the other; `file` [G] says which each comes from."""
+    names = each[0].columns
+    columns = {
+        name: np.concatenate([s.columns[name] for s in each]) for name in names if name != "offsets"
+    }
+    counts = np.concatenate([s.n_atoms for s in each])
+    columns["offsets"] = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    columns["file"] = np.repeat(np.arange(len(each)), [len(s) for s in each])
+    return Structures(columns, tuple(bad for s in each for bad in s.bad))
+
+
+def _parts(
+    config: FramesConfig, data: Structures, given: dict[str, Path], seed: int
+) -> dict[str, np.ndarray]:
+    """Rows of each part. Isolated atoms are in none: their energies are E0s, which the network has by construction."""
+    file = data.columns["file"]
+    alone = (data.n_atoms == 1) & ~data.columns["pbc"].any(1)
+    rows = np.flatnonzero((file == 0) & ~alone)
+    separate = {
+        name: np.flatnonzero((file == k) & ~alone) for k, name in enumerate(given) if name != "data"
+    }
+    sizes = list(config.split_sizes)
+    for name in separate:  # a part of its own file takes nothing from the data
+        sizes[PARTS.index(name)] = 0.0
+    if sum(config.split_sizes) <= 1.0 + 1e-6:
+        sizes = [size / sum(sizes) for size in sizes]
+    if not len(rows):
+        raise DataError(
+            f"no frame of {config.data_path.name} has more than one atom: there is nothing to train on"
+        )
+    if config.split == "random":
+        found = random_split(len(rows), sizes, seed)
+    elif config.split == "group":
+        kinds = data.columns["config_type"][rows]
+        names = [kind or f"frame {k}" for k, kind in zip(rows, kinds, strict=True)]
+        found = scaffold_split(names, sizes, seed)
+    else:
+        counts = [len(part) for part in random_split(len(rows), sizes, seed).values()]
+        ends = np.cumsum(counts)
+        found = {
+            part: np.arange(end - n, end) for part, end, n in zip(PARTS, ends, counts, strict=True)
+        }
+    return {part: rows[found[part]] for part in PARTS} | separate
+
+
+def _notes(
+    config: FramesConfig, keys: Keys, data: Structures, labels: dict[str, int], total: int
+) -> tuple[str, ...]:
+    names = {"energy": keys.energy, "forces": keys.forces, "stress": keys.stress or keys.virial}
+    shown = ", ".join(f"{label} ({names[label]}) in {n:,}" for label, n in labels.items() if n)
+    notes = [f"{len(data):,} of {total:,} frames can be used; {shown}."]
+    lacks = [
+        label
+        for label in ("energy", "forces")
+        if not labels[label] and (label != "forces" or config.forces)
+    ]
+    if lacks:
+        notes.append(
+            f"No frame has {' or '.join(lacks)}: {'they are' if lacks == ['forces'] else 'it is'} not trained on."
+        )
+    pairs = len(data.lists["first"])
+    notes.append(
+        f"{2 * pairs / max(len(data.columns['z']), 1):.1f} neighbours an atom within {data.cutoff:g} angstrom."
+    )
+    return tuple(notes)

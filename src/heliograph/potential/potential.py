@@ -1,0 +1,214 @@
+"""A trained potential: structures in, energies, forces and stresses out."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from heliograph import geometry, zoo
+from heliograph.chem.elements import SYMBOLS
+from heliograph.data.frames import Frame
+from heliograph.data.sources.structures import Keys, Structures
+from heliograph.errors import HeliographError, ModelFileError, StructureError
+from heliograph.graph import Graph, dense
+from heliograph.learn.state import tensors_of
+from heliograph.model import MPNN, Inputs
+from heliograph.potential.references import References
+from heliograph.predictor import guard, modelfile
+from heliograph.predictor.modelfile import Document
+from heliograph.predictor.predictor import architecture
+from heliograph.views import RadiusGraph
+
+KIND = "structures"
+INPUTS = Inputs(0, 0, geometry=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """For one structure of n atoms: `energy` eV, `energies` [n], `forces` [n, 3] eV/A, `stress` [3, 3] eV/A^3 (NaN unless periodic along
+    three axes). `energy_std`, `forces_std` [n, 3]: spread of the members (zero with one), `members` [M, n, 3] their forces.
+    `reason` is not empty where there is no answer.
+    """
+
+    energy: float = math.nan
+    energies: np.ndarray | None = None
+    forces: np.ndarray | None = None
+    stress: np.ndarray | None = None
+    energy_std: float = math.nan
+    forces_std: np.ndarray | None = None
+    members: np.ndarray | None = None
+    reason: str = ""
+
+
+class Potential:
+    """One network or an ensemble of them, with references; `document` is what the model file says."""
+
+    def __init__(self, models: Sequence[MPNN], document: Document):
+        self.models, self.document = [m.eval().requires_grad_(False) for m in models], document
+        self.references = References.from_dict(document.parts["references"])
+        self.cutoff = cutoff_of(self.models[0])
+        self.atoms = self.references.atoms(self.cutoff)
+        self._alone: list[Tensor] = []
+
+    @classmethod
+    @torch.inference_mode(False)  # whose parameters could never be differentiated through
+    def load(
+        cls, path: str | os.PathLike[str], arch_file: str | os.PathLike[str] | None = None
+    ) -> Potential:
+        """Read a model file, or the one in a run folder. Raises ModelFileError where it is missing, damaged or no potential."""
+        path = Path(path)
+        path = path / "model.safetensors" if path.is_dir() else path
+        document, members = modelfile.read(path)
+        if document.kind != KIND:
+            kind = str(document.kind)[:60]
+            raise ModelFileError(
+                f"{path} is a model of {kind}: it is no potential. Use Predictor.load."
+            )
+        try:
+            guard.weights(members)
+            arch = architecture(path, document, arch_file)
+            tensors = [tensor for member in members for tensor in member.values()]
+            guard.sizes([document.arch_args, document.arch_composition, document.inputs], tensors)
+            models = []
+            for member in members:
+                with guard.within(member.values()):
+                    models.append(zoo.build(arch, Inputs(**document.inputs), 1, document.arch_args))
+                modelfile.fill(models[-1], member, path)
+            return cls(models, document)
+        except ModelFileError:
+            raise
+        except Exception as error:
+            if document.arch_source is not None and not isinstance(error, HeliographError):
+                raise  # an error of the user's own file
+            why, by = f"{type(error).__name__}: {error}"[:300], str(document.versions)[:200]
+            raise ModelFileError(
+                f"{path} can't be used by this version ({why}); it was written with {by}"
+            ) from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one safetensors file that loads anywhere with nothing else."""
+        modelfile.write(path, self.document, [tensors_of(m) for m in self.models])
+
+    def to(self, dtype: torch.dtype) -> Potential:
+        """Return this potential, its weights in another precision."""
+        for model in self.models:
+            model.to(dtype)
+        self._alone = []
+        return self
+
+    def __call__(self, frames: Sequence[Frame], batch_size: int = 16) -> list[Answer]:
+        """Return an answer for each frame, in order; what can't be used has a reason."""
+        reasons = [frame.reason or self._unknown(frame.z) for frame in frames]
+        answers: list[Answer] = [Answer(reason=reason) for reason in reasons]
+        good = [k for k, reason in enumerate(reasons) if not reason]
+        for start in range(0, len(good), batch_size):
+            rows = good[start : start + batch_size]
+            data, kept = _listed([frames[k] for k in rows], self.cutoff)
+            for k, reason in zip(rows, kept, strict=True):
+                if reason:
+                    answers[k] = Answer(reason=reason)
+            left = [k for k, reason in zip(rows, kept, strict=True) if not reason]
+            if data is not None:
+                for k, answer in zip(left, self.of(data, np.arange(len(data))), strict=True):
+                    answers[k] = answer
+        return answers
+
+    def _unknown(self, z: np.ndarray) -> str:
+        unknown = sorted({int(k) for k in z} - set(self.references.elements))
+        return (
+            f"element not in the training frames: {', '.join(SYMBOLS[k] for k in unknown)}"
+            if unknown
+            else ""
+        )
+
+    def of(self, data: Structures, rows: np.ndarray) -> list[Answer]:
+        """Return the answers for structures that have lists of neighbours."""
+        with torch.inference_mode(False):  # tensors made in that mode can't be differentiated by
+            return self._answers(data.batch(rows))
+
+    def _answers(self, graph: Graph) -> list[Answer]:
+        z = dense(graph.nodes["z"])
+        E0 = torch.from_numpy(self.references.E0)[z]  # [N]
+        found = [self._member(k, graph) for k in range(len(self.models))]
+        scale = self.references.scale
+        energies = torch.stack([E0 + scale * eps for eps, _, _ in found])  # [M, N]
+        forces = torch.stack([scale * f for _, f, _ in found])  # [M, N, 3]
+        stress = scale * torch.stack([s for _, _, s in found]).mean(0)  # [G, 3, 3]
+        index = graph.topology.members.index
+        energy = torch.zeros(len(found), graph.G, dtype=torch.float64).index_add(
+            1, index, energies
+        )  # [M, G]
+        ends = torch.cat([index.new_zeros(1), graph.topology.n_node.cumsum(0)]).tolist()
+        answers = []
+        for g in range(graph.G):
+            mine = slice(ends[g], ends[g + 1])
+            each = forces[:, mine].numpy()
+            answers.append(
+                Answer(
+                    energy=float(energy[:, g].mean()), energies=energies[:, mine].mean(0).numpy(), forces=each.mean(0),
+                    stress=stress[g].numpy(), energy_std=float(energy[:, g].std(unbiased=False)), forces_std=each.std(0), members=each,
+                )
+            )  # fmt: skip
+        return answers
+
+    def _member(self, k: int, graph: Graph) -> tuple[Tensor, Tensor, Tensor]:
+        """eps [N], forces [N, 3] and stress [G, 3, 3] of one member on the network's scale, in float64."""
+        with torch.enable_grad():
+            if len(self._alone) <= k:
+                self._alone.append(self.atoms.alone(self.models[k]))
+            graph, r = geometry.with_leaf(graph)
+            eps = self.atoms(self.models[k], graph, r, self._alone[k])
+            (gradient,) = torch.autograd.grad(eps.sum(), r, materialize_grads=True)
+            r = r.detach()
+            return (
+                eps.detach(),
+                geometry.forces(graph, gradient),
+                geometry.stress(graph, geometry.strain_derivative(graph, r, gradient)),
+            )
+
+
+def _listed(frames: Sequence[Frame], cutoff: float) -> tuple[Structures | None, list[str]]:
+    """Structures with neighbours, and for each frame the reason why it is not among them."""
+    reasons = [""] * len(frames)
+    try:
+        data = Structures.collect(frames, Keys()).with_neighbours(cutoff)
+    except (HeliographError, StructureError):  # none can be used: ask each for its reason
+        if len(frames) == 1:
+            raise_reason = _reason(frames[0], cutoff)
+            return None, [raise_reason]
+        return None, [_reason(frame, cutoff) for frame in frames]
+    for number, reason in data.bad:
+        reasons[number] = reason
+    return data, reasons
+
+
+def _reason(frame: Frame, cutoff: float) -> str:
+    try:
+        Structures.collect([frame], Keys()).with_neighbours(cutoff)
+    except HeliographError as error:
+        return str(error).split(": ", 1)[-1]
+    return ""
+
+
+def cutoff_of(model: nn.Module) -> float:
+    """Return the largest cutoff among a network's views. Raises UsageError where it looks at no neighbours in space."""
+    from heliograph.errors import UsageError
+
+    view = getattr(model, "view", None)
+    found = (
+        [m.cutoff for m in view.modules() if isinstance(m, RadiusGraph)]
+        if isinstance(view, nn.Module)
+        else []
+    )
+    if not found:
+        raise UsageError(
+            "this architecture has no neighbours within a cutoff (a view RadiusGraph or Neighbours), so no forces"
+        )
+    return float(max(found))
