@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from heliograph.cli import frames
 from heliograph.cli.options import expand_lists, options_of, pairs, read_toml
 from heliograph.cli.train import FLAGS, GROUPS, OPTIONS, TOP, arguments, configure
 from heliograph.errors import DataError, UsageError
@@ -15,7 +16,9 @@ from heliograph.train.config import TrainConfig
 def test_every_field_is_an_option() -> None:
     names = {option.name for option in OPTIONS}
     fields = {name for model in GROUPS.values() for name in model.model_fields} | set(TOP)
-    assert names == fields - {"arch_sha256"}  # a run writes it
+    assert names == fields - {"arch_sha256"} | set(frames.OWN)  # a run writes the one; frames have others of their own
+    of_frames = {name for model in frames.GROUPS.values() for name in model.model_fields}
+    assert of_frames <= names and set(frames.OWN) <= of_frames
     assert len({s for option in OPTIONS for s in option.spellings}) == sum(len(option.spellings) for option in OPTIONS)
     assert set(TOP) | set(GROUPS) == set(TrainConfig.model_fields)
     assert options_of(TrainConfig, "Run")[0].long == "--output-dir"
