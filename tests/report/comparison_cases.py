@@ -14,7 +14,7 @@ from heliograph.compare.curve import Curve, fit
 from heliograph.compare.disagreement import Disagreement
 from heliograph.compare.limits import Limit, Twin
 from heliograph.compare.result import CompareResult, Learner
-from heliograph.compare.signals import Signals
+from heliograph.diagnose.signals import Signals
 
 NETWORKS = ("gcn", "gin", "gatv2", "dmpnn", "attentivefp", "pna")
 BASELINES = ("mean", "random forest", "gradient boosting")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heliograph.compare.depth import connectivity, sentences
 from heliograph.compare.floor import Classes, floors, graph_classes
 from heliograph.compare.pairs import Pair, explain, pairs
 from heliograph.compare.replicates import replicates
 from heliograph.compare.units import Material
+from heliograph.diagnose.depth import connectivity, sentences
 from heliograph.errors import StructureError
 from heliograph.learn.figures import METRICS
 

@@ -19,7 +19,6 @@ from heliograph.compare.disagreement import Disagreement, disagreements
 from heliograph.compare.folds import Fold
 from heliograph.compare.journal import Journal
 from heliograph.compare.limits import Limit, Twin, limits
-from heliograph.compare.signals import Signals
 from heliograph.compare.statistics import (
     Anova,
     Needed,
@@ -35,6 +34,7 @@ from heliograph.compare.statistics import (
 )
 from heliograph.compare.tuning import OF_FIT, typical
 from heliograph.compare.units import Material, arguments
+from heliograph.diagnose.signals import Signals
 from heliograph.errors import DataError
 from heliograph.files import atomic
 from heliograph.learn.figures import METRICS

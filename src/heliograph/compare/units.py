@@ -21,8 +21,8 @@ from heliograph.compare import tuning
 from heliograph.compare.config import CompareConfig
 from heliograph.compare.curve import shares
 from heliograph.compare.folds import Fold, folds
-from heliograph.compare.signals import MOST_GRAPHS, signals
 from heliograph.compare.tuning import Settings, Space
+from heliograph.diagnose.signals import MOST_GRAPHS, signals
 from heliograph.errors import DataError, HeliographError, UsageError
 from heliograph.files import atomic
 from heliograph.learn import budget, ensemble, metrics

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from heliograph.compare import depth
-from heliograph.compare.depth import connectivity, homophily, sentences
+from heliograph.diagnose import depth
+from heliograph.diagnose.depth import connectivity, homophily, sentences
 from heliograph.graph import Graph, batch
 from tests.compare.sets import store, whole
 from tests.core.test_wl import alike, cycle

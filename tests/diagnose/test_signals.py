@@ -11,7 +11,7 @@ from torch import nn
 
 from heliograph import zoo
 from heliograph.blocks import NodeWise, Propagate, normalised
-from heliograph.compare.signals import Signals, signals
+from heliograph.diagnose.signals import Signals, signals
 from heliograph.graph import Graph, batch, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
