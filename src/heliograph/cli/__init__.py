@@ -22,6 +22,7 @@ VERBS = {
     "serve": "Serve models over HTTP, with a page to draw molecules",
     "relax": "Relax structures, and their cells, with a trained potential",
     "md": "Molecular dynamics with a trained potential",
+    "diagnose": "Say what a graph, a set of molecules or a trained model suffers from",
     "models": "List the architectures, or show one",
     "data": "List the data sets, show one, or fetch a public one",
     "label": "Compute GFN2-xTB labels for molecules that have none",
