@@ -20,7 +20,7 @@ from heliograph.views.curvature import Floats, Ints, Matrix, balanced_forman, fo
 DENSE = 2000  # nodes of a graph whose matrices are formed
 SOURCES = 16  # nodes from which distances are measured in larger graphs
 SKETCHES = 8  # random right sides of the resistances' estimate: a relative error of about sqrt(2 / 8)
-CURVED = 2000  # edges whose balanced curvature is computed in larger graphs
+CURVED = 400  # edges whose balanced curvature is computed in larger graphs
 Progress = Callable[[str, int, int | None], None]
 
 
@@ -87,7 +87,7 @@ def structure(senders: Ints, receivers: Ints, n: int, progress: Progress | None 
     say("curvature", 6, 8)
     edges = pairs_of(A)
     every = edges if n <= DENSE and len(edges) <= 20 * CURVED else edges[_some(len(edges), CURVED)]
-    curved = balanced_forman(A, every) if degree.max() <= 2000 else np.zeros(0)
+    curved = balanced_forman(A, every)
     flat = forman(A, every) if len(every) else np.zeros(0)
     say("colours", 7, 8)
     colours = _colours(A)

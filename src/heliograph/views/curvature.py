@@ -58,11 +58,23 @@ def balanced_forman(A: Matrix, edges: Ints) -> Floats:
     T triangles over the edge; S_i the neighbours of i that close a square over it without a diagonal, gamma the most such squares that
     one node is in.
     """
-    near = [set(A.indices[A.indptr[k] : A.indptr[k + 1]].tolist()) for k in range(A.shape[0])]
+    near = _Neighbours(A)
     return np.array([_balanced(near, int(i), int(j)) for i, j in edges])
 
 
-def _balanced(near: list[set[int]], i: int, j: int) -> float:
+class _Neighbours(dict[int, set[int]]):
+    """The neighbours of a node, made a set when they are first asked for."""
+
+    def __init__(self, A: Matrix):
+        super().__init__()
+        self.A = A
+
+    def __missing__(self, k: int) -> set[int]:
+        found = self[k] = set(self.A.indices[self.A.indptr[k] : self.A.indptr[k + 1]].tolist())
+        return found
+
+
+def _balanced(near: _Neighbours, i: int, j: int) -> float:
     di, dj = len(near[i]), len(near[j])
     if min(di, dj) <= 1:
         return 0.0
@@ -77,7 +89,7 @@ def _balanced(near: list[set[int]], i: int, j: int) -> float:
     return result
 
 
-def _squares(near: list[set[int]], i: int, j: int) -> dict[int, int]:
+def _squares(near: _Neighbours, i: int, j: int) -> dict[int, int]:
     """For each neighbour k of i, not of j, the squares i k w j without diagonals: w a neighbour of j, not of i."""
     beyond = near[j] - near[i] - {i}
     counts = ((k, len(near[k] & beyond)) for k in near[i] - near[j] - {j})
