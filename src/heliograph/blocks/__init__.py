@@ -5,9 +5,10 @@ from heliograph.blocks.aggregate import LSTMAggregation, PowerMean, SoftAttentio
 from heliograph.blocks.attention import Attention
 from heliograph.blocks.basic import MLP, Head, ShiftedSoftplus, on_rows
 from heliograph.blocks.dropout import Dropout
-from heliograph.blocks.embed import Elements, Embed
+from heliograph.blocks.embed import Elements, Embed, Vectors
 from heliograph.blocks.gilmer import Mix, Towers, WithMaster
 from heliograph.blocks.jumping import JumpingKnowledge, Largest, LSTMAttention, SideBySide
+from heliograph.blocks.links import Dot, Hadamard, Ordered, Unordered
 from heliograph.blocks.message import apply_matrix
 from heliograph.blocks.neighbour import Combine, Neighbour
 from heliograph.blocks.norm import GraphNorm, OnStates, PairNorm
@@ -29,6 +30,7 @@ __all__ = [
     "Combine",
     "CosineCutoff",
     "Dipole",
+    "Dot",
     "Dropout",
     "EdgeWise",
     "Elements",
@@ -36,6 +38,7 @@ __all__ = [
     "Gated",
     "Gaussians",
     "GraphNorm",
+    "Hadamard",
     "Head",
     "Heads",
     "JumpingKnowledge",
@@ -46,6 +49,7 @@ __all__ = [
     "Neighbour",
     "NodeWise",
     "OnStates",
+    "Ordered",
     "PairNorm",
     "PerType",
     "Pool",
@@ -62,6 +66,8 @@ __all__ = [
     "SumMaxLSTM",
     "Towers",
     "Transform",
+    "Unordered",
+    "Vectors",
     "WithMaster",
     "apply_matrix",
     "normalised",

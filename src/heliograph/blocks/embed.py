@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
 from heliograph.blocks.basic import on_rows
@@ -33,3 +34,25 @@ class Elements(nn.Module):
 
     def forward(self, graph: Graph) -> Graph:
         return graph.with_nodes(h=self.element(dense(graph.nodes["z"]).long()))  # [N, d]
+
+
+@final
+class Vectors(nn.Module):
+    """x_i = [x_i, v_i]: a learned vector for each of n nodes of one graph, by their feature `id` [N] long.
+
+    A network that has them knows these nodes and no others (id -1: a zero vector in evaluation). Their table
+    takes no weight decay (`undecayed`): a step would shrink the rows that it did not use.
+    """
+
+    undecayed = True
+
+    def __init__(self, n: int, d: int):
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(n, d) * d**-0.5)
+
+    def forward(self, graph: Graph) -> Graph:
+        id = dense(graph.nodes["id"])
+        v = nn.functional.embedding(id.clamp(min=0), self.table)  # [N, d]
+        if not self.training:
+            v = torch.where(id[:, None] < 0, torch.zeros_like(v), v)
+        return graph.with_nodes(x=torch.cat([dense(graph.nodes["x"]), v], -1))

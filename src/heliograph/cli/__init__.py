@@ -35,6 +35,26 @@ VERBS = {
 ENVIRONMENT = {"GOMP_SPINCOUNT": "1000"}
 
 
+# Options that only one graph, given as tables, has: its verbs have modules of their own.
+GRAPHS = {"train": ("train_graph", ("--edges",)), "predict": ("predict_graph", ("--edges", "--pairs", "--top-k"))}
+
+
+def home(verb: str, args: Sequence[str]) -> str:
+    """The module of a verb, which depends on what it is about: one of the options above, or the folder of such a run."""
+    module, marks = GRAPHS.get(verb, ("", ()))
+    marked = any(arg.split("=")[0] in marks for arg in args) or any(_of_graph(arg) for arg in args if module and not arg.startswith("-"))
+    return module if marked else verb
+
+
+def _of_graph(folder: str) -> bool:
+    """Whether a folder holds a run on one graph."""
+    try:
+        with open(os.path.join(folder, "config.toml"), encoding="utf-8") as file:
+            return any(line.startswith("edges = ") for line in file)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command line; always ends in SystemExit (0 fine, 1 data or run-time, 2 usage, 130 interrupted)."""
     args = list(sys.argv[1:] if argv is None else argv)
@@ -42,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         os.environ.setdefault(name, value)
     try:
         if args and args[0] in VERBS:
-            module = import_module(f"heliograph.cli.{args[0]}")
+            module = import_module(f"heliograph.cli.{home(args[0], args[1:])}")
             arguments = getattr(module, "arguments", list)  # a verb may read its arguments before typer does
             module.app(args=arguments(args[1:]), prog_name=f"heliograph {args[0]}")
         else:

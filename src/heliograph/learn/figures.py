@@ -38,6 +38,13 @@ METRICS: dict[str, Metric] = {
     "log_loss": Metric("log loss", False),
     "ece": Metric("calibration error", False),
     "nll": Metric("negative log likelihood", False),
+    "mrr": Metric("mean reciprocal rank", True),
+    "mean_rank": Metric("mean rank", False),
+    "hits@1": Metric("hits@1", True),
+    "hits@3": Metric("hits@3", True),
+    "hits@10": Metric("hits@10", True),
+    "recall@20": Metric("recall@20", True),
+    "ndcg@20": Metric("NDCG@20", True),
 }
 ALIASES = {
     "roc": "roc_auc",

@@ -1,4 +1,4 @@
-"""`config.toml`: the groups of a `TrainConfig` as tables, written by hand (the standard library only reads TOML)."""
+"""`config.toml`: the groups of a configuration as tables, written by hand (the standard library only reads TOML)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,6 +17,7 @@ from heliograph.files import atomic
 from heliograph.train.config import TrainConfig
 
 FILE = "config.toml"
+C = TypeVar("C", bound=BaseModel)
 
 
 def dump(config: BaseModel) -> str:
@@ -29,7 +30,7 @@ def dump(config: BaseModel) -> str:
     return "\n".join(lines) + "\n"
 
 
-def save(config: TrainConfig, folder: Path) -> None:
+def save(config: BaseModel, folder: Path) -> None:
     """Write the run folder's `config.toml`."""
     with atomic(folder / FILE) as temporary:
         temporary.write_text(dump(config), encoding="utf-8")
@@ -37,9 +38,14 @@ def save(config: TrainConfig, folder: Path) -> None:
 
 def load(folder: Path) -> TrainConfig:
     """Read it back. Raises DataError where it is damaged."""
+    return load_as(folder, TrainConfig)
+
+
+def load_as(folder: Path, kind: type[C]) -> C:
+    """Read it back as a configuration of this kind. Raises DataError where it is damaged, or of another kind."""
     path = folder / FILE
     try:
-        return TrainConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValidationError, ValueError) as error:
         raise DataError(f"{path} can't be read ({str(error).splitlines()[0]}). Start the run again with --overwrite.") from None
 

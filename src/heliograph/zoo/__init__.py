@@ -80,7 +80,7 @@ def _at(level: str, network: MPNN, inputs: Inputs, out: int) -> MPNN:
         raise UsageError(f"level={level!r}: {suggest(level, ('graph', 'node', 'edge'))}")
     given = network.readout
     of = given.of if isinstance(given, Pool) else "h"
-    d = _width(network, inputs, of)
+    d = width(network, inputs, of)
     readout: NodeWise | EdgeWise
     if level == "edge":
         readout = EdgeWise(Head(2 * d + inputs.edges, out, hidden=d), of)
@@ -91,7 +91,7 @@ def _at(level: str, network: MPNN, inputs: Inputs, out: int) -> MPNN:
     return MPNN(network.embed, network.layers, readout, network.view)
 
 
-def _width(network: MPNN, inputs: Inputs, of: str) -> int:
+def width(network: MPNN, inputs: Inputs, of: str) -> int:
     """The width of final node states, seen on the smallest graph."""
     import torch
 

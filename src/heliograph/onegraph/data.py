@@ -1,0 +1,256 @@
+"""From the tables of one graph to a store, labels and parts; what was left out is counted with reasons."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from heliograph.data.columns import Encoder
+from heliograph.data.formats.graph_tables import EdgeTable, NodeTable, as_text, read_edges, read_nodes
+from heliograph.data.graph_store import GraphStore
+from heliograph.errors import DataError, suggest
+from heliograph.onegraph.config import GraphDataConfig
+
+Tables = tuple[Any, Any]  # nodes (None: none) and edges: files, DataFrames or Arrow tables
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """What turns columns into features, and how edges are read: kept in the model file."""
+
+    nodes: Encoder = field(default_factory=Encoder)
+    edges: Encoder = field(default_factory=Encoder)
+    directed: bool = False
+    bipartite: bool = False
+    relations: tuple[str, ...] = ()
+    relation_column: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        plain = {k: getattr(self, k) for k in ("directed", "bipartite", "relation_column")}
+        return {
+            "nodes": self.nodes.to_dict(),
+            "edges": self.edges.to_dict(),
+            "relations": list(self.relations),
+            **plain,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Encoders:
+        nodes, edges = Encoder.from_dict(data["nodes"]), Encoder.from_dict(data["edges"])
+        return cls(nodes, edges, data["directed"], data["bipartite"], tuple(data["relations"]), data["relation_column"])
+
+
+@dataclass(frozen=True, eq=False)
+class OneGraph:
+    """A graph as the tables have it. `ends` [M, 2] are its edges after cleaning, `edge_rows` [M] their rows in the file.
+
+    `node_rows` [N]: the row in the node table of each node (of the users' and items' ids, where there is no table: -1).
+    `kinds`: how many nodes are of the first side, where the graph is bipartite. `reasons`: rows left out, by table and reason.
+    """
+
+    store: GraphStore
+    encoders: Encoders
+    ids: pa.Array
+    ends: np.ndarray
+    edge_rows: np.ndarray
+    edge_cells: pa.Table
+    relation: np.ndarray | None
+    node_table: NodeTable | None
+    node_rows: np.ndarray
+    edge_name: str
+    rows_read: dict[str, int]
+    reasons: dict[str, dict[str, int]]
+    notes: list[str]
+    first_side: int = 0
+    end_columns: tuple[str, str] = ("source", "target")
+
+    @property
+    def N(self) -> int:
+        """Nodes."""
+        return self.store.N
+
+    def node_cells(self, column: str) -> pa.Array:
+        """Cells of a column of the node table, node by node. Raises DataError where there is no such column."""
+        if self.node_table is None:
+            raise DataError(f"there is no table of nodes, so no column {column!r}: give it as the first argument")
+        if column not in self.node_table.cells.column_names:
+            raise DataError(
+                f"{self.node_table.name} has no column {column!r}; {suggest(column, self.node_table.cells.column_names)}"
+            )
+        return as_text(self.node_table.cells[column].take(pa.array(self.node_rows)))
+
+    def edge_texts(self, column: str) -> pa.Array:
+        """Cells of a column of the edge table, edge by edge. Raises DataError where there is no such column."""
+        if column not in self.edge_cells.column_names:
+            raise DataError(
+                f"{self.edge_name} has no column {column!r}; {suggest(column, self.edge_cells.column_names)}"
+            )
+        return as_text(self.edge_cells[column])
+
+
+def load(
+    config: GraphDataConfig, tables: Tables, labels_of_edges: Sequence[str] = (), encoders: Encoders | None = None
+) -> OneGraph:
+    """Read both tables. `labels_of_edges`: columns of the edge table that are no features. `encoders`: a trained model's.
+
+    Raises DataError where a table can't be read or holds nothing that can be used.
+    """
+    given_nodes, given_edges = tables
+    nodes = None if given_nodes is None else read_nodes(given_nodes, config.id_column)
+    usable = None if nodes is None else nodes.usable
+    known = None if nodes is None else nodes.ids.take(pa.array(usable))
+    if given_edges is None:
+        raise DataError("no edges: give their table with --edges")
+    edges = _edges(given_edges, known, config, nodes)
+    relation_column = encoders.relation_column if encoders else config.relation_column
+    relation, relations, strange = _relations(edges, relation_column, encoders)
+    directed = encoders.directed if encoders else config.directed or relation is not None
+    keep, dropped, notes = clean(edges.ends, directed or config.bipartite, relation)
+    reasons = {"edges": dict(Counter(edges.reasons) + Counter(dropped))}
+    reasons["edges"] |= strange
+    cells = edges.cells if len(keep) == len(edges.ends) else edges.cells.take(pa.array(keep))
+    ends = edges.ends[keep]
+    relation = None if relation is None else relation[keep]
+    if nodes is not None:
+        reasons["nodes"] = dict(Counter(nodes.reasons.values()))
+    fitted, more = (
+        (encoders, []) if encoders else _fit(config, nodes, usable, cells, labels_of_edges, directed, relations)
+    )
+    x = None
+    if nodes is not None and usable is not None and fitted.nodes.width:
+        x = fitted.nodes.encode(nodes.cells if len(usable) == len(nodes) else nodes.cells.take(pa.array(usable)))
+    attr = fitted.edges.encode(cells) if fitted.edges.width else None
+    n = len(edges.ids)
+    store = GraphStore.build(
+        ends,
+        n,
+        directed=directed,
+        x=x,
+        edge_attr=attr,
+        relation=relation,
+        relations=len(relations),
+        origin=True,
+        ids=edges.ids,
+    )
+    rows = np.full(n, -1) if usable is None else usable
+    read = {"edges": edges.read} | ({} if nodes is None else {"nodes": len(nodes)})
+    return OneGraph(
+        store, fitted, edges.ids, ends, edges.rows[keep], cells, relation, nodes, rows, edges.name, read, reasons,
+        [*notes, *more], edges.first_side, edges.columns,
+    )  # fmt: skip
+
+
+def _edges(given: Any, known: pa.Array | None, config: GraphDataConfig, nodes: NodeTable | None) -> EdgeTable:
+    if not config.bipartite:
+        name = "the table of nodes" if nodes is None else nodes.name
+        return read_edges(given, known, config.edge_columns, known_as=name)
+    if nodes is not None:
+        raise DataError(
+            "a bipartite graph is read from its edges alone, for both sides may use the same ids: leave the table of nodes out"
+        )
+    return read_edges(given, None, config.edge_columns, two_sides=True)
+
+
+def _relations(
+    edges: EdgeTable, column: str | None, encoders: Encoders | None
+) -> tuple[np.ndarray | None, tuple[str, ...], dict[str, int]]:
+    """The relation of each edge [m], the names of relations, and, for a trained model, how many edges are of an unknown one."""
+    if column is None:
+        return None, (), {}
+    if column not in edges.cells.column_names:
+        raise DataError(
+            f"{edges.name} has no column {column!r} of relations; {suggest(column, edges.cells.column_names)}"
+        )
+    text = as_text(edges.cells[column])
+    names = encoders.relations if encoders else tuple(sorted(pc.unique(text).to_pylist()))
+    code = np.asarray(pc.fill_null(pc.index_in(text, value_set=pa.array(names, pa.string())), -1)).astype(np.int64)
+    unknown = int((code < 0).sum())
+    return code, names, {"a relation that the model has not seen": unknown} if unknown else {}
+
+
+def clean(
+    ends: np.ndarray, directed: bool, relation: np.ndarray | None = None
+) -> tuple[np.ndarray, dict[str, int], list[str]]:
+    """Which edges [m, 2] stay: loops and repeated ones do not, and, where edges are undirected, the way back of one that is there.
+
+    Returns the rows that stay, ascending, counts per reason, and sentences.
+    """
+    a, b = ends[:, 0].astype(np.int64), ends[:, 1].astype(np.int64)
+    loop = a == b
+    if relation is not None:
+        loop &= False  # an entity may stand in a relation to itself
+        loop |= relation < 0
+    low, high = (a, b) if directed else (np.minimum(a, b), np.maximum(a, b))
+    n = int(ends.max(initial=0)) + 1
+    key = low * n + high
+    if relation is not None:
+        key = key * (int(relation.max(initial=0)) + 1) + relation
+    order = np.argsort(key, kind="stable")
+    again = np.zeros(len(key), bool)
+    again[order[1:]] = key[order[1:]] == key[order[:-1]]
+    again &= ~loop
+    keep = np.flatnonzero(~(loop | again))
+    found = {"an edge from a node to itself": 0 if relation is not None else int(loop.sum())}
+    if directed:
+        found["an edge that came before"] = int(again.sum())
+        return keep, {k: v for k, v in found.items() if v}, []
+    back = again & (a > b) if not len(keep) else again & _against(a, b, order, key, again)
+    found["an edge that came before"] = int((again & ~back).sum())
+    found["the way back of an edge that came before (edges are undirected)"] = int(back.sum())
+    notes = ["Edges are undirected: each is used both ways (--directed: as the table has them)."]
+    return keep, {k: v for k, v in found.items() if v}, notes
+
+
+def _against(a: np.ndarray, b: np.ndarray, order: np.ndarray, key: np.ndarray, again: np.ndarray) -> np.ndarray:
+    """Whether a repeated edge runs against the first of its pair, [m] bool."""
+    first = order[np.searchsorted(key[order], key)]  # the first row with that key
+    return again & (a != a[first])
+
+
+def _fit(
+    config: GraphDataConfig,
+    nodes: NodeTable | None,
+    usable: np.ndarray | None,
+    edge_cells: pa.Table,
+    labels_of_edges: Sequence[str],
+    directed: bool,
+    relations: tuple[str, ...],
+) -> tuple[Encoders, list[str]]:
+    notes: list[str] = []
+    set_aside = {config.splits_column, *config.target_columns, config.relation_column, *labels_of_edges}
+    encoder = Encoder()
+    if nodes is not None:
+        names = [c for c in nodes.cells.column_names if c != nodes.id_column and c not in set_aside]
+        if config.feature_columns is not None:
+            for column in config.feature_columns:
+                if column not in nodes.cells.column_names:
+                    raise DataError(
+                        f"{nodes.name} has no column {column!r}; {suggest(column, nodes.cells.column_names)}"
+                    )
+            names = list(config.feature_columns)
+        encoder, notes = Encoder.fit(nodes.cells.take(pa.array(usable)), names)
+        if names:
+            notes.insert(0, f"Features of a node: {encoder.width:,} from {len(encoder.columns):,} columns.")
+    of_edges = Encoder()
+    wanted = [c for c in edge_cells.column_names if c not in set_aside] if not relations else []
+    if wanted:
+        of_edges, more = Encoder.fit(edge_cells, wanted)
+        notes += more
+        if of_edges.width:
+            notes.append(
+                f"Features of an edge: {of_edges.width:,} ({', '.join(c.name for c in of_edges.columns[:6])})."
+            )
+    return Encoders(encoder, of_edges, directed, config.bipartite, relations, config.relation_column), notes
+
+
+def name_of(given: Any) -> str:
+    """What a table is called in messages and configurations."""
+    return str(given) if isinstance(given, str | Path) else "tables in memory"

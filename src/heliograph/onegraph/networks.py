@@ -1,0 +1,69 @@
+"""The network of a training on one graph: an architecture of the zoo, learned vectors where nodes have no features, a readout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from heliograph import zoo
+from heliograph.blocks import Dot, Embed, Hadamard, Head, NodeWise, Ordered, Unordered, Vectors
+from heliograph.learn.config import FitConfig
+from heliograph.model import MPNN, Inputs
+
+WIDTH = 64  # of states where there is no architecture
+RAW = ("none", "lightgcn")  # their states are compared as they are
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Network:
+    """`build` of a job. `arch` "none" passes no messages. `level`: "node", "edge" or "link".
+
+    `inputs`: features from tables; `n`, `vectors`: how many nodes have a learned vector and how wide it is (0: none).
+    `decoder`: "dot" or "mlp", of links. `out`: answers of a node or an edge.
+    """
+
+    arch: str | Mapping[str, Any]
+    args: Mapping[str, Any]
+    inputs: Inputs
+    out: int
+    level: str
+    decoder: str = "mlp"
+    directed: bool = False
+    n: int = 0
+    vectors: int = 0
+
+    def __call__(self) -> MPNN:
+        first = [Vectors(self.n, self.vectors)] if self.vectors else []  # drawn first, whatever comes after
+        inputs = Inputs(self.inputs.nodes + self.vectors, self.inputs.edges)
+        if self.arch == "none":
+            plain = MPNN(Embed(inputs.nodes, WIDTH), [], NodeWise(Head(WIDTH, self.out)))
+        else:
+            plain = zoo.build(self.arch, inputs, self.out, dict(self.args), level="node")
+        readout = plain.readout if self.level == "node" else self._pairs(plain, inputs)
+        return MPNN(nn.Sequential(*first, plain.embed) if first else plain.embed, plain.layers, readout, plain.view)
+
+    def _pairs(self, plain: MPNN, inputs: Inputs) -> nn.Module:
+        of = str(getattr(plain.readout, "of", "h"))
+        d = zoo.width(plain, inputs, of)
+        if self.level == "edge":
+            return Unordered(Head(2 * d + inputs.edges, self.out, hidden=d), of)
+        if self.decoder == "dot":
+            return Dot(None if self.arch in RAW else nn.Linear(d, d), of)
+        return Ordered(Head(2 * d, 1, hidden=d), of) if self.directed else Hadamard(nn.Linear(d, d), Head(d, 1), of)
+
+
+def optimizer(module: nn.Module, fit: FitConfig) -> Optimizer:
+    """AdamW without a decay of learned vectors."""
+    tables = [p for m in module.modules() if getattr(m, "undecayed", False) for p in m.parameters()]
+    kept = {id(p) for p in tables}
+    groups: list[dict[str, Any]] = [{"params": [p for p in module.parameters() if id(p) not in kept]}]
+    if tables:
+        groups.append({"params": tables, "weight_decay": 0.0})
+    kind = torch.optim.AdamW if fit.weight_decay else torch.optim.Adam
+    return kind([g for g in groups if g["params"]], lr=fit.init_lr, weight_decay=fit.weight_decay, fused=True)
