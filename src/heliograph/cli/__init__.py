@@ -17,6 +17,7 @@ VERBS = {
     "compare": "Compare architectures on a table: the same folds, statistics that hold, a verdict",
     "predict": "Predict for a table of any length, every row kept",
     "screen": "The best of a library of any length, filtered and diverse",
+    "explain": "Which atoms say so: contributions drawn on the molecules",
     "evaluate": "Judge a model on a table with truths: errors, and whether error bars hold",
     "calibrate": "Calibrate a model's error bars on your own table",
     "serve": "Serve models over HTTP, with a page to draw molecules",
