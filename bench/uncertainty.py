@@ -16,7 +16,6 @@ $HELIOGRAPH_DATA or ../shared/data.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
 from pathlib import Path
