@@ -7,6 +7,7 @@ from heliograph.blocks.basic import MLP, Head, ShiftedSoftplus, on_rows
 from heliograph.blocks.dropout import Dropout
 from heliograph.blocks.embed import Elements, Embed, Vectors
 from heliograph.blocks.gilmer import Mix, Towers, WithMaster
+from heliograph.blocks.hypergraph import At, Received, Scales, Weighted, collect, spread
 from heliograph.blocks.jumping import JumpingKnowledge, Largest, LSTMAttention, SideBySide
 from heliograph.blocks.links import Dot, Hadamard, Ordered, Unordered
 from heliograph.blocks.message import apply_matrix
@@ -23,6 +24,7 @@ __all__ = [
     "MLP",
     "AddNorm",
     "AdditiveAttention",
+    "At",
     "AtomWise",
     "Attend",
     "Attention",
@@ -56,7 +58,9 @@ __all__ = [
     "PowerMean",
     "Principal",
     "Propagate",
+    "Received",
     "Residual",
+    "Scales",
     "Set2Set",
     "ShiftedSoftplus",
     "SideBySide",
@@ -68,10 +72,13 @@ __all__ = [
     "Transform",
     "Unordered",
     "Vectors",
+    "Weighted",
     "WithMaster",
     "apply_matrix",
+    "collect",
     "normalised",
     "on_rows",
     "per_head",
     "propagated",
+    "spread",
 ]

@@ -1,5 +1,6 @@
 """Views: Graph -> Graph functions that change what a neighbour is, or say where a node stands. Their gradients reach the positions."""
 
+from heliograph.views.derived import OnView
 from heliograph.views.encodings import (
     Concatenate,
     ConcatenateEdges,
@@ -11,7 +12,7 @@ from heliograph.views.encodings import (
     SpectralSplines,
     keep_encodings,
 )
-from heliograph.views.incidence import Cells, Nerve, cliques, hyperedges, nearest, nerve, rings
+from heliograph.views.incidence import Cells, Incidence, Nerve, cliques, hyperedges, incidence, nearest, nerve, rings
 from heliograph.views.labels import DistanceBins, VirtualEdges
 from heliograph.views.line import line_graph
 from heliograph.views.loops import SelfLoops
@@ -27,10 +28,12 @@ __all__ = [
     "ConcatenateEdges",
     "Degree",
     "DistanceBins",
+    "Incidence",
     "LaplacianEigenvectors",
     "MasterNode",
     "Neighbours",
     "Nerve",
+    "OnView",
     "RadiusGraph",
     "RandomWalks",
     "Rings",
@@ -41,6 +44,7 @@ __all__ = [
     "VirtualEdges",
     "cliques",
     "hyperedges",
+    "incidence",
     "keep_encodings",
     "line_graph",
     "nearest",

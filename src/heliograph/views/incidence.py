@@ -125,6 +125,51 @@ def hyperedges(graph: Graph, members: Sequence[Sequence[int]]) -> Cells:
                     np.append(np.arange(graph.N), vertex))  # fmt: skip
 
 
+def incidence(graph: Graph, cell: Tensor, vertex: Tensor, own: Tensor) -> Graph:
+    """Make the graph of nodes and hyperedges, with an edge each way between a hyperedge and each of its members.
+
+    Hyperedge `cell[m]` has the member `vertex[m]`, `own` [H] says which graph each is of. Repeated members count once. Nodes have
+    `rank` [C] (0 a node, 1 a hyperedge), `size` [C, 1] (members of a hyperedge; 1 at nodes), `degree` [C, 1] (hyperedges of a node;
+    at hyperedges the mean of their members') and the floating-point features of nodes, zero at hyperedges.
+    """
+    t, H, dtype = graph.topology, len(own), precision(graph)
+    pair = torch.unique(cell * t.N + vertex)
+    cell, vertex = pair // max(t.N, 1), pair % max(t.N, 1)
+    of = torch.cat([t.members.index, own])
+    order = (2 * of + torch.cat([torch.zeros_like(t.members.index), torch.ones_like(own)])).argsort(stable=True)
+    new = torch.empty_like(order).index_copy(0, order, torch.arange(t.N + H, device=order.device))
+    up, low = new[cell + t.N], new[vertex]
+    topology, rows = t.rewired(torch.cat([up, low]), torch.cat([low, up]), n_node=of.bincount(minlength=t.G), N=t.N + H)
+    size, degree = cell.bincount(minlength=H).to(dtype), vertex.bincount(minlength=t.N).to(dtype)
+    mean = degree.new_zeros(H).index_add(0, cell, degree[vertex]) / size.clamp(min=1)
+    nodes: dict[str, Feature] = {
+        "rank": (order >= t.N).long(),
+        "size": torch.cat([torch.ones_like(degree), size])[order][:, None],
+        "degree": torch.cat([degree, mean])[order][:, None],
+    }
+    for name, feature in graph.nodes.items():
+        x = dense(feature)
+        if x.is_floating_point():
+            nodes[name] = torch.cat([x, x.new_zeros(H, *x.shape[1:])])[order]
+    sign = torch.where(rows < len(up), 1, -1).to(dtype)[:, None]
+    return Graph(topology, nodes, {"sign": sign}, graph.globals)
+
+
+@final
+class Incidence(nn.Module):
+    """The view of `incidence` in which each node with its neighbours is a hyperedge (Feng et al. 2019, arXiv:1809.09401, sec. 3.2).
+
+    A graph that is one of vertices and hyperedges already (it has `rank`) stays as it is.
+    """
+
+    def forward(self, graph: Graph) -> Graph:
+        if "rank" in graph.nodes:
+            return graph
+        t = graph.topology
+        every = torch.arange(t.N, device=t.senders.device)
+        return incidence(graph, torch.cat([t.receivers, every]), torch.cat([t.senders, every]), t.members.index)
+
+
 def nearest(graph: Graph, k: int) -> list[tuple[int, ...]]:
     """List each node with its `k` nearest nodes of the same graph in space (`pos`): sets for `hyperedges`."""
     pos = dense(graph.nodes["pos"]).detach()
