@@ -73,7 +73,10 @@ class MPNN(nn.Module):
         """What the readout makes of final states; one of nodes or edges sees the edges of the graph as it was given."""
         if getattr(self.readout, "level", "graph") != "graph":
             given = self.taken(graph)
-            states = given.with_nodes(**states.nodes) if graph.topology.whole else states.with_asked(given.asked)
+            if graph.topology.whole:
+                states = given.with_nodes(**states.nodes).with_globals(**states.globals)
+            else:
+                states = states.with_asked(given.asked)
         result: dict[str, Tensor] = self.readout(states)
         return result
 

@@ -318,10 +318,10 @@ def test_the_switches() -> None:
 def test_the_environment_switch() -> None:
     code = """
 import importlib, os
-from heliograph.algebra import switch
+from heliograph import edge
 for value in ("0", "1"):
     os.environ["HELIOGRAPH_ALGEBRA"] = value
-    print(importlib.reload(switch).enabled())
+    print(importlib.reload(edge)._enabled.get())
 """
     run = subprocess.run([sys.executable, "-c", code], env={**os.environ}, capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["False", "True"]

@@ -27,9 +27,7 @@ def show(result: GraphResult, folder: Path, report: Path) -> None:
         for name in names:
             table.add_column(metric(name).label, justify="right")
         arch = str(result.config["model"]["arch"])
-        table.add_row(
-            "gcn" if arch == "auto" else arch, *(f"{result.metrics[part]['mean'][n]:.4f}" for n in names), style="bold"
-        )
+        table.add_row(arch, *(f"{result.metrics[part]['mean'][n]:.4f}" for n in names), style="bold")
         for name, baseline in result.baselines.items():
             figures = baseline.metrics.get(part, {}).get("mean", {})
             table.add_row(name, *(f"{figures[n]:.4f}" if n in figures else "" for n in names))

@@ -8,7 +8,7 @@ import typer
 
 from heliograph.cli.common import Bar, Quiet, Verbose, clock, guarded, new_app
 from heliograph.cli.options import build, named, options_of, with_data, with_options
-from heliograph.onegraph.predict import GraphPredictConfig
+from heliograph.onegraph.asked import GraphPredictConfig
 
 OPTIONS = options_of(GraphPredictConfig, "Prediction", leave_out=("model_path", "for_"))
 

@@ -184,7 +184,7 @@ class GraphStore:
         if self.relations:
             relation = torch.from_numpy(np.asarray(c["relation"][rows]).astype(np.int64))
             found["edge_attr"] = Indexed(torch.eye(2 * self.relations), relation)
-            found["relation"] = relation
+            found["inverse"] = (relation >= self.relations).float()[:, None]
         elif "edge_attr" in c:
             found["edge_attr"] = torch.from_numpy(np.asarray(c["edge_attr"][c["edge"][rows]], np.float32))
         else:

@@ -17,6 +17,7 @@ from heliograph.data.sources.one_graph import Draw, Edges, Links, Nodes
 from heliograph.errors import DataError, UsageError
 from heliograph.learn import losses, metrics
 from heliograph.learn.config import FitConfig
+from heliograph.learn.figures import Metrics
 from heliograph.learn.job import Job
 from heliograph.learn.losses import Loss
 from heliograph.learn.objectives import Supervised
@@ -38,6 +39,9 @@ VECTORS = 64
 LINK_METRICS = ("roc_auc", "pr_auc", "mrr", "hits@1", "hits@3", "hits@10")
 
 
+Scores = Callable[[Any, Mapping[str, np.ndarray], Path], dict[str, Metrics]]
+
+
 @dataclass(frozen=True, eq=False)
 class Training:
     """A `job`, the network it builds, what it is of, and the baselines to compare it with (a function of the progress)."""
@@ -50,13 +54,19 @@ class Training:
     y: np.ndarray | None  # [n, T], labels of nodes or edges
     notes: list[str]
     baselines: Callable[[Any], dict[str, Any]]
+    scores: Scores | None = None  # of a finished model, where it is not the usual
+    divided: Mapping[str, np.ndarray] | None = None  # rows of the table in each part, where the job's are others
 
 
 def assemble(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> Training:
     """The training. Raises DataError where nothing can be learned, UsageError for settings that do not fit one another."""
     level = config.data.level
     if level == "link":
-        return _links(config, graph, folder)
+        from heliograph.onegraph import relational
+
+        if graph.relation is not None:
+            return relational.triples(config, graph, folder)
+        return relational.items(config, graph, folder) if config.data.bipartite else _links(config, graph, folder)
     return _supervised(config, graph, folder)
 
 
@@ -79,15 +89,18 @@ def architecture(config: GraphTrainConfig, graph: OneGraph) -> tuple[str, Mappin
             "Take one that follows the edges, like gcn, sage or gat."
         )
     args = {"d": 64, "depth": 2, "dropout": 0.0 if config.data.level == "link" else 0.5}
+    if graph.relation is not None or config.data.bipartite:
+        args = {}  # those of the papers
     known = inspect.signature(module.build).parameters
     chosen = {k: v for k, v in args.items() if k in known} | dict(config.model.arch_args)
     return arch, zoo.resolved(module, chosen), []
 
 
-def _vectors(config: GraphTrainConfig, graph: OneGraph) -> tuple[int, list[str]]:
+def vectors_of(config: GraphTrainConfig, graph: OneGraph, usual: int = VECTORS) -> tuple[int, list[str]]:
+    """Width of the nodes' learned vectors, and a sentence where there are some. Raises UsageError where nodes would have nothing."""
     width = config.model.node_vectors
     if width is None:
-        width = VECTORS if not graph.encoders.nodes.width else 0
+        width = usual if not graph.encoders.nodes.width else 0
         if width:
             note = f"Nodes have no features: each gets a learned vector of {width}, so the model answers for these nodes only."
             return width, [note]
@@ -129,7 +142,7 @@ def _supervised(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) 
     notes = [*found.notes, *check_training_labels(task, y[parts["train"]])]
     scaling = _scaling(task, y[parts["train"]])
     arch, args, more = architecture(config, graph)
-    vectors, why = _vectors(config, graph)
+    vectors, why = vectors_of(config, graph)
     network = Network(
         arch, args, Inputs(graph.encoders.nodes.width, graph.store.edge_width), task.out, level,
         directed=graph.store.directed, n=graph.N if vectors else 0, vectors=vectors,
@@ -177,18 +190,16 @@ def _scaling(task: Task, y: np.ndarray) -> Scaling:
 
 
 def _links(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> Training:
-    if graph.relation is not None:
-        raise UsageError("links with relations are not there yet in this version")
     words = None if config.data.splits_column is None else graph.edge_texts(config.data.splits_column)
     parts = labels.divide(np.ones(len(graph.ends), bool), words, config.split, config.fit.seed)
     if len(parts["train"]) < 2:
         raise DataError(f"{graph.edge_name} has {len(graph.ends)} edges that can be used: too few to learn links from")
     arch, args, notes = architecture(config, graph)
-    vectors, why = _vectors(config, graph)
+    vectors, why = vectors_of(config, graph)
     decoder = config.model.decoder
     if decoder not in ("auto", "dot", "mlp"):
         raise UsageError(f"--decoder {decoder} is for links with relations (--relation-column); use dot or mlp")
-    chosen = ("dot" if config.data.bipartite else "mlp") if decoder == "auto" else decoder
+    chosen = "mlp" if decoder == "auto" else decoder
     network = Network(
         arch, args, Inputs(graph.encoders.nodes.width, graph.store.edge_width), 1, "link", decoder=chosen,
         directed=graph.store.directed, n=graph.N if vectors else 0, vectors=vectors,
@@ -210,7 +221,7 @@ def _links(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> Tr
         source=source,
         parts=parts,
         build=network,
-        objective=LinkObjective("bpr" if config.data.bipartite else "bce"),
+        objective=LinkObjective(),
         fit=fit_config(config, batch),
         score=link_score,
         metrics=names,

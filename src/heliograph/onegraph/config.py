@@ -83,6 +83,10 @@ class GraphModelConfig(Group):
     decoder: Decoder = Field(
         default="auto", description="how a link is scored from its ends (auto: mlp; dot if bipartite; distmult)"
     )
+    decoder_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="dropout of head and relation before a decoder with relations"
+    )
+    cubes: float = Field(default=0.0, ge=0, description="weight of the nuclear 3-norm of triples (Lacroix et al. 2018)")
     num_negatives: PositiveInt = Field(default=1, description="pairs without an edge, drawn for each link in training")
     num_neighbors: tuple[int, ...] | None = Field(
         default=None,

@@ -78,5 +78,7 @@ def _same(saved: GraphTrainConfig, asked: GraphTrainConfig) -> GraphTrainConfig:
     changed = [name for name in old if name != "strict" and old[name] != new[name]]
     if changed:
         listed = ", ".join(f"--{name.replace('_', '-')} was {old[name]!r}, is {new[name]!r}" for name in changed[:4])
-        raise UsageError(f"--resume goes on with a run as it was begun, but {listed}. Leave the option out, or begin another run.")
+        raise UsageError(
+            f"--resume goes on with a run as it was begun, but {listed}. Leave the option out, or begin another run."
+        )
     return saved.model_copy(update={"output_dir": asked.output_dir})

@@ -12,11 +12,20 @@ from torch.optim import Optimizer
 
 from heliograph import zoo
 from heliograph.blocks import Dot, Embed, Hadamard, Head, NodeWise, Ordered, Unordered, Vectors
+from heliograph.blocks.decoders import DECODERS, Items, Tails
+from heliograph.graph import Graph
 from heliograph.learn.config import FitConfig
 from heliograph.model import MPNN, Inputs
 
 WIDTH = 64  # of states where there is no architecture
 RAW = ("none", "lightgcn")  # their states are compared as they are
+
+
+class AsGiven(nn.Module):
+    """h_i = x_i: learned vectors are the states."""
+
+    def forward(self, graph: Graph) -> Graph:
+        return graph.with_nodes(h=graph.nodes["x"])
 
 
 @final
@@ -25,7 +34,8 @@ class Network:
     """`build` of a job. `arch` "none" passes no messages. `level`: "node", "edge" or "link".
 
     `inputs`: features from tables; `n`, `vectors`: how many nodes have a learned vector and how wide it is (0: none).
-    `decoder`: "dot" or "mlp", of links. `out`: answers of a node or an edge.
+    `decoder`: "dot" or "mlp" of links, "items" of a bipartite graph, or one of `blocks.decoders.DECODERS`, with `relations` in all, inverse
+    ones too. `out`: answers of a node or an edge.
     """
 
     arch: str | Mapping[str, Any]
@@ -37,12 +47,17 @@ class Network:
     directed: bool = False
     n: int = 0
     vectors: int = 0
+    relations: int = 0
+    first_side: int = 0
+    dropout: float = 0.0
 
     def __call__(self) -> MPNN:
         first = [Vectors(self.n, self.vectors)] if self.vectors else []  # drawn first, whatever comes after
         inputs = Inputs(self.inputs.nodes + self.vectors, self.inputs.edges)
         if self.arch == "none":
-            plain = MPNN(Embed(inputs.nodes, WIDTH), [], NodeWise(Head(WIDTH, self.out)))
+            plain = MPNN(
+                Embed(inputs.nodes, WIDTH) if self.inputs.nodes else AsGiven(), [], NodeWise(Head(WIDTH, self.out))
+            )
         else:
             plain = zoo.build(self.arch, inputs, self.out, dict(self.args), level="node")
         readout = plain.readout if self.level == "node" else self._pairs(plain, inputs)
@@ -53,6 +68,10 @@ class Network:
         d = zoo.width(plain, inputs, of)
         if self.level == "edge":
             return Unordered(Head(2 * d + inputs.edges, self.out, hidden=d), of)
+        if self.decoder == "items":
+            return Items(self.first_side, of)
+        if self.decoder in DECODERS:
+            return Tails(DECODERS[self.decoder](), self.relations, d, self.dropout, made=self.arch == "compgcn", of=of)
         if self.decoder == "dot":
             return Dot(None if self.arch in RAW else nn.Linear(d, d), of)
         return Ordered(Head(2 * d, 1, hidden=d), of) if self.directed else Hadamard(nn.Linear(d, d), Head(d, 1), of)

@@ -4,59 +4,23 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, PositiveInt
 
 from heliograph.data.formats.graph_tables import END_COLUMNS, as_text, read_cells
 from heliograph.errors import DataError, UsageError
-from heliograph.files import atomic
-from heliograph.learn.config import Group
 from heliograph.learn.progress import Lines, Progress
-from heliograph.onegraph import answers
+from heliograph.onegraph import answers, triples
+from heliograph.onegraph.asked import GraphPredictConfig, Summary, found, free, write_table
 from heliograph.onegraph.config import GraphDataConfig, GraphTrainConfig
 from heliograph.onegraph.data import OneGraph, load
 from heliograph.onegraph.predictor import GraphPredictor
 from heliograph.train import toml
 
 CHUNK = 512  # nodes whose partners are looked for at a time
-
-
-class GraphPredictConfig(Group):
-    """What is asked of a model of one graph."""
-
-    model_path: Path = Field(description="a model file, or the folder of a run")
-    data_path: Path | None = Field(
-        default=None, description="table of nodes (default: the one of the run, where it still is)"
-    )
-    edges: Path | None = Field(
-        default=None, description="table of edges (default: the one of the run, where it still is)"
-    )
-    pairs: Path | None = Field(
-        default=None, description="table of pairs of nodes to score, with columns as the table of edges has them"
-    )
-    top_k: PositiveInt | None = Field(default=None, description="the best new partners of each node, so many")
-    for_: Path | None = Field(
-        default=None, description="with --top-k: table of the nodes that it is for (default: all)"
-    )
-    output_path: Path = Field(
-        default=Path("predictions.csv"), description="where to write; the name's ending says the format"
-    )
-
-
-@dataclass
-class Summary:
-    """What came of a prediction."""
-
-    rows: int
-    predicted: int
-    seconds: float
-    reasons: dict[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 def predict(config: GraphPredictConfig, *, overwrite: bool = False, progress: Progress | None = None) -> Summary:
@@ -68,7 +32,9 @@ def predict(config: GraphPredictConfig, *, overwrite: bool = False, progress: Pr
     graph = read_graph(config, predictor)
     for line in graph.notes:
         progress.say(line)
-    if predictor.level == "link":
+    if predictor.level == "link" and predictor.network.relations:
+        summary = triples.answer(config, predictor, graph)
+    elif predictor.level == "link":
         if config.top_k is not None:
             summary = _top(config, predictor, graph, progress)
         elif config.pairs is not None:
@@ -166,28 +132,6 @@ def _typed(column: pa.Array) -> pa.Array:
         return column
 
 
-def write_table(table: pa.Table, path: Path) -> None:
-    """Write CSV, TSV or Parquet, as the name's ending says. Raises UsageError."""
-    if path.suffix in (".parquet", ".pq"):
-        import pyarrow.parquet as pq
-
-        with atomic(path) as temporary:
-            pq.write_table(table, temporary)
-        return
-    if path.suffix not in (".csv", ".tsv", ".txt"):
-        raise UsageError(f"-o {path}: can't tell the format. Give a name that ends in .csv, .tsv or .parquet.")
-    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", errors="replace", newline="") as file:
-        import csv
-
-        writer = csv.writer(file, delimiter="," if path.suffix == ".csv" else "\t", lineterminator="\n")
-        writer.writerow(table.column_names)
-        for batch in table.to_batches(50_000):
-            columns = [
-                as_text(c).to_pylist() if not pa.types.is_nested(c.type) else c.to_pylist() for c in batch.columns
-            ]
-            writer.writerows(zip(*columns, strict=True))
-
-
 def _sides(graph: OneGraph) -> tuple[pa.Array, pa.Array, int]:
     """Names of nodes that edges begin and end at, and where the second ones' numbers begin."""
     if graph.encoders.bipartite:
@@ -195,31 +139,23 @@ def _sides(graph: OneGraph) -> tuple[pa.Array, pa.Array, int]:
     return graph.ids, graph.ids, 0
 
 
-def _found(names: pa.Array, among: pa.Array) -> np.ndarray:
-    return np.asarray(pc.fill_null(pc.index_in(names, value_set=among), -1)).astype(np.int64)
-
-
 def _pairs(config: GraphPredictConfig, predictor: GraphPredictor, graph: OneGraph) -> Summary:
     assert config.pairs is not None
     table = read_cells(config.pairs)
     columns = graph.end_columns if set(graph.end_columns) <= set(table.column_names) else _two(config.pairs, table)
     first, second, offset = _sides(graph)
-    a, b = _found(as_text(table[columns[0]]), first), _found(as_text(table[columns[1]]), second)
+    a, b = found(as_text(table[columns[0]]), first), found(as_text(table[columns[1]]), second)
     good = (a >= 0) & (b >= 0)
     why = {int(k): f"{columns[0] if a[k] < 0 else columns[1]} is not in the graph" for k in np.flatnonzero(~good)}
     p, std = np.full(len(table), np.nan), np.full(len(table), np.nan)
     if good.any():
         p[good], std[good] = predictor.links(graph, np.stack([a[good], b[good] + offset], axis=1))
-    out = table.append_column(_free("link_probability", table), pa.array(p, mask=~good))
+    out = table.append_column(free("link_probability", table), pa.array(p, mask=~good))
     if len(predictor.models) > 1:
-        out = out.append_column(_free("link_std", table), pa.array(std, mask=~good))
-    out = out.append_column(_free("reason", table), pa.array([why.get(k, "") for k in range(len(table))]))
+        out = out.append_column(free("link_std", table), pa.array(std, mask=~good))
+    out = out.append_column(free("reason", table), pa.array([why.get(k, "") for k in range(len(table))]))
     write_table(out, config.output_path)
     return Summary(len(table), int(good.sum()), 0.0, dict(Counter(why.values())))
-
-
-def _free(name: str, table: pa.Table) -> str:
-    return name if name not in table.column_names else f"{name}_2"
 
 
 def _two(path: Path, table: pa.Table) -> tuple[str, str]:
@@ -245,7 +181,7 @@ def _top(config: GraphPredictConfig, predictor: GraphPredictor, graph: OneGraph,
             table.column_names[0],
         )
         names = as_text(table[column])
-        asked = _found(names, first)
+        asked = found(names, first)
     order = np.argsort(graph.ends[:, 0], kind="stable")
     ends = graph.ends[order]
     cuts = np.searchsorted(ends[:, 0], np.arange(len(first) + 1))

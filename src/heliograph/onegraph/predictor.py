@@ -148,6 +148,10 @@ class GraphPredictor:
         def scores(nodes: np.ndarray) -> np.ndarray:
             total = np.zeros((len(nodes), n))
             for model, whole in zip(self.models, wholes, strict=True):
+                if self.network.decoder == "items":
+                    with torch.no_grad():
+                        total += model.readout(whole.with_asked(torch.from_numpy(nodes)))["y"].double().numpy()
+                    continue
                 for row, node in enumerate(nodes):
                     asked = torch.stack([torch.full((n,), int(node)), torch.arange(offset, offset + n)], 1)
                     with torch.no_grad():

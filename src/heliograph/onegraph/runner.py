@@ -6,6 +6,7 @@ import math
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,9 +76,9 @@ def run(
     _say(scores, config.output_dir, progress)
     found = training.baselines(progress) if config.fit.baselines else {}
     result = GraphResult(
-        config=config.model_dump(mode="json") | {"tables": [name_of(t) for t in (tables or ())]},
+        config=_resolved(config, training, tables),
         level=config.data.level,
-        kind="link" if config.data.level == "link" else training.task.kind,
+        kind=_kind(config, training),
         targets=training.task.targets,
         classes=training.task.classes,
         main_metric=training.job.metrics[0],
@@ -155,7 +156,7 @@ def _begin(config: GraphTrainConfig, training: Training, lines: list[str], progr
     for line in lines:
         log.line(line)
     of = training.graph.node_rows if config.data.level == "node" else training.graph.edge_rows
-    save_splits(out, {part: of[rows] for part, rows in training.job.parts.items()})
+    save_splits(out, {part: of[rows] for part, rows in (training.divided or training.job.parts).items()})
     toml.save(config, out)
 
 
@@ -182,6 +183,20 @@ def facts(graph: OneGraph, training: Training) -> Facts:
     )  # fmt: skip
 
 
+def _resolved(config: GraphTrainConfig, training: Training, tables: Tables | None) -> dict[str, Any]:
+    """The settings as they were used."""
+    plain = config.model_dump(mode="json") | {"tables": [name_of(t) for t in (tables or ())]}
+    plain["model"] |= {"arch": training.network.arch, "arch_args": dict(training.network.args)}
+    plain["fit"]["batch_size"] = training.job.fit.batch_size
+    return plain
+
+
+def _kind(config: GraphTrainConfig, training: Training) -> str:
+    if config.data.level != "link":
+        return training.task.kind
+    return "triples" if training.network.relations else "items" if config.data.bipartite else "link"
+
+
 def made(training: Training, members: list[Finished]) -> GraphPredictor:
     """A predictor of the finished members."""
     models = [network_of(training.job, member) for member in members]
@@ -197,6 +212,8 @@ def _scores(predictor: GraphPredictor, training: Training, out: Path) -> dict[st
     """Figures of validation and test part, from the model file, and the answers as tables."""
     parts = {part: training.job.parts[part] for part in ("val", "test") if len(training.job.parts.get(part, ()))}
     source = training.job.source
+    if training.scores is not None:
+        return training.scores(predictor, training.job.parts, out)
     if isinstance(source, Links):
         found = {}
         for part, rows in parts.items():

@@ -161,9 +161,7 @@ class Links:
             if not wanted:
                 return found
             drawn = self._uniform(random, wanted + wanted // 8 + 8)
-            keys, known = self._key(drawn), self._keys[part]
-            at = np.minimum(np.searchsorted(known, keys), max(len(known) - 1, 0))
-            taken = (known[at] == keys) if len(known) else np.zeros(len(keys), bool)
+            taken = in_sorted(self._key(drawn), self._keys[part])
             found = np.concatenate([found, drawn[~taken & (drawn[:, 0] != drawn[:, 1])][:wanted]])
         raise DataError("hardly a pair of nodes is without an edge: there is nothing to tell links from")
 
@@ -207,6 +205,13 @@ def _less(graph: Graph, out: np.ndarray) -> Graph:
         t.senders[keep], t.receivers[keep], t.n_node, torch.tensor([len(keep)]), N=t.N, R=t.steps, degree=degree
     )
     return graph.with_topology(topology, {name: take(f, keep) for name, f in graph.edges.items()})
+
+
+def in_sorted(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which keys are among `known`, ascending, [n] bool."""
+    if not len(known):
+        return np.zeros(len(keys), bool)
+    return np.asarray(known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys)
 
 
 def key_of(*numbers: int) -> int:

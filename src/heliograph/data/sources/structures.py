@@ -57,9 +57,7 @@ def find_keys(frames: Iterable[Frame], asked: Keys, name: str) -> Keys:
         there = arrays if label == "forces" else info
         key = getattr(asked, label)
         if key is not None and not there[key]:
-            raise DataError(
-                f"no frame of {name} has {key!r} for its {label}; {suggest(key, there)}"
-            )
+            raise DataError(f"no frame of {name} has {key!r} for its {label}; {suggest(key, there)}")
         found[label] = key if key is not None else next((k for k in usual if there[k]), None)
     if found["stress"] is not None and asked.virial is None:
         found["virial"] = None
@@ -137,11 +135,7 @@ class Structures:
         """Return some of the structures, without lists."""
         nodes, n = _ranges(self.columns["offsets"], rows)
         per_atom = ("z", "pos", "forces")
-        columns = {
-            k: v[nodes] if k in per_atom else v[rows]
-            for k, v in self.columns.items()
-            if k != "offsets"
-        }
+        columns = {k: v[nodes] if k in per_atom else v[rows] for k, v in self.columns.items() if k != "offsets"}
         return Structures(columns | {"offsets": np.concatenate([[0], np.cumsum(n)])}, self.bad)
 
     def batch(self, rows: np.ndarray, step: int | None = None) -> Graph:
@@ -162,9 +156,7 @@ class Structures:
         pos = c["pos"][nodes]
         r = pos[senders[representative]] - pos[receivers[representative]]  # [P, 3]
         if S.any():
-            r = r + np.einsum(
-                "pk,pkl->pl", S.astype(np.float64), np.repeat(c["cell"][rows], n_pair, axis=0)
-            )
+            r = r + np.einsum("pk,pkl->pl", S.astype(np.float64), np.repeat(c["cell"][rows], n_pair, axis=0))
         shift = torch.from_numpy(S[index.numpy()] * sign[:, None])
         reverse = torch.from_numpy(lists["reverse"][edges] + np.repeat(first_edge, n_edge))
         topology = Topology(
@@ -182,12 +174,8 @@ class Structures:
             "z": torch.from_numpy(c["z"][nodes].astype(np.int64)),
             "pos": torch.from_numpy(pos),
         }
-        whole = {
-            name: torch.from_numpy(c[name][rows]) for name in ("cell", "pbc", "charge", "spin")
-        }
-        return Graph(
-            topology, features, {"pair_vector": Indexed(torch.from_numpy(r), index)}, whole
-        )
+        whole = {name: torch.from_numpy(c[name][rows]) for name in ("cell", "pbc", "charge", "spin")}
+        return Graph(topology, features, {"pair_vector": Indexed(torch.from_numpy(r), index)}, whole)
 
     def labels(self, rows: np.ndarray) -> dict[str, Tensor]:
         """Return `energy` [G], `forces` [N, 3], `stress` [G, 3, 3] of rows in float64, NaN where there are none."""
@@ -200,9 +188,7 @@ class Structures:
         }
 
 
-def _edges(
-    pos: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cutoff: float
-) -> dict[str, np.ndarray]:
+def _edges(pos: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cutoff: float) -> dict[str, np.ndarray]:
     """Return both directions of every pair, sorted by receiver, as local numbers."""
     i, j, S = pairs(pos, cell if cell.any() else None, pbc, cutoff)
     P = len(i)

@@ -39,4 +39,3 @@ class Links(Objective):
 
     def counts(self, targets: Targets) -> dict[str, float]:
         return {"link": float(len(targets["link"]))}
-

@@ -1,5 +1,0 @@
-"""The command line in this process."""
-
-from tests.cli.conftest import run
-
-__all__ = ["run"]
