@@ -28,11 +28,11 @@ from heliograph.chem.featurizer import Featurizer, preset
 from heliograph.chem.molecule import featurize
 from heliograph.compare.floor import Floor, floors, graph_classes, structure_classes
 from heliograph.compare.pairs import explain, pairs
-from heliograph.compare.replicates import replicates
 from heliograph.data.store import Store
 from heliograph.diagnose.depth import connectivity, sentences
 from heliograph.errors import StructureError
 from heliograph.learn.task import Task
+from heliograph.uncertainty.replicates import replicates
 
 SETS = {"delaney": ("measured log solubility in mols per litre", "log mol/L"), "lipophilicity": ("exp", "log D"), "qm9": ("gap", "eV")}
 FEATURES = {

@@ -200,3 +200,23 @@ def test_structures_in_every_form_and_one_outside_a_list() -> None:
             predict(table.assign(name="x")[["name", "smiles"]])
         with pytest.raises(DataError, match=r"one column of structures, got an array of shape \(3, 2\)"):
             predict(np.array([three, three]).T)
+
+
+def test_error_bars_from_folds() -> None:
+    smiles = [f"{'C' * k}{end}" for k in range(1, 13) for end in ("O", "N", "F", "Cl", "S")]
+    y = np.array([len(s) for s in smiles], dtype=np.float64)
+    model = MoleculeRegressor(
+        arch="gcn", arch_args={"d": 16}, epochs=2, ensemble_size=3, members="folds", fit_args={"accelerator": "cpu"}
+    ).fit(smiles, y)
+    mean, std = model.predict(smiles[:4], return_std=True)
+    narrow, wide = (model.predict_interval(smiles[:4], coverage) for coverage in (0.5, 0.9))
+    assert narrow.shape == (4, 2) and (wide[:, 0] < narrow[:, 0]).all() and (narrow[:, 1] < wide[:, 1]).all()
+    assert (std > 0).all() and (narrow[:, 0] < mean).all() and (mean < narrow[:, 1]).all()
+    assert model.in_domain(["CCO", "C" * 40 + "O"]).tolist() == [True, False]
+    assert model.predict_interval(smiles[:4]).tolist() == wide.tolist()
+    plain = MoleculeRegressor(arch="gcn", arch_args={"d": 16}, epochs=1, fit_args={"accelerator": "cpu"}).fit(smiles, y)
+    for ask in (plain.in_domain, plain.predict_interval):
+        with pytest.raises(UsageError, match="members='folds'"):
+            ask(["CCO"])
+    with pytest.raises(UsageError, match="ensemble_size of 2"):
+        MoleculeRegressor(members="folds").fit(smiles, y)

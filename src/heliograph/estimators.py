@@ -29,9 +29,11 @@ from heliograph.learn.progress import silent
 from heliograph.learn.task import Task
 from heliograph.predictor import Answers
 from heliograph.predictor.structures import is_missing, one_column
+from heliograph.train import trust
 from heliograph.train.assemble import assemble
-from heliograph.train.config import DataConfig, FitConfig, ModelConfig
+from heliograph.train.config import DataConfig, FitConfig, ModelConfig, TrustConfig
 from heliograph.train.data import featurizer_for
+from heliograph.train.folds import divide
 from heliograph.train.targets import Labels
 
 
@@ -48,6 +50,7 @@ class _MoleculeEstimator(BaseEstimator):
         epochs: int = 50,
         fit_args: dict[str, Any] | None = None,
         random_state: int | np.random.RandomState | None = 0,
+        members: str = "seeds",
     ):
         self.arch = arch
         self.arch_args = arch_args
@@ -57,6 +60,7 @@ class _MoleculeEstimator(BaseEstimator):
         self.epochs = epochs
         self.fit_args = fit_args
         self.random_state = random_state
+        self.members = members
 
     def _fit(self, X: Iterable[Any], y: np.ndarray, task: Task, sample_weight: Any) -> Any:
         """Train on structures `X` [n] and labels `y` [n, T] (NaN = missing)."""
@@ -70,19 +74,28 @@ class _MoleculeEstimator(BaseEstimator):
         weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         if weights.shape != (len(y),) or not np.isfinite(weights).all() or (weights < 0).any():
             raise DataError(f"sample_weight must be {len(y)} numbers >= 0, got an array of shape {weights.shape}")
-        labels, weights = Labels(task, y[used]), weights[used]
-        training, decided = assemble(
-            module, store, labels, weights, self._parts(labels.y), self._model(), self._settings(), about={"data": "scikit-learn"}
-        )
+        labels, weights, parts = Labels(task, y[used]), weights[used], self._parts(y[used])
+        model = self._model()
+        folds = divide(parts, self.ensemble_size, None, self._seed) if model.members == "folds" and self.ensemble_size > 1 else None
+        about = {"data": "scikit-learn"}
+        training, decided = assemble(module, store, labels, weights, parts, model, self._settings(), folds=folds, about=about)
         counters, members = train(training.job, silent())
         self.predictor_ = training.predictor(members)
+        if folds is not None:
+            learned = trust.learn(self.predictor_, store, labels.y, folds, parts["val"], TrustConfig(calibrate="auto"))
+            self.predictor_ = self.predictor_.with_trust(learned.calibration, learned.domain)
+            decided += learned.notes
         self.history_ = counters.history
         self.notes_ = [*notes, *decided]
         self.n_outputs_ = y.shape[1]
         return self
 
     def _model(self) -> ModelConfig:
-        return ModelConfig(arch=self.arch, arch_args=self.arch_args or {}, ensemble_size=self.ensemble_size)
+        if self.members not in ("seeds", "folds"):
+            raise UsageError(f"members is 'seeds' or 'folds'; got {self.members!r}")
+        if self.members == "folds" and self.ensemble_size < 2:
+            raise UsageError("members='folds' needs an ensemble_size of 2 or more, for instance 5")
+        return ModelConfig(arch=self.arch, arch_args=self.arch_args or {}, ensemble_size=self.ensemble_size, members=self.members)  # type: ignore[arg-type]
 
     def _settings(self) -> FitConfig:
         given = dict(self.fit_args or {})
@@ -143,13 +156,23 @@ class _MoleculeEstimator(BaseEstimator):
         return found
 
 
+    def in_domain(self, X: Iterable[Any]) -> np.ndarray:
+        """Return whether each structure is like those of training, bool [n]; false where it can't be used. Needs members="folds"."""
+        found = self._answers(X).in_domain
+        if found is None:
+            raise UsageError("in_domain needs members='folds' and an ensemble_size of 2 or more")
+        return np.asarray(found == 1.0)
+
+
 class MoleculeRegressor(RegressorMixin, _MoleculeEstimator):
     """Regression over structures with a message passing network.
 
     `arch`, `arch_args`: a file of the zoo and arguments of its `build`. `geometry`: "auto", "none", "given", "embed". `fit_args`: other
     settings of `heliograph.train.FitConfig` (batch_size, max_lr, loss, patience ...). `validation_fraction` of the data chooses the
-    best epoch (0: the last one is kept). A structure that can't be used is left out of `fit` with a warning and is NaN in `predict`, as is
-    one that nothing in training speaks for; `predictor_.predict_records(X).reasons` says why, and what speaks against a number.
+    best epoch (0: the last one is kept). `members="folds"` with an `ensemble_size` calibrates error bars on the folds that its members
+    leave out: `predict(X, return_std=True)` is then the calibrated standard deviation, and there are `predict_interval` and `in_domain`.
+    A structure that can't be used is left out of `fit` with a warning and is NaN in `predict`, as is one that nothing in training speaks
+    for; `predictor_.predict_records(X).reasons` says why, and what speaks against a number.
     """
 
     def fit(self, X: Iterable[Any], y: Any, sample_weight: Any = None) -> MoleculeRegressor:
@@ -179,6 +202,22 @@ class MoleculeRegressor(RegressorMixin, _MoleculeEstimator):
             error = self.predictor_.document.calibration.get("residual_std") or [np.nan] * found.y.shape[1]
             std = np.where(np.isnan(found.y), np.nan, np.array(error, dtype=np.float64))
         return y, (std[:, 0] if self._flat else std)
+
+    def predict_interval(self, X: Iterable[Any], coverage: float = 0.9) -> np.ndarray:
+        """Return the ends of intervals that should hold `coverage` of the truths, [n, 2] or [n, T, 2]. Needs members="folds"."""
+        if not hasattr(self, "predictor_"):
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit(X, y) first")
+        trust_ = self.predictor_.trust
+        if not trust_.calibrated:
+            raise UsageError("predict_interval needs members='folds' and an ensemble_size of 2 or more")
+        self.predictor_.trust = trust_.asking((coverage,))
+        try:
+            found = self._answers(X)
+        finally:
+            self.predictor_.trust = trust_
+        assert found.lower is not None and found.upper is not None
+        both = np.concatenate([found.lower, found.upper], -1)  # [n, T, 2]
+        return both[:, 0] if self._flat else both
 
     def score(self, X: Iterable[Any], y: Any, sample_weight: Any = None) -> float:
         """R2 over the rows that have a label and an answer; warns of those that have a label and no answer."""

@@ -10,9 +10,9 @@ import pytest
 
 from heliograph.compare.floor import Classes, floors, graph_classes
 from heliograph.compare.pairs import explain, pairs
-from heliograph.compare.replicates import replicates
 from heliograph.graph import batch
 from heliograph.learn.task import Kind, Task
+from heliograph.uncertainty.replicates import replicates
 from tests.compare.sets import CHIRAL, PLAIN, store, whole
 
 

@@ -360,3 +360,58 @@ def test_domain_in_a_file_is_the_same_and_flags_what_is_foreign(
     assert answers.domain_distance[0] == answers.domain_distance[2]  # type: ignore[index]
     with pytest.raises(DataError, match="radius"):
         Domain.from_dict(domain.to_dict() | {"radius": 9})
+
+
+def test_kinds_of_atoms_find_a_noise_that_sizes_do_not_tell() -> None:
+    """Labels whose noise depends on a carbonyl, and answers that are the true mean: sigma follows
+    the carbonyl.
+    """
+    from heliograph.chem import featurize
+    from heliograph.chem.featurizer import preset
+    from heliograph.data.store import Store
+    from heliograph.predictor.trust import features, kinds_of
+    from heliograph.uncertainty import metrics, regression
+
+    smiles = [
+        f"{'C' * k}{end}"
+        for k in range(1, 21)
+        for end in ("C(C)=O", "C(C)O", "C(C)N", "OC", "C(=O)CC", "C(O)CC")
+        for _ in range(3)
+    ]
+    featurizer = preset("chemprop_v2")
+    store = Store.build([featurize(s, featurizer, scaffold=False) for s in smiles], featurizer)
+    truth = np.array([1.0 if "=O" in s else 0.2 for s in smiles])
+    residual = truth * np.random.default_rng(0).normal(size=len(smiles))
+    kinds = kinds_of(store)
+    assert 3 <= len(kinds) <= 60
+    known = features(store, np.zeros(len(smiles)), None, None, kinds)
+    rows = regression.Rows(residual, known)
+    found = regression.fit(rows)
+    assert (
+        found.method == "environments"
+        and metrics.spearman(found.sigma(known, len(rows)), truth) > 0.8
+    )
+    again = features(store.take(np.arange(5)), np.zeros(5), None, None, kinds)
+    assert all((again[name] == known[name][:5]).all() for name in kinds)
+
+
+def test_no_sigma_is_less_than_the_noise_of_repeated_measurements(
+    config: Make, table: Path
+) -> None:
+    """Each molecule three times, with labels that differ by a known noise: folds by scaffold or
+    not, sigma is at least that.
+    """
+    from heliograph.uncertainty.replicates import replicates
+
+    random = np.random.default_rng(0)
+    lines = table.read_text().splitlines()
+    rows = [line.split(",") for line in lines[1:] for _ in range(3)]
+    y = [float(row[1]) + random.normal() for row in rows]
+    table.write_text(
+        "smiles,y\n" + "\n".join(f"{row[0]},{v}" for row, v in zip(rows, y, strict=True)) + "\n"
+    )
+    result = train.run(config(members="folds", ensemble_size=2, split_sizes=(0.8, 0.0, 0.2)))
+    oof, test = result.predictions["out_of_fold"], result.predictions["test"]
+    noise = replicates(oof.structures, oof.y_true[:, 0])
+    assert noise is not None and noise.sd > 0.5 and test.y_std is not None
+    assert test.y_std.min() >= noise.sd - 1e-9

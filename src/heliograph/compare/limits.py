@@ -8,11 +8,11 @@ import numpy as np
 
 from heliograph.compare.floor import Classes, floors, graph_classes
 from heliograph.compare.pairs import Pair, explain, pairs
-from heliograph.compare.replicates import replicates
 from heliograph.compare.units import Material
 from heliograph.diagnose.depth import connectivity, sentences
 from heliograph.errors import StructureError
 from heliograph.learn.figures import METRICS
+from heliograph.uncertainty.replicates import replicates
 
 MOST_MOLECULES = 100_000  # beyond it a random choice of so many
 MOST_PAIRS = 12

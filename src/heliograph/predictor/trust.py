@@ -28,12 +28,14 @@ from heliograph.errors import DataError, UsageError
 from heliograph.learn.task import Task
 from heliograph.uncertainty.classes import Map, Sets
 from heliograph.uncertainty.domain import Domain, Place
-from heliograph.uncertainty.regression import Calibration
+from heliograph.uncertainty.environments import hashes
+from heliograph.uncertainty.regression import KIND, Calibration
 
 if TYPE_CHECKING:
     from heliograph.predictor.predictor import Answers
 
 FORMAT = 1
+MIN_SHARE, MOST_KINDS = 0.03, 60
 GROUPS = {
     "halogens": (9, 17, 35, 53),
     "nitrogen": (7,),
@@ -43,13 +45,17 @@ GROUPS = {
 
 
 def features(
-    store: Store, y: np.ndarray, spread: np.ndarray | None, place: Place | None
+    store: Store,
+    y: np.ndarray,
+    spread: np.ndarray | None,
+    place: Place | None,
+    kinds: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
     """Return what sigma may depend on: numbers [n] that are known of n molecules of `store` before
     their truth is.
 
     `y` [n]: the answers; `spread` [n]: of a head or of members that are comparable; `place`: in the
-    training's domain.
+    training's domain; `kinds`: names of features that count a kind of atom (`kinds_of`).
     """
     found = {
         "size": np.log(np.maximum(store.n_node, 1)),
@@ -59,6 +65,11 @@ def features(
         "answer": y,
     }
     found |= {name: np.log1p(store.composition[:, list(z)].sum(1)) for name, z in GROUPS.items()}
+    if kinds:
+        h, owner = hashes(store, 0)[0], np.repeat(np.arange(len(store)), store.n_node)
+        for name in kinds:
+            mine = owner[h == np.uint64(int(name.removeprefix(KIND), 16))]
+            found[name] = np.log1p(np.bincount(mine, minlength=len(store)))
     if place is not None:
         found |= {f"new atoms, radius {r}": share for r, share in enumerate(place.shares)}
         if not np.isnan(place.distance).any():
@@ -67,6 +78,21 @@ def features(
         found["spread"] = spread
         found["log spread"] = np.log(np.maximum(spread, 1e-12))
     return found
+
+
+def kinds_of(store: Store) -> list[str]:
+    """Return names of features that count the commonest kinds of atoms: those that MIN_SHARE of the
+    molecules have, and as many lack, MOST_KINDS at most. An atom's kind is all that the network
+    reads of it.
+    """
+    h, owner = hashes(store, 0)[0], np.repeat(np.arange(len(store)), store.n_node)
+    pairs = np.unique(np.stack([h, owner.astype(np.uint64)]), axis=1)[
+        0
+    ]  # each kind once a molecule
+    known, count = np.unique(pairs, return_counts=True)
+    often = np.minimum(count, len(store) - count)
+    best = np.argsort(-often, kind="stable")[:MOST_KINDS]
+    return [f"{KIND}{int(known[k]):016x}" for k in best if often[k] >= MIN_SHARE * len(store)]
 
 
 @final
@@ -94,7 +120,9 @@ class Trust:
         return cls(task, calibration, Domain.from_dict(domain) if domain else None)
 
     def asking(self, coverages: Sequence[float]) -> Trust:
-        """Return the same with intervals of other coverages. Raises UsageError where there is no calibration, or one is no share."""
+        """Return the same with intervals of other coverages. Raises UsageError where there is no
+        calibration, or one is no share.
+        """
         if not self.calibrated:
             raise UsageError(
                 "--coverage: the model file has no calibration. Add one with heliograph calibrate, "
@@ -155,7 +183,8 @@ class Trust:
                 continue
             calibration = Calibration.from_dict(entry)
             y, spread = answers.y[:, t], None if spreads is None else spreads[:, t]
-            std[:, t] = calibration.sigma(features(store, y, spread, place), n)
+            kinds = [name for name in calibration.uses if name.startswith(KIND)]
+            std[:, t] = calibration.sigma(features(store, y, spread, place, kinds), n)
             for c, coverage in enumerate(self.coverages):
                 lower[:, t, c], upper[:, t, c] = calibration.interval(y, std[:, t], coverage)
         return replace(answers, std=std, lower=lower, upper=upper, coverages=self.coverages)

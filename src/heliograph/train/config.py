@@ -14,7 +14,8 @@ from pydantic import Field, PositiveInt, field_validator
 from heliograph.learn.config import FitConfig, Group
 
 Calibrate = Literal[
-    "auto", "none", "conformal-regression", "zscaling", "variance", "loglinear", "isotonic", "crude", "platt", "temperature", "venn-abers",
+    "auto", "none", "conformal-regression", "zscaling", "variance", "loglinear", "environments", "isotonic", "crude", "platt",
+    "temperature", "venn-abers",
 ]  # fmt: skip
 
 

@@ -14,12 +14,13 @@ from heliograph.learn.ensemble import plain
 from heliograph.learn.task import Task
 from heliograph.predictor import Answers, Predictor
 from heliograph.predictor.predictor import joined
-from heliograph.predictor.trust import FORMAT, Trust, cooled, features
+from heliograph.predictor.trust import FORMAT, Trust, cooled, features, kinds_of
 from heliograph.train.config import TrainConfig, TrustConfig
 from heliograph.train.folds import Folds, averaging, divide
 from heliograph.uncertainty import classes, judge, regression
 from heliograph.uncertainty.domain import SHOWN, Domain, Place
 from heliograph.uncertainty.environments import clusters, fingerprints, hashes
+from heliograph.uncertainty.replicates import replicates
 
 OPTIMISTIC = (
     "Calibrated on the {n:,} validation molecules, which chose the best epoch too: errors may be somewhat larger than these error bars. "
@@ -191,10 +192,13 @@ class _Fit:
     ) -> tuple[dict[str, Any], dict[str, Any] | None]:
         pred, truth = self.answers.y[:, t], self.y[there, t]
         spreads = {"members": self.answers.std, "head": self.answers.head}.get(spread)
-        known = features(self.store, pred, None if spreads is None else spreads[:, t], self.place)
+        known = features(self.store, pred, None if spreads is None else spreads[:, t], self.place, kinds_of(self.store))
         residual = factor * (truth - pred[there])
         rows = regression.Rows(residual, {name: f[there] for name, f in known.items()}, folds)
         found = regression.fit(rows, method)
+        repeated = replicates([self.store.smiles[k] for k in there], truth)
+        if repeated is not None and repeated.sd > found.scale.least:  # no model can be surer than the measurement
+            found = replace(found, scale=replace(found.scale, least=repeated.sd))
         sigma, ends = regression.held_out(rows, found, judge.LEVELS)
         centre = truth - residual  # where the mean of all members would be, if its errors were `factor` times one member's
         intervals = {c: (centre + low, centre + high) for c, (low, high) in ends.items()}

@@ -24,10 +24,20 @@ from heliograph.uncertainty import metrics, scales
 from heliograph.uncertainty.conformal import Scores, least_rows
 from heliograph.uncertainty.scales import Scale
 
-METHODS = ("conformal-regression", "zscaling", "variance", "loglinear", "isotonic", "crude")
+METHODS = (
+    "conformal-regression",
+    "zscaling",
+    "variance",
+    "loglinear",
+    "environments",
+    "isotonic",
+    "crude",
+)
 LEAST = 10  # residuals below which nothing is fitted
 LEAST_FOR_SCALE = 50  # residuals below which `auto` gives one width to all
 FOLDS = 5
+KIND = "atoms like "  # begins the name of a feature that counts a kind of atom; "environments" takes those too
+KIND_RIDGE = 40.0  # of the log-linear scale with them: they are many
 COVERAGE = 0.9  # of the intervals whose score decides
 
 
@@ -258,7 +268,7 @@ def choose(rows: Rows) -> tuple[str, str]:
         )
     names = [
         "conformal-regression",
-        *(m for m in ("zscaling", "variance", "loglinear") if _possible(rows, m)),
+        *(m for m in ("zscaling", "variance", "loglinear", "environments") if _possible(rows, m)),
     ]
     loss, score = {}, {}
     for name in names:
@@ -292,7 +302,9 @@ def choose(rows: Rows) -> tuple[str, str]:
 def held_out(
     rows: Rows, calibration: Calibration, coverages: Sequence[float]
 ) -> tuple[np.ndarray, dict[float, tuple[np.ndarray, np.ndarray]]]:
-    """Return sigma [n] and, by coverage, lower and upper residuals [n] each, fitted without each row's own fold: to judge by."""
+    """Return sigma [n] and, by coverage, lower and upper residuals [n] each, fitted without each
+    row's own fold: to judge by.
+    """
     sigma, folds = _crossfitted(rows, calibration.method), rows.parts()
     z = rows.residual / sigma
     ends = {c: (np.empty(len(rows)), np.empty(len(rows))) for c in coverages}
@@ -349,13 +361,21 @@ def _possible(rows: Rows, method: str) -> bool:
         return "spread" in rows.features and bool((rows.features["spread"] > 0).any())
     if method == "variance":
         return bool(_squares(rows))
-    return bool(_others(rows))
+    if method == "environments":
+        return any(name.startswith(KIND) for name in rows.features)
+    return bool(_others(rows, False))
 
 
-def _others(rows: Rows) -> dict[str, np.ndarray]:
-    """What the log-linear scale takes: a spread by its logarithm, where it is given, and all else as it is."""
+def _others(rows: Rows, kinds: bool) -> dict[str, np.ndarray]:
+    """What a log-linear scale takes: a spread by its logarithm, where it is given, kinds of atoms
+    if asked, and all else.
+    """
     left_out = "spread" if "log spread" in rows.features else ""
-    return {name: f for name, f in rows.features.items() if name != left_out}
+    return {
+        name: f
+        for name, f in rows.features.items()
+        if name != left_out and (kinds or not name.startswith(KIND))
+    }
 
 
 def _squares(rows: Rows) -> dict[str, np.ndarray]:
@@ -366,7 +386,8 @@ def _scale(rows: Rows, method: str) -> Scale:
     fits: dict[str, Callable[[], Scale]] = {
         "conformal-regression": lambda: scales.constant(rows.residual),
         "variance": lambda: scales.variance(rows.residual, _squares(rows)),
-        "loglinear": lambda: scales.loglinear(rows.residual, _others(rows)),
+        "loglinear": lambda: scales.loglinear(rows.residual, _others(rows, False)),
+        "environments": lambda: scales.loglinear(rows.residual, _others(rows, True), KIND_RIDGE),
     }
     return (
         fits[method]()
