@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from html import escape
 
 from rdkit import Chem, rdBase
+from rdkit.Chem import rdDepictor
 from rdkit.Chem.Draw import rdMolDraw2D
 
 from heliograph.chem.parse import parse_smiles
@@ -47,3 +49,27 @@ def _words(text: str, width: int, height: int) -> str:
         f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}px' height='{height}px' viewBox='0 0 {width} {height}'>"
         f"<text x='50%' y='50%' text-anchor='middle' font-family='sans-serif' font-size='14'>{escape(shown)}</text></svg>"
     )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A molecule in the plane: symbols with charges [n], places [n, 2] in bond lengths, bonds [m, 3] of two atoms and an order."""
+
+    symbols: tuple[str, ...]
+    places: tuple[tuple[float, float], ...]
+    bonds: tuple[tuple[int, int, float], ...]
+
+
+def layout(smiles: str) -> Layout:
+    """Where the atoms of a drawing are. Raises StructureError."""
+    mol = parse_smiles(smiles)
+    with rdBase.BlockLogs():
+        rdDepictor.Compute2DCoords(mol)
+    places = mol.GetConformer().GetPositions()[:, :2] / 1.5
+    symbols = [atom.GetSymbol() + _charge(atom.GetFormalCharge()) for atom in mol.GetAtoms()]
+    bonds = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx(), b.GetBondTypeAsDouble()) for b in mol.GetBonds()]
+    return Layout(tuple(symbols), tuple((float(x), float(y)) for x, y in places), tuple(bonds))
+
+
+def _charge(q: int) -> str:
+    return "" if not q else ("+" if q > 0 else "−") + (str(abs(q)) if abs(q) > 1 else "")

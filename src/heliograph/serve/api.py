@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 import heliograph
 from heliograph.errors import HeliographError
+from heliograph.serve import extras
 from heliograph.serve.batching import Busy
 from heliograph.serve.guard import Guard
 from heliograph.serve.service import Service
@@ -90,6 +91,7 @@ def create(service: Service, token: str | None = None) -> Guard:
     _errors(app)
     _operations(app, service, guard)
     _questions(app, service)
+    extras.add(app, service, Problem)
     _pages(app)
     return guard
 

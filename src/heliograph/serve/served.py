@@ -77,6 +77,17 @@ class Served:
                 rows[place] = Row(smiles[place], answers.reasons[k], dict(zip(self.columns, map(_plain, values), strict=True)))
         return rows
 
+    def new_atoms(self, smiles: str) -> list[int]:
+        """Numbers of the atoms with neighbours that no training molecule has; empty where the model knows no domain."""
+        from heliograph.data.store import Store
+        from heliograph.uncertainty.domain import SHOWN
+
+        domain, (molecule,) = self.predictor.trust.domain, self._reader.run([smiles])
+        if domain is None or molecule is None or isinstance(molecule, str):
+            return []
+        place = domain(Store.build([molecule], self.predictor.featurizer))
+        return [k for k, radius in enumerate(place.new.tolist()) if radius <= SHOWN]
+
     def about(self) -> dict[str, Any]:
         """What a caller may know of it."""
         document, task = self.predictor.document, self.predictor.task
