@@ -64,7 +64,8 @@ def test_draw_predict_compare_batch_download(both: Running, tmp_path: Path) -> N
         browser.wait("document.querySelectorAll('.value').length == 4")  # two models, two targets
         assert browser.js("return document.querySelectorAll('.difference').length") == 2
         browser.click("#draw")
-        browser.wait("!document.querySelector('#draw').disabled && document.querySelector('#editor *, #editor').shadowRoot")
+        drawn = "[...document.querySelectorAll('#editor, #editor *')].some((e) => e.shadowRoot || e.tagName === 'CANVAS')"
+        browser.wait(f"!document.querySelector('#draw').disabled && {drawn}")
         before = browser.js("return document.querySelector('#smiles').value")
         browser.js("document.querySelector('#editor').scrollIntoView()")
         left, top = browser.js("const r = document.querySelector('#editor').getBoundingClientRect(); return [r.left, r.top]")
