@@ -19,6 +19,7 @@ VERBS = {
     "screen": "The best of a library of any length, filtered and diverse",
     "evaluate": "Judge a model on a table with truths: errors, and whether error bars hold",
     "calibrate": "Calibrate a model's error bars on your own table",
+    "active": "Choose what to measure next: simulate, suggest, or run with an oracle",
     "serve": "Serve models over HTTP, with a page to draw molecules",
     "relax": "Relax structures, and their cells, with a trained potential",
     "md": "Molecular dynamics with a trained potential",
