@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow bench lint docs clean
+.PHONY: demo test test-slow mutate bench lint docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo        compare architectures on the shipped molecules, train the best, predict new ones, leave reports (minutes)"
 	@echo "make test        lint, types, import layers, all quick tests"
 	@echo "make test-slow   tests that train for minutes or need data sets that are not shipped"
+	@echo "make mutate      break a sample of lines, one at a time, and count what no test sees (60 minutes at most)"
 	@echo "make bench       speed and memory against peers, as JSON lines in bench/results (80 minutes; see bench/README.md)"
 	@echo "make lint        ruff, mypy, import-linter"
 	@echo "make docs        run every example of README and docs"
@@ -56,6 +57,9 @@ bench: $(VENV)/.development
 		$(BIN)/python bench/$$name.py "$$@" -o bench/results/$$name-$$today.jsonl || failed="$$failed [$$command]"; \
 	done; \
 	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+mutate: $(VENV)/.development
+	$(BIN)/python scripts/mutate.py --minutes 60 --jobs 2
 
 docs: $(VENV)/.development
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/test_docs.py

@@ -318,10 +318,10 @@ def test_the_switches() -> None:
 def test_the_environment_switch() -> None:
     code = """
 import importlib, os
-from heliograph import edge
+from heliograph.algebra import switch
 for value in ("0", "1"):
     os.environ["HELIOGRAPH_ALGEBRA"] = value
-    print(importlib.reload(edge)._enabled.get())
+    print(importlib.reload(switch).enabled())
 """
     run = subprocess.run([sys.executable, "-c", code], env={**os.environ}, capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["False", "True"]

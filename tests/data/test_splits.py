@@ -98,3 +98,44 @@ def test_scaffold_split_is_the_one_the_field_publishes(name: str) -> None:
     parts, theirs = scaffold_split(scaffolds), from_column(wanted)
     for part in PARTS:
         np.testing.assert_array_equal(parts[part], theirs[part])
+
+
+def test_scaffolds_from_the_largest_to_the_smallest() -> None:
+    """By hand, DeepChem's rule: 20 rows, 12 to train. Groups a (6 rows), b (4), c (3), d (3), e to h (one each)."""
+    names = list("aaaaaabbbbcccdddefgh")
+    order = [7, 0, 13, 3, 19, 10, 1, 16, 5, 12, 2, 8, 17, 4, 11, 6, 18, 9, 15, 14]  # the rows stand in any order
+    rows = [names[k] for k in order]
+    parts = scaffold_split(rows, (12, 4, 4))
+    where = {part: "".join(sorted(rows[k] for k in parts[part])) for part in PARTS}
+    # a and b fill ten of twelve; of c and d, equally large, the one that begins last in the table goes first, into val; then the
+    # other one to test; single rows fill train (two), val (one), test (one), last in the table first
+    first = {name: rows.index(name) for name in "abcdefgh"}
+    later, sooner = ("c", "d") if first["c"] > first["d"] else ("d", "c")
+    singles = sorted("efgh", key=lambda name: -first[name])
+    assert where["train"] == "aaaaaabbbb" + "".join(sorted(singles[:2]))
+    assert where["val"] == "".join(sorted(3 * later + singles[2])) and where["test"] == "".join(sorted(3 * sooner + singles[3]))
+
+
+def test_a_seed_shuffles_large_scaffolds_before_small_ones() -> None:
+    """chemprop's rule: groups above half of val or of test first, each lot in an order drawn: here a, which alone fills train."""
+    rows = list("bcaadaaeaa")
+    left = set()
+    for seed in range(20):
+        parts = scaffold_split(rows, (6, 2, 2), seed)
+        where = {part: "".join(rows[k] for k in parts[part]) for part in PARTS}
+        assert where["train"] == "aaaaaa" and sorted(where["val"] + where["test"]) == list("bcde")
+        left.add(where["val"])
+        np.testing.assert_array_equal(parts["val"], scaffold_split(rows, (6, 2, 2), seed)["val"])
+    assert len(left) > 3
+    rows = list("aaaabbbbcd")
+    assert {"".join(rows[k] for k in scaffold_split(rows, (4, 2, 4), seed)["train"]) for seed in range(20)} == {"aaaa", "bbbb"}
+
+
+def test_scaffolds_of_molecules_have_their_chirality() -> None:
+    """Without data beside the checkout: Bemis-Murcko scaffolds of seven molecules, two of them mirror images, and their split."""
+    smiles = ["CC", "Cc1ccccc1", "OCc1ccccc1", "C[C@H]1CC[C@@H](C2CC2)O1", "C[C@@H]1CC[C@H](C2CC2)O1", "CCO", "Nc1ccccc1"]
+    found = [scaffold(text) for text in smiles]
+    assert found[0] == found[5] == "" and found[1] == found[2] == found[6] == "c1ccccc1" and found[3] != found[4]
+    assert all("@" in text for text in found[3:5])
+    parts = scaffold_split(found, (3, 2, 2))
+    assert parts["train"].tolist() == [1, 2, 6] and parts["val"].tolist() == [0, 5] and parts["test"].tolist() == [3, 4]

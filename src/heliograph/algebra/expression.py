@@ -55,6 +55,14 @@ class Expression(ABC):
         """An f of whole rows (a norm, a slice, a reshape), never of several rows at once; once for each colour, where that is known."""
         return as_gather(self).rowwise(f)
 
+    def axes(self, f: TensorFunction) -> Expression:
+        """An f that only puts in axes of size one; it leaves a product open."""
+        return self.rowwise(f)
+
+    def along(self, dim: int, f: TensorFunction) -> Expression:
+        """An f that only picks entries along the axis `dim` < 0; it leaves a product open."""
+        return self.rowwise(f)
+
     def total(self, segments: Segments) -> Tensor:
         """Sum over each segment, [n, ...]."""
         return kernels.segment_sum(self.value, segments)
@@ -207,6 +215,41 @@ class Sum(Expression):
 
 
 @final
+class Plus(Expression):
+    """a + b + ...: expressions of one shape that stay open, so that each is summed over edges in its own way."""
+
+    def __init__(self, pieces: Sequence[Expression]):
+        self.pieces, self.E, self.shape = tuple(pieces), pieces[0].E, pieces[0].shape
+
+    def compute(self) -> Tensor:
+        total = self.pieces[0].value
+        for piece in self.pieces[1:]:
+            total = total + piece.value
+        return total
+
+    def parts(self) -> Sequence[Expression]:
+        return self.pieces
+
+    def _take(self, rows: Tensor) -> Expression:
+        return Plus([p.take(rows) for p in self.pieces])
+
+    def total(self, segments: Segments) -> Tensor:
+        """sum_j (a + b) = sum_j a + sum_j b."""
+        total = self.pieces[0].total(segments)
+        for piece in self.pieces[1:]:
+            total = total + piece.total(segments)
+        return total
+
+    def axes(self, f: TensorFunction) -> Expression:
+        """f(a + b) = f(a) + f(b)."""
+        return Plus([p.axes(f) for p in self.pieces])
+
+    def along(self, dim: int, f: TensorFunction) -> Expression:
+        """f(a + b) = f(a) + f(b)."""
+        return Plus([p.along(dim, f) for p in self.pieces])
+
+
+@final
 class Cat(Expression):
     """Concatenation along the last axis."""
 
@@ -351,6 +394,11 @@ def concatenate(parts: Sequence[Expression]) -> Expression:
     one = gathers[0] if len(gathers) == len(parts) else None
     same = one is not None and all(g.index is one.index and len(g.table) == len(one.table) for g in gathers)
     return Gather(torch.cat([g.table for g in gathers], -1), gathers[0].index) if same else Cat(parts)
+
+
+def pieces(x: Expression) -> list[Expression]:
+    """An expression as what adds up to it, each left open."""
+    return list(x.pieces) if isinstance(x, Plus) else [x]
 
 
 def reshape(x: Expression, f: TensorFunction, shape: Shape) -> Expression:

@@ -15,6 +15,8 @@ from heliograph.algebra.colour import made_of
 from heliograph.algebra.expression import Expression, Gather, Linear, Map, Shape, TensorFunction, as_gather
 from heliograph.topology import Segments, derived
 
+MOST_PASSES = 9  # over edges: components of a tensor of rank two
+
 
 @final
 class Product(Expression):
@@ -59,6 +61,14 @@ class Product(Expression):
         """On the table, where all factors share one."""
         return super().rowwise(f) if isinstance(self.merged, Product) else self.merged.rowwise(f)
 
+    def axes(self, f: TensorFunction) -> Expression:
+        """f(a * b) = f(a) * f(b): factors have as many axes as their product."""
+        return multiplied([factor.axes(f) for factor in self.factors])
+
+    def along(self, dim: int, f: TensorFunction) -> Expression:
+        """f(a * b) = f(a) * f(b); a factor of size one there stays as it is."""
+        return multiplied([x if x.shape[dim] == 1 < self.shape[dim] else x.along(dim, f) for x in self.factors])
+
     def dot(self) -> Expression:
         """sum_c a_ijc b_ijc over the last axis in one pass, without the products."""
         *others, last = self.factors
@@ -88,12 +98,36 @@ class Product(Expression):
             total = (rest or mine)[0].total(segments)
             mine = mine if rest else mine[1:]
         else:
-            *others, last = [as_gather(f) for f in rest]
+            *others, last = [as_gather(f) for f in _by_axes(rest)]
             first = others[0] if len(others) == 1 else Gather(Product(others).value, None)
-            total = kernels.product_sum(first.table, first.index, last.table, last.index, segments)
+            total = _sum_of_two(first, last, segments)
         for factor in mine:
             total = total * factor.table
         return total
+
+
+def _sum_of_two(a: Gather, b: Gather, segments: Segments) -> Tensor:
+    """The sum of a * b; of [1, F] and [m, F] it is one pass for each of the m rows, which never meet as [E, m, F]."""
+    if len(a.shape) == 2 and a.shape[0] == 1 < b.shape[0] <= MOST_PASSES and a.shape[1] == b.shape[1] > 1:
+        a, b = b, a
+    if len(b.shape) == 2 and b.shape[0] == 1 < a.shape[0] <= MOST_PASSES and a.shape[1] == b.shape[1] > 1:
+        w = b.table[:, 0]
+        each = [kernels.product_sum(w, b.index, row, a.index, segments) for row in a.table.unbind(1)]
+        return torch.stack(each, 1)  # [n, m, F]
+    return kernels.product_sum(a.table, a.index, b.table, b.index, segments)
+
+
+def _by_axes(factors: Sequence[Expression]) -> Sequence[Expression]:
+    """Factors [m, 1] and factors [1, F] of products [m, F], each multiplied with their like: [E, m, F] of them is not formed."""
+    if len(factors) < 3 or any(len(f.shape) != 2 for f in factors):
+        return factors
+    whole = reduce(_broadcast, (f.shape for f in factors))
+    kinds: dict[Shape, list[Expression]] = {}
+    for f in factors:
+        kinds.setdefault((1, whole[1]) if f.shape == (1, 1) else f.shape, []).append(f)
+    if min(whole) < 2 or ((whole[0], 1) not in kinds and (1, whole[1]) not in kinds):
+        return factors
+    return [multiplied(same) for same in kinds.values()]
 
 
 def _broadcast(a: Shape, b: Shape) -> Shape:
@@ -107,7 +141,12 @@ def _broadcast(a: Shape, b: Shape) -> Shape:
 
 def multiply(a: Expression, b: Expression) -> Expression:
     """Elementwise product; gathers of one width through one index are multiplied on the table."""
-    factors = [*(a.factors if isinstance(a, Product) else [a]), *(b.factors if isinstance(b, Product) else [b])]
+    return multiplied([a, b])
+
+
+def multiplied(expressions: Sequence[Expression]) -> Expression:
+    """Their elementwise product."""
+    factors = [f for x in expressions for f in (x.factors if isinstance(x, Product) else [x])]
     return _merge(factors, lambda f, g: f.shape == g.shape)
 
 

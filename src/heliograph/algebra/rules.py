@@ -17,7 +17,7 @@ from heliograph import segment
 from heliograph.algebra.activation import shifted_softplus
 from heliograph.algebra.aggregated import coloured, reduction
 from heliograph.algebra.batchnorm import batch_norm
-from heliograph.algebra.expression import Cat, Expression, Gather, add, as_gather, concatenate, reshape, terms
+from heliograph.algebra.expression import Cat, Expression, Gather, Plus, add, as_gather, concatenate, pieces, reshape, terms
 from heliograph.algebra.matvec import MatVec
 from heliograph.algebra.product import Product, multiply
 from heliograph.algebra.tensor import NAMED, RULES, EdgeTensor, no_rule
@@ -62,19 +62,28 @@ def _binary(func: Callable[..., Any], a: Any, b: Any, **kwargs: Any) -> Any:
     if name in ("add", "radd", "sub", "rsub", "subtract") and left.shape == right.shape:
         if name == "rsub":
             left, right = right, left
-        return EdgeTensor(add([*terms(left), *terms(right.map(torch.neg) if "sub" in name else right)]))
-    if name in ("mul", "rmul", "multiply") and len(left.shape) == len(right.shape):
-        return EdgeTensor(multiply(left, right))
+        if "sub" in name:
+            right = right.map(torch.neg)
+        if any(isinstance(x, Plus) or (isinstance(x, Product) and len(x.shape) > 1) for x in (left, right)):
+            return EdgeTensor(Plus([*pieces(left), *pieces(right)]))
+        return EdgeTensor(add([*terms(left), *terms(right)]))
+    if len(left.shape) == len(right.shape):
+        if name in ("mul", "rmul", "multiply"):
+            return EdgeTensor(multiply(left, right))
+        if name in ("div", "truediv", "true_divide"):
+            return EdgeTensor(multiply(left, right.map(torch.reciprocal)))
+        if name == "rtruediv":
+            return EdgeTensor(multiply(right, left.map(torch.reciprocal)))
     return NotImplemented
 
 
 def _linear(func: Callable[..., Any], x: Any, weight: Tensor, bias: Tensor | None = None) -> Any:
-    return EdgeTensor(x.expression.linear(weight, bias)) if isinstance(x, EdgeTensor) and x.dim() == 2 else NotImplemented
+    return EdgeTensor(x.expression.linear(weight, bias)) if isinstance(x, EdgeTensor) and x.dim() > 1 else NotImplemented
 
 
 def _matmul(func: Callable[..., Any], x: Any, y: Any) -> Any:
     """x @ W is a linear map; a matrix per edge times a column per edge is the edge network's message."""
-    if isinstance(x, EdgeTensor) and isinstance(y, Tensor) and x.dim() == y.dim() == 2:
+    if isinstance(x, EdgeTensor) and isinstance(y, Tensor) and x.dim() > 1 and y.dim() == 2:
         return EdgeTensor(x.expression.linear(y.T, None))
     if isinstance(x, EdgeTensor) and isinstance(y, EdgeTensor) and x.dim() == y.dim() == 3 and y.shape[-1] == 1:
         return EdgeTensor(MatVec(x.expression, y.expression.rowwise(lambda t: t.squeeze(-1)), column=True))
@@ -98,6 +107,12 @@ def _rowwise(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any
     if not all(isinstance(d, int) and ((d < 0 and d > -x.dim()) or d > 0) for d in dims):
         return NotImplemented
     return EdgeTensor(x.expression.rowwise(lambda t: func(t, *args, **kwargs)))
+
+
+def _unsqueeze(func: Callable[..., Any], x: Any, dim: int) -> Any:
+    if not isinstance(x, EdgeTensor) or dim == 0 or dim == -x.dim() - 1:
+        return NotImplemented
+    return EdgeTensor(x.expression.axes(lambda t: func(t, dim)))
 
 
 def _sum(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -150,6 +165,11 @@ def _getitem(func: Callable[..., Any], x: Any, key: Any) -> Any:
         return NotImplemented
     if keys[0] is Ellipsis and sum(1 for k in keys[1:] if k is not None) >= x.dim():
         return NotImplemented
+    if all(k is None or k is Ellipsis or k == slice(None) for k in keys):
+        return EdgeTensor(x.expression.axes(lambda t: t[key]))
+    whole = all(k is Ellipsis or k == slice(None) for k in keys[:-1]) and (len(keys) == x.dim() or Ellipsis in keys)
+    if isinstance(keys[-1], slice) and whole:
+        return EdgeTensor(x.expression.along(-1, lambda t: t[key]))
     return EdgeTensor(x.expression.rowwise(lambda t: t[key]))
 
 
@@ -167,8 +187,9 @@ def _flatten(func: Callable[..., Any], x: EdgeTensor, start_dim: int = 0, end_di
 def _chunk(func: Callable[..., Any], x: EdgeTensor, chunks: Any, dim: int = 0) -> Any:
     if dim in (0, -x.dim()):
         return NotImplemented
+    dim = dim if dim < 0 else dim - x.dim()
     count = len(func(torch.empty(1, *x.shape[1:], device="meta"), chunks, dim))
-    return tuple(EdgeTensor(x.expression.rowwise(lambda t, k=k: func(t, chunks, dim)[k])) for k in range(count))  # type: ignore[misc]
+    return tuple(EdgeTensor(x.expression.along(dim, lambda t, k=k: func(t, chunks, dim)[k])) for k in range(count))  # type: ignore[misc]
 
 
 def _aggregate(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:
@@ -198,7 +219,8 @@ _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     **dict.fromkeys(_both(*_ELEMENTWISE), _elementwise),
     **dict.fromkeys(_both(*_BINARY), _binary),
     **dict.fromkeys(_both("sum"), _sum),
-    **dict.fromkeys(_both("mean", "softmax", "unsqueeze", "cumsum", "prod", "amax"), _rowwise),
+    **dict.fromkeys(_both("mean", "softmax", "cumsum", "prod", "amax"), _rowwise),
+    **dict.fromkeys(_both("unsqueeze"), _unsqueeze),
     **dict.fromkeys(_both("norm"), _norm),
     **dict.fromkeys(_both("layer_norm"), _layer_norm),
     **dict.fromkeys(_both("dropout"), _dropout),

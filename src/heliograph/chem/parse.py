@@ -123,6 +123,14 @@ def _short(line: str) -> str:
     return text[:120].rstrip(".")
 
 
+def canonical_ranks(text: str) -> list[int]:
+    """Return each atom's place in RDKit's canonical order, ties broken: the same for every writing of a SMILES, up to symmetry.
+
+    Raises StructureError where the SMILES can't be read.
+    """
+    return [int(rank) for rank in Chem.CanonicalRankAtoms(parse_smiles(text), breakTies=True)]
+
+
 def canonical(text: str) -> str:
     """Canonical SMILES of a SMILES, stereo and isotopes kept. Raises StructureError."""
     mol = parse_smiles(text)

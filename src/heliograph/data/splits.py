@@ -26,17 +26,24 @@ def random_split(n: int, sizes: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0
 
 
 def scaffold_split(scaffolds: Sequence[str], sizes: Sequence[float] = (0.8, 0.1, 0.1), seed: int | None = None) -> dict[str, np.ndarray]:
-    """Rows of one scaffold stay together; rows without a ring (scaffold "") are one group.
+    """Return `group_split` by scaffold; rows without a ring (scaffold "") are one group."""
+    return group_split(scaffolds, sizes, seed, "scaffold")
+
+
+def group_split(
+    groups_of: Sequence[str], sizes: Sequence[float] = (0.8, 0.1, 0.1), seed: int | None = None, what: str = "cluster"
+) -> dict[str, np.ndarray]:
+    """Return parts in which rows of one group stay together; `what` names a group in errors.
 
     `seed` None: groups from the largest to the smallest (ties: the one that begins last in the table first), each to train where it
     fits, else to val, else to test: DeepChem's rule (Z. Wu et al., Chem. Sci. 2018, 9, 513). With a seed, groups larger than half of
     val or of test come first, then both lots are shuffled, as in chemprop (K. Yang et al., J. Chem. Inf. Model. 2019, 59, 3370).
     Raises DataError where a part that should have rows gets none.
     """
-    n = len(scaffolds)
+    n = len(groups_of)
     n_train, n_val, n_test = _counts(n, sizes)
     groups: dict[str, list[int]] = defaultdict(list)
-    for row, name in enumerate(scaffolds):
+    for row, name in enumerate(groups_of):
         groups[name].append(row)
     ordered = list(groups.values())
     if seed is None:
@@ -58,10 +65,43 @@ def scaffold_split(scaffolds: Sequence[str], sizes: Sequence[float] = (0.8, 0.1,
         if wanted and not parts[part]:
             largest = max(map(len, groups.values()))
             raise DataError(
-                f"scaffold split: no rows for {part} out of {n} rows in {len(groups)} scaffolds (the largest has {largest}). "
+                f"{what} split: no rows for {part} out of {n} rows in {len(groups)} {what}s (the largest has {largest}). "
                 "Use a random split, or other sizes."
             )
     return {part: np.array(sorted(rows), dtype=np.int64) for part, rows in parts.items()}
+
+
+def ordered_split(values: Sequence[float] | np.ndarray, sizes: Sequence[float] = (0.8, 0.1, 0.1)) -> dict[str, np.ndarray]:
+    """Return the rows of the lowest values to train and those of the highest to test: small and large molecules, or old and new ones.
+
+    Equal values keep the table's order. Raises DataError for a value that is missing, and where a part that should have rows gets none.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    missing = np.flatnonzero(~np.isfinite(array))
+    if len(missing):
+        raise DataError(f"{len(missing)} of {len(array)} rows have no value to be ordered by, the first is row {missing[0] + 1}")
+    ends, order = np.cumsum(_counts(len(array), sizes)), np.argsort(array, kind="stable")
+    return {part: np.sort(order[a:b]) for part, a, b in zip(PARTS, [0, *ends[:-1]], ends, strict=True)}
+
+
+def moments(texts: Sequence[str]) -> np.ndarray:
+    """Return dates or numbers as numbers that grow with time, [n]; NaN where a text is neither (ISO 8601: 2024, 2024-05, 2024-05-31)."""
+    from datetime import datetime
+
+    found = np.full(len(texts), np.nan)
+    for k, text in enumerate(texts):
+        plain = text.strip()
+        try:
+            found[k] = float(plain)
+            continue
+        except ValueError:
+            pass
+        try:
+            moment = datetime.fromisoformat(plain + "-01" if len(plain) == 7 else plain)
+            found[k] = moment.year + (moment.timetuple().tm_yday - 1 + moment.hour / 24 + moment.minute / 1440) / 366
+        except ValueError:
+            continue
+    return found
 
 
 def from_column(values: Iterable[str]) -> dict[str, np.ndarray]:

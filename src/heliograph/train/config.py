@@ -43,7 +43,10 @@ class DataConfig(Group):
 class SplitConfig(Group):
     """Which molecules train, tune and test."""
 
-    split: Literal["random", "scaffold"] = Field(default="random", description="how the rows are divided")
+    split: Literal["random", "scaffold", "butina", "cluster", "size", "time"] = Field(
+        default="random", description="how the rows are divided; size: small molecules train, large ones test; time: by --time-column"
+    )
+    time_column: str | None = Field(default=None, description="column with a date (2024-05-31) or a number, for --split time")
     split_sizes: tuple[float, float, float] = Field(default=(0.8, 0.1, 0.1), description="shares of train, validation, test")
     splits_column: str | None = Field(default=None, description="column that says train, val or test for each row (blank: left out)")
     val_path: Path | None = Field(default=None, description="separate file of validation molecules")

@@ -21,6 +21,8 @@ from heliograph.learn.progress import Progress
 from heliograph.train.config import DataConfig, SplitConfig, TrainConfig
 from heliograph.train.result import BadRow, DataSummary
 from heliograph.train.targets import Cell, Labels, read_labels
+from heliograph.uncertainty.domain import RADIUS
+from heliograph.uncertainty.environments import butina, clusters, fingerprints, hashes
 
 if TYPE_CHECKING:
     from heliograph.chem.featurizer import Featurizer
@@ -79,10 +81,19 @@ def _bad_sentence(reasons: Mapping[str, int], read: int) -> str:
     return f"{bad:,} of {read:,} rows can't be used: {listed}."
 
 
+def cut_by(config: SplitConfig) -> str | None:
+    """Return the column that says how rows are divided. Raises UsageError where --split time has none, or another split has one."""
+    if (config.split == "time") != (config.time_column is not None):
+        raise UsageError("--split time and --time-column belong together: the rows of the earliest times train, the latest test")
+    if config.time_column is not None and config.splits_column is not None:
+        raise UsageError("--time-column and --splits-column exclude one another: both say how the rows are divided")
+    return config.splits_column or config.time_column
+
+
 def _tables(config: TrainConfig) -> list[Table]:
     data = config.data
     common = {"smiles_column": data.smiles_columns, "weight_column": data.weight_column}
-    first = formats.read(data.data_path, target_columns=data.target_columns or None, splits_column=config.split.splits_column, **common)
+    first = formats.read(data.data_path, target_columns=data.target_columns or None, splits_column=cut_by(config.split), **common)
     if not first.targets:
         raise DataError(
             f"{first.name} has no numeric column to learn: its columns are {', '.join(first.columns)}. Name one with --target-columns."
@@ -218,7 +229,7 @@ def _cells(tables: list[Table], about: Mapping[str, Any], key: str, config: Trai
     def collect() -> dict[str, Any]:
         targets: dict[str, list[Cell]] = {name: [] for name in tables[0].targets}
         out: dict[str, Any] = {"targets": targets, "weights": [], "splits": []}
-        column = config.split.splits_column
+        column = cut_by(config.split)
         for number, table in enumerate(tables):
             for row, record in enumerate(table):
                 if row in usable[number]:
@@ -231,7 +242,7 @@ def _cells(tables: list[Table], about: Mapping[str, Any], key: str, config: Trai
 
     if tables[0].kind == "smiles":
         return collect()
-    name = cache.key_of({"of": key, "targets": tables[0].targets, "splits": config.split.splits_column, "what": "cells 1"})
+    name = cache.key_of({"of": key, "targets": tables[0].targets, "splits": cut_by(config.split), "what": "cells 1"})
     folder = cache.cached(name, lambda folder: _write_json(folder / "cells.json", collect()))
     found: dict[str, Any] = json.loads((folder / "cells.json").read_text(encoding="utf-8"))
     return found
@@ -275,12 +286,25 @@ def _sizes(config: SplitConfig) -> tuple[tuple[float, ...], list[str]]:
     return tuple(size / whole for size in sizes), files
 
 
+def groups_of(store: Store, rows: np.ndarray, split: str) -> list[str]:
+    """Return what keeps molecules `rows` of a store together in a split: scaffold, Butina's cluster, or leader's cluster."""
+    if split == "scaffold":
+        return [store.scaffolds[k] for k in rows]
+    some = store.take(rows)
+    bits = fingerprints(hashes(some, RADIUS), some)
+    return [str(k) for k in (butina(bits) if split == "butina" else clusters(bits))]
+
+
 def _cut(
     data: Dataset, config: SplitConfig, rows: np.ndarray, sizes: tuple[float, ...], seed: int, replicate: int
 ) -> dict[str, np.ndarray]:
     if config.split == "random":
         parts = splits.random_split(len(rows), sizes, seed + replicate)
+    elif config.split == "size":
+        parts = splits.ordered_split(data.store.n_node[rows], sizes)
+    elif config.split == "time":
+        parts = splits.ordered_split(splits.moments([data.splits_column[k] for k in rows]), sizes)
     else:
-        scaffolds = [data.store.scaffolds[k] for k in rows]
-        parts = splits.scaffold_split(scaffolds, sizes, None if replicate == 0 else seed + replicate)
+        names, what = groups_of(data.store, rows, config.split), "scaffold" if config.split == "scaffold" else "cluster"
+        parts = splits.group_split(names, sizes, None if replicate == 0 else seed + replicate, what)
     return {part: rows[chosen] for part, chosen in parts.items()}

@@ -13,8 +13,10 @@ from __future__ import annotations
 import numpy as np
 
 from heliograph.data.store import Store
+from heliograph.errors import DataError
 
 BITS = 1024
+MOST_PAIRED = 20_000
 
 
 def hashes(store: Store, rounds: int) -> list[np.ndarray]:
@@ -103,9 +105,11 @@ def nearest(
 
 
 def clusters(bits: np.ndarray, similarity: float = 0.4) -> np.ndarray:
-    """Return a cluster's number for each of n fingerprints [n, BITS]: sphere exclusion in the order of the rows.
+    """Return a cluster's number for each of n fingerprints [n, BITS]: sphere exclusion in the order
+    of the rows.
 
-    Each row joins the most similar leader (Tanimoto of at least `similarity`) or becomes one (Hartigan 1975, leader algorithm).
+    Each row joins the most similar leader (Tanimoto of at least `similarity`) or becomes one
+    (Hartigan 1975, leader algorithm).
     """
     b = bits.astype(np.float32)
     size, leaders = b.sum(1), np.empty(0, dtype=np.int64)
@@ -117,6 +121,31 @@ def clusters(bits: np.ndarray, similarity: float = 0.4) -> np.ndarray:
         if best < 0 or likeness[best] < similarity:
             leaders, best = np.append(leaders, k), len(leaders)
         found[k] = best
+    return found
+
+
+def butina(bits: np.ndarray, similarity: float = 0.35) -> np.ndarray:
+    """Return a cluster's number for each of n fingerprints [n, BITS].
+
+    D. Butina, J. Chem. Inf. Comput. Sci. 1999, 39, 747. The row with most neighbours (Tanimoto of
+    at least `similarity`) and those that are free become a cluster, again and again. Takes n^2
+    comparisons and n^2 bits of memory; raises DataError beyond MOST_PAIRED rows.
+    """
+    n = len(bits)
+    if n > MOST_PAIRED:
+        raise DataError(f"Butina's clusters compare all pairs: at most {MOST_PAIRED:,} molecules, not {n:,}. Use the split cluster.")
+    b = bits.astype(np.float32)
+    size, near = b.sum(1), np.empty((n, n), dtype=bool)
+    for start in range(0, n, 1024):
+        both = b[start : start + 1024] @ b.T
+        near[start : start + 1024] = both >= similarity * np.maximum(size[start : start + 1024, None] + size - both, 1.0)
+    count, free, found, cluster = near.sum(1), np.ones(n, dtype=bool), np.empty(n, dtype=np.int64), 0
+    for centre in np.argsort(-count, kind="stable"):
+        if free[centre]:
+            members = near[centre] & free
+            members[centre] = True
+            found[members], cluster = cluster, cluster + 1
+            free &= ~members
     return found
 
 

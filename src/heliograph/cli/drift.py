@@ -1,0 +1,42 @@
+"""`heliograph drift`: options -> DriftConfig -> `heliograph.predictor.drift.drift` -> a few
+sentences.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from heliograph.cli.common import Quiet, Verbose, guarded, new_app
+from heliograph.cli.options import build, named, options_of, with_data, with_options
+from heliograph.predictor.drift import DriftConfig
+
+OPTIONS = options_of(DriftConfig, "Drift", leave_out=("model_path",))
+
+app = new_app()
+
+
+@app.command()
+@with_options(OPTIONS)
+def drift(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL_OR_RUN", help="a model file, or the folder of a run")
+    ],
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="table of molecules (the same as -i)")
+    ] = None,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+    **given: Any,
+) -> None:
+    """Has the question moved away from what the model learned? A sentence on each sign of it."""
+    with guarded(verbose):
+        given = with_data(given, data)
+        config = build(DriftConfig, given | {"model_path": model}, named(given))
+        from heliograph.predictor.drift import drift as look
+
+        found = look(config)
+        if not quiet:
+            for sentence in found.sentences:
+                print(sentence)

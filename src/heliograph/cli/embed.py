@@ -1,0 +1,40 @@
+"""`heliograph embed`: options -> EmbedConfig -> `heliograph.predictor.embed.embed_file`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from heliograph.cli.common import Quiet, Verbose, guarded, new_app
+from heliograph.cli.options import build, named, options_of, with_data, with_options
+from heliograph.predictor.embed import EmbedConfig
+
+OPTIONS = options_of(EmbedConfig, "Embedding", leave_out=("model_path",))
+
+app = new_app()
+
+
+@app.command()
+@with_options(OPTIONS)
+def embed(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL_OR_RUN", help="a model file, or the folder of a run")
+    ],
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="table of molecules (the same as -i)")
+    ] = None,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+    **given: Any,
+) -> None:
+    """What a model makes of molecules: the mean of the atoms' last states, a vector each."""
+    with guarded(verbose, lambda: "Interrupted. Nothing was written."):
+        given = with_data(given, data)
+        config = build(EmbedConfig, given | {"model_path": model}, named(given))
+        from heliograph.predictor.embed import embed_file
+
+        rows, usable, width = embed_file(config)
+        if not quiet:
+            print(f"{usable:,} of {rows:,} molecules, {width} numbers each")
+            print(config.output_path)

@@ -1,0 +1,166 @@
+"""Contributions of atoms: those of an additive network, sums, symmetry, other writings; the page
+and the table.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from heliograph import zoo
+from heliograph.blocks.readout import AtomWise
+from heliograph.chem.featurizer import preset
+from heliograph.errors import UsageError
+from heliograph.explain import METHODS, ExplainConfig, Explained, explain, explain_file
+from heliograph.graph import Graph, dense
+from heliograph.model import MPNN, Inputs
+from heliograph.predictor import Document, Predictor, Scaling, Task
+from heliograph.report.explained import colours, scale_of, verdict, write
+from tests.cli.conftest import Run, make_run
+
+ASPIRIN, SALT = "CC(=O)Oc1ccccc1C(=O)O", "[Na+].[O-]C(=O)c1ccccc1"
+TOLERANCE = {"integrated-gradients": 1e-3, "shapley": 1e-5, "myerson": 1e-5}
+
+
+class Plain(nn.Module):
+    """h_i = x_i: nothing is passed."""
+
+    def forward(self, graph: Graph) -> Graph:
+        return graph.with_nodes(h=dense(graph.nodes["x"]))
+
+
+def predictor(members: int = 2, arch: str = "dmpnn") -> Predictor:
+    """Networks with weights drawn at random."""
+    featurizer = preset(zoo.load(arch).FEATURIZER)
+    inputs = {"nodes": featurizer.atom_width, "edges": featurizer.bond_width, "geometry": False}
+    models = []
+    for member in range(members):
+        torch.manual_seed(member)
+        models.append(zoo.build(arch, Inputs(**inputs), 2, {"d": 32}))
+    task, scaling = Task("regression", ("a", "b")), Scaling((1.0, 2.0), (0.5, 3.0))
+    return Predictor(
+        models,
+        Document.of_molecules(
+            arch, {"d": 32}, inputs, featurizer.to_dict(), task.to_dict(), scaling.to_dict()
+        ),
+    )
+
+
+def additive() -> tuple[Predictor, torch.Tensor]:
+    """A network that adds up w . x_i over atoms, and w."""
+    base = predictor(1)
+    torch.manual_seed(0)
+    layer = nn.Linear(base.document.inputs["nodes"], 2, bias=False)
+    return Predictor(MPNN(Plain(), [], AtomWise(layer)), base.document), layer.weight.detach()
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"random"}))
+def test_all_methods_return_the_terms_of_an_additive_network(method: str) -> None:
+    network, w = additive()
+    from heliograph.chem import featurize
+    from heliograph.data.store import Store
+
+    for text in ("CCO", ASPIRIN, SALT):
+        graph = Store.build(
+            [featurize(text, network.featurizer, scaffold=False)], network.featurizer
+        ).batch([0])
+        wanted = (dense(graph.nodes["x"]) @ w[1]).double().numpy() * 3.0
+        found = explain(network, [text], method, "b")[0]
+        assert found.atoms == pytest.approx(wanted, abs=1e-4)
+        assert found.baseline == pytest.approx(2.0) and (
+            np.isnan(found.fidelity) or found.fidelity == pytest.approx(1.0)
+        )
+
+
+@pytest.mark.parametrize("method", sorted(TOLERANCE))
+def test_contributions_add_up(method: str) -> None:
+    network = predictor()
+    for text in ("C", "CCO", ASPIRIN, "CC(C)Cc1ccc(cc1)C(C)C(=O)O"):
+        found = explain(network, [text], method, "b")[0]
+        assert found.sum == pytest.approx(
+            found.prediction - found.baseline, abs=TOLERANCE[method] * 3.0
+        )
+        assert found.prediction == pytest.approx(network.predict([text])[0, 1], abs=1e-5)
+        assert found.spread.shape == found.atoms.shape and found.spread.max() > 0
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"random"}))
+def test_another_writing_changes_nothing_and_alike_atoms_score_alike(method: str) -> None:
+    network = predictor()
+    first, second = explain(network, ["OC(=O)c1ccccc1OC(C)=O", ASPIRIN], method)
+    assert sorted(first.atoms) == pytest.approx(sorted(second.atoms), abs=2e-6)
+    assert first.fidelity == pytest.approx(second.fidelity, abs=1e-5, nan_ok=True)
+    ring = explain(network, ["Cc1ccc(C)cc1CC1CCCCC1"], method)[0].atoms
+    benzene = explain(network, ["c1ccccc1"], method)[0].atoms
+    assert np.ptp(benzene) < 1e-6 and np.ptp(ring) > 1e-3
+
+
+def test_shapley_of_few_atoms_is_exact_and_of_many_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    from heliograph.explain import methods
+
+    network, text = predictor(1), "CC(=O)Nc1ccco1"
+    exact = explain(network, [text], "shapley")[0].atoms
+    monkeypatch.setattr(methods, "EXACT", 0)
+    monkeypatch.setattr(methods, "ORDERS", 200)
+    drawn = explain(network, [text], "shapley")[0].atoms
+    assert np.abs(drawn - exact).max() < 0.1 * np.abs(exact).max()
+
+
+def test_a_page_with_one_scale_and_a_table(tmp_path: Path, run: Run) -> None:
+    folder = make_run(tmp_path / "run", members=2)
+    data = tmp_path / "in.csv"
+    data.write_text(f"smiles\n{ASPIRIN}\nnot a molecule\nCCO\nc1ccccc1CCN\nCCCCCCO\n")
+    done = run("explain", folder, data, "-o", tmp_path / "out.html", "--target", "b")
+    assert done.returncode == 0 and "row 2" in done.stdout
+    assert "dealt at random" in done.stdout
+    page = (tmp_path / "out.html").read_text()
+    assert page.count("data:image/svg+xml") == 4 and "not valid SMILES" in page
+    assert run("explain", folder, data, "-o", tmp_path / "out.html").returncode == 2
+    config = ExplainConfig(
+        model_path=folder, data_path=data, output_path=tmp_path / "out.csv", method="myerson"
+    )
+    found, _ = explain_file(config)
+    write(found, {"model": "", "method": "myerson", "target": "a", "unit": ""}, config.output_path)
+    with config.output_path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert (
+        len(rows[0]["atom_scores"].split()) == 13
+        and rows[1]["reason"]
+        and not rows[1]["atom_scores"]
+    )
+    assert sum(map(float, rows[0]["atom_scores"].split())) == pytest.approx(
+        float(rows[0]["sum"]), abs=1e-4
+    )
+
+
+def test_colours_share_a_scale_and_a_method_without_reason_is_called_so() -> None:
+    def one(atoms: list[float], fidelity: float, chance: float) -> Explained:
+        values = np.array(atoms)
+        return Explained("CCO", 0, values, values, 1.0, 0.0, fidelity, chance)
+
+    found = [
+        one([1.0, -0.5, 0.0], 0.9, 0.1),
+        one([0.1, 0.0, 0.0], 0.8, 0.0),
+        one([0.2, 0.1, 0.1], 0.7, -0.1),
+    ]
+    scale = scale_of(found)
+    marks = colours(found[0], scale)
+    assert set(marks) == {0, 1} and marks[0][0] > marks[0][2] and marks[1][2] > marks[1][0]
+    assert min(colours(found[1], scale)[0]) > 0.8  # pale beside the first
+    assert "explain nothing" not in verdict(found, "occlusion")
+    same = [replace(e, fidelity=e.by_chance) for e in found]
+    assert "explain nothing" in verdict(same, "occlusion")
+
+
+def test_what_cannot_be_explained() -> None:
+    network = predictor(1)
+    with pytest.raises(UsageError, match="did you mean 'shapley'"):
+        explain(network, ["CCO"], "shaply")
+    with pytest.raises(UsageError, match="does not predict"):
+        explain(network, ["CCO"], target="c")
