@@ -112,9 +112,13 @@ def test_bytes_that_are_not_utf8_and_long_fields_survive(model_run: Path, tmp_pa
     data.write_bytes(b"smiles,n\xe4me\nCCO,Gr\xfc\xdfe\nC\xff\xfeC,bad\n" + LONG.encode() + b",long\n")
     predict_file(config(model_run, data, out))
     lines = out.read_bytes().split(b"\n")
-    assert lines[0].startswith(b"smiles,n\xe4me,a_pred")
-    assert lines[1].startswith(b"CCO,Gr\xfc\xdfe,") and lines[2].startswith(b"C\xff\xfeC,bad,,") and lines[3].startswith(LONG.encode())
+    assert lines[0].startswith("smiles,näme,a_pred".encode())  # cp1252, for want of a letter of UTF-8; written as UTF-8
+    assert lines[1].startswith("CCO,Grüße,".encode()) and lines[2].startswith("CÿþC,bad,,".encode()) and lines[3].startswith(LONG.encode())
     assert len(lines) == 5
+    data.write_bytes("smiles,näme\n".encode() + b"CCO,Gr\xfc\xdfe\nC\xff\xfeC,bad\n")  # damaged UTF-8: bytes go out as they came in
+    predict_file(config(model_run, data, tmp_path / "two.csv"))
+    lines = (tmp_path / "two.csv").read_bytes().split(b"\n")
+    assert lines[1].startswith(b"CCO,Gr\xfc\xdfe,") and lines[2].startswith(b"C\xff\xfeC,bad,,")
 
 
 def test_a_column_is_never_written_over(model_run: Path, tmp_path: Path) -> None:

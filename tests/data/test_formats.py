@@ -165,7 +165,12 @@ def test_weights_splits_and_identifiers_are_no_targets(write: Write) -> None:
     header = "mol_id,smiles,y,refractive index,weight,split,Compound ID,num,text,mostly,E1,E1"
     body = "".join(f"{k},CC,{k % 3},1.3,1,train,{k * 7},{k},{'x' if k else 3},{'bad' if k == 60 else k % 5},1,2\n" for k in range(100))
     table = read(write("a.csv", header + "\n" + body))
-    assert table.targets == ("y", "refractive index", "mostly", "E1", "E1.1")
+    assert table.targets == ("y", "refractive index", "weight", "mostly", "E1", "E1.1")
+    assert dict(table.left_out) == {
+        "mol_id": "an identifier by its name", "split": "a split by its name", "Compound ID": "an identifier by its name",
+        "num": "an identifier: whole numbers, each once", "text": "1 of 100 cells are numbers, others 'x'",
+    }  # fmt: skip
+    assert read(write("a.csv", header + "\n" + body), weight_column="weight").targets == ("y", "refractive index", "mostly", "E1", "E1.1")
 
 
 def test_a_column_that_counts_the_rows_is_no_target(write: Write) -> None:

@@ -71,7 +71,7 @@ def test_extended_xyz(tmp_path: Path) -> None:
     second = 'Properties=species:S:1:pos:R:3 energy=2 dipole={0 0 1} pbc="F F F"'
     text = f"2\n{first}\n7 C 0 0 0 1 1 1\n8 cl 0 0 1.5e0 1 1 1\n1\n{second}\n6 0 0 0\n"
     table = read(save(tmp_path, "a.extxyz", text, False))
-    assert table.columns == ("energy", "charge", "name", "dipole") and table.targets == ("energy", "charge")
+    assert table.columns == ("energy", "charge", "name", "dipole") and table.targets == ("energy",)
     one, two = table
     assert isinstance(one.structure, Geometry) and isinstance(two.structure, Geometry)
     assert one.structure.z.tolist() == [6, 17] and one.structure.charge == -1 and one.structure.pbc == (True, True, False)

@@ -203,7 +203,11 @@ def test_labels() -> None:
 def test_a_few_labels_that_are_no_numbers_count_as_missing() -> None:
     found = read_labels({"a": [*("1.5" for _ in range(50)), ">10"]}, "auto")
     assert np.isnan(found.y[50, 0])
-    assert found.notes == ["1 label of 'a' counted as missing: not a number (row 51 has '>10')."]
+    assert found.notes == [
+        "target 'a': 1 of 51 labels (1.96 %) are bounds, 1 '>' (row 51 has '>10'); left out (--censored bound or loss keeps them)."
+    ]
+    odd = read_labels({"a": [*("1.5" for _ in range(50)), "broken"]}, "auto")
+    assert odd.notes == ["target 'a': 1 of 51 labels (1.96 %) are not numbers: row 51 has 'broken'; counted as missing."]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +216,7 @@ def test_a_few_labels_that_are_no_numbers_count_as_missing() -> None:
         (
             ["low", "high", "1"],
             "auto",
-            r"target 'a': 2 of 3 labels are not numbers \(row 1 has 'low'\); regression needs numbers.*multiclass",
+            r"target 'a': 2 of 3 labels \(66.7 %\) are not numbers: row 1 has 'low', .*Regression needs numbers.*multiclass",
         ),
         (["0", "1", "2"], "binary", r"target 'a': binary labels are 0 or 1; 1 are not \(row 3 has 2\)"),
         ([None, "", "nan"], "auto", r"target 'a' has no label in any usable row"),

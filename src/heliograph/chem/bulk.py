@@ -23,6 +23,7 @@ from rdkit import rdBase
 from heliograph.chem import stereo
 from heliograph.chem.featurizer import CHARGE_ZERO, Featurizer
 from heliograph.chem.molecule import Molecule
+from heliograph.chem.notation import foreign
 from heliograph.chem.parse import MAX_ATOMS, parse_smiles
 
 GROUP = 64  # texts a call: one that can't be parsed spoils the call
@@ -88,6 +89,7 @@ class _Bulk:
         """A molecule, or None, for each text."""
         found: list[Molecule | None] = [None] * len(texts)
         good = [k for k, text in enumerate(texts) if len(text) <= MAX_ATOMS and text.isascii() and not _UNUSUAL.search(text)]
+        good = [k for k in good if not foreign(texts[k])]
         with rdBase.BlockLogs():
             for start in range(0, len(good), GROUP):
                 self._fill(found, good[start : start + GROUP], texts)

@@ -20,6 +20,7 @@ from heliograph.chem import stereo
 from heliograph.chem.conformer import embed
 from heliograph.chem.elements import SYMBOLS, formula
 from heliograph.chem.featurizer import CHARGE_ZERO, NEUTRONS_ZERO, Featurizer
+from heliograph.chem.geometry import check_conformer, check_places
 from heliograph.chem.parse import MAX_ATOMS, parse_block, parse_smiles
 from heliograph.chem.scaffolds import scaffold_of
 from heliograph.data.record import Geometry, MolBlock, Structure
@@ -80,6 +81,8 @@ def featurize(structure: Structure, featurizer: Featurizer, *, scaffold: bool = 
 
 def from_mol(mol: Chem.Mol, featurizer: Featurizer, *, scaffold: bool = True, text: str | None = None) -> Molecule:
     """Arrays of a sanitised RDKit molecule; `text` is the SMILES it was parsed from (a help to speed). Raises StructureError."""
+    if featurizer.geometry != "none" and mol.GetNumConformers() and mol.GetConformer().Is3D():
+        mol = _with_geometry(mol, featurizer)
     if featurizer.hydrogens == "explicit":
         bare = _without_hydrogens(mol)
         mol = Chem.AddHs(mol, addCoords=mol.GetNumConformers() > 0)
@@ -167,6 +170,9 @@ def _check_geometry(geometry: Geometry) -> None:
         raise StructureError("positions are not finite")
     if int(geometry.z.max()) >= len(SYMBOLS):
         raise StructureError(f"unknown element: atomic number {int(geometry.z.max())}")
+    if geometry.z.min() < 1:
+        raise StructureError("unknown element: atomic number 0")
+    check_places(geometry.pos, geometry.cell, geometry.pbc)
 
 
 def _atoms_alone(geometry: Geometry, featurizer: Featurizer) -> Molecule:
@@ -182,6 +188,18 @@ def _atoms_alone(geometry: Geometry, featurizer: Featurizer) -> Molecule:
         smiles=formula(z),
         scaffold="",
     )
+
+
+def _with_geometry(mol: Chem.Mol, featurizer: Featurizer) -> Chem.Mol:
+    """The molecule, without coordinates that are none where a conformer is made instead. Raises StructureError where none is."""
+    try:
+        check_conformer(mol, hydrogens=featurizer.hydrogens == "explicit")
+    except StructureError:
+        if featurizer.geometry == "given":
+            raise
+        mol = Chem.Mol(mol)
+        mol.RemoveAllConformers()
+    return mol
 
 
 def _without_hydrogens(mol: Chem.Mol) -> Chem.Mol:

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from rdkit import Chem, rdBase
 
+from heliograph.chem import notation
 from heliograph.data.record import MolBlock
 from heliograph.errors import StructureError
 
@@ -26,6 +27,8 @@ def parse_smiles(text: str) -> Chem.Mol:
         raise StructureError(f"too many atoms: {len(text)} characters, limit {_MAX_TEXT}")
     if "\0" in text:
         raise StructureError("not valid SMILES: NUL character")
+    if what := notation.foreign(text):
+        raise StructureError(f"not SMILES: {what}")
     try:
         with rdBase.BlockLogs():
             mol = Chem.MolFromSmiles(text)
@@ -34,8 +37,28 @@ def parse_smiles(text: str) -> Chem.Mol:
     except (RuntimeError, ValueError) as error:
         raise StructureError(f"not valid SMILES: {_short(str(error))}") from None
     if mol is None:
+        if what := notation.guess(text):
+            raise StructureError(f"not valid SMILES: {what}")
         raise StructureError(f"not valid SMILES: {_why(lambda: Chem.MolFromSmiles(text))}")
+    if "|" in text:
+        _refuse_mixtures(mol)
     return _checked(mol)
+
+
+def _refuse_mixtures(mol: Chem.Mol) -> None:
+    """Stereo groups of CXSMILES and V3000 blocks say "this isomer or that", "both": no one molecule."""
+    if any(group.GetGroupType() != Chem.StereoGroupType.STEREO_ABSOLUTE for group in mol.GetStereoGroups()):
+        raise StructureError("not one molecule: its stereo groups (or, and) stand for several isomers; write the one that is meant")
+
+
+def bonds_in(text: str) -> int | None:
+    """How many bonds a text has as SMILES, None where it is none: `CO` has one, and may be a name all the same."""
+    if len(text) > 1000:
+        return None
+    try:
+        return int(parse_smiles(text).GetNumBonds())
+    except StructureError:
+        return None
 
 
 def parse_block(block: MolBlock, remove_hydrogens: bool, stereo_first: bool = True) -> Chem.Mol:
@@ -63,6 +86,7 @@ def parse_block(block: MolBlock, remove_hydrogens: bool, stereo_first: bool = Tr
         raise StructureError(f"not a valid MDL block: {_short(str(error))}") from None
     if mol is None:
         raise StructureError(f"not a valid MDL block: {_why(read)}")
+    _refuse_mixtures(mol)
     return _checked(mol)
 
 

@@ -32,12 +32,22 @@ class Fold:
         return f"{self.repeat + 1}.{self.fold + 1}" + (f" with {self.share:g}" if self.share < 1 else "")
 
 
-def folds(n: int, repeats: int, k: int, seed: int, groups: Sequence[str] | None = None, classes: np.ndarray | None = None) -> list[Fold]:
+def folds(
+    n: int,
+    repeats: int,
+    k: int,
+    seed: int,
+    groups: Sequence[str] | None = None,
+    classes: np.ndarray | None = None,
+    copies: Sequence[str] | None = None,
+) -> list[Fold]:
     """`repeats` times `k` folds of `n` rows; rows of one of `groups` stay together, in the parts for validation too.
 
     Groups fill the smallest fold in an order drawn anew for each repeat, large ones first. Without groups, every part has its share of
-    each of the `classes` [n]. Raises DataError where a part gets no row.
+    each of the `classes` [n]; rows of equal `copies` [n] stay together even so. Raises DataError where a part gets no row.
     """
+    if groups is None and copies is not None and len(set(copies)) < n:
+        return _of_copies(_lots(n, copies), repeats, k, seed, classes)
     lots = _lots(n, groups)
     if len(lots) < k + 1:
         what = "scaffolds" if groups is not None else "usable rows"
@@ -54,6 +64,17 @@ def folds(n: int, repeats: int, k: int, seed: int, groups: Sequence[str] | None 
             if not len(found[-1].train):
                 raise DataError(f"fold {found[-1].name} leaves no row to train on: too few scaffolds. Use a random split.")
     return found
+
+
+def _of_copies(lots: list[np.ndarray], repeats: int, k: int, seed: int, classes: np.ndarray | None) -> list[Fold]:
+    """Folds of one row for each structure; its other rows go with it."""
+    of_first = None if classes is None else np.array([classes[rows[0]] for rows in lots])
+
+    def whole(chosen: np.ndarray) -> np.ndarray:
+        return np.sort(np.concatenate([lots[j] for j in chosen])) if len(chosen) else chosen
+
+    few = folds(len(lots), repeats, k, seed, None, of_first)
+    return [Fold(f.repeat, f.fold, whole(f.train), whole(f.val), whole(f.test), f.share) for f in few]
 
 
 def _lots(n: int, groups: Sequence[str] | None) -> list[np.ndarray]:

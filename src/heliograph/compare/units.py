@@ -134,9 +134,10 @@ def prepare(config: CompareConfig, progress: Progress) -> Material:
     at = {arch: np.searchsorted(one.rows, common) for arch, one in data.items()}
     own = at[next(iter(data))]
     groups = [first.store.scaffolds[k] for k in own] if config.compare.split == "scaffold" else None
-    task, y = first.labels.task, first.labels.y[own]
+    task, y = first.labels.task, first.labels.known[own]
     classes = y[:, 0] if task.kind != "regression" and len(task.targets) == 1 else None
-    cut = folds(len(common), config.compare.repeats, config.compare.folds, config.fit.seed, groups, classes)
+    alike = [first.store.smiles[k] for k in own] if first.store.has_bonds else None
+    cut = folds(len(common), config.compare.repeats, config.compare.folds, config.fit.seed, groups, classes, alike)
     names = metrics.resolve(config.fit.metrics, task.kind)
     _check_folds(task, y, cut)
     return Material(config, data, at, task, y, common, cut, names, notes)
@@ -166,7 +167,8 @@ def job(m: Material, arch: str, fold: Fold, fit: FitConfig, settings: Mapping[st
     one, at = m.data[arch], m.at[arch]
     parts = {"train": at[fold.train], "val": at[fold.val], "test": at[fold.test]}
     model = ModelConfig(arch=arch, arch_args=arguments(m, arch, own))
-    made, _ = assemble(zoo.load(arch), one.store, Labels(m.task, one.labels.y), one.weights, parts, model, fit, about={"fold": fold.name})
+    labels = Labels(m.task, one.labels.y, [], one.labels.sides)
+    made, _ = assemble(zoo.load(arch), one.store, labels, one.weights, parts, model, fit, about={"fold": fold.name})
     return made
 
 

@@ -17,12 +17,67 @@ _WORDS = {"train": ("train", "training"), "val": ("val", "valid", "validation", 
 _NAMES = {word: part for part, words in _WORDS.items() for word in words}
 
 
-def random_split(n: int, sizes: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> dict[str, np.ndarray]:
-    """`n` rows shuffled with `seed` and cut. Raises DataError where a part that should have rows gets none."""
+def random_split(
+    n: int,
+    sizes: Sequence[float] = (0.8, 0.1, 0.1),
+    seed: int = 0,
+    groups: Sequence[str] | None = None,
+    classes: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """`n` rows shuffled with `seed` and cut; rows of one of `groups` [n] follow the one of them that stands first in the table.
+
+    With `classes` [n] every part has its share of each, as far as there are enough of a class: a rare one goes to train, test and
+    val in this order. Raises DataError where a part that should have rows gets none.
+    """
     counts = _counts(n, sizes)
     order = np.random.default_rng(seed).permutation(n)
-    ends = np.cumsum(counts)
-    return {part: np.sort(order[end - count : end]) for part, count, end in zip(PARTS, counts, ends, strict=True)}
+    part_of = np.empty(n, dtype=np.int64)
+    if classes is None:
+        part_of[order] = np.repeat(np.arange(3), counts)
+    else:
+        part_of[order] = _by_class(np.asarray(classes)[order], counts)
+    if groups is not None:
+        _together(part_of, groups, order, counts)
+    parts = {part: np.flatnonzero(part_of == k) for k, part in enumerate(PARTS)}
+    for part, count in zip(PARTS, counts, strict=True):
+        if count and not len(parts[part]):
+            raise DataError(f"no rows are left for {part}: rows of equal structure stay together (--copies apart lets them fall apart)")
+    return parts
+
+
+def _together(part_of: np.ndarray, groups: Sequence[str], order: np.ndarray, counts: Sequence[int]) -> None:
+    """Bring rows of one group into one part; a part that loses all its rows so gets groups of the largest part. Changes `part_of`."""
+    first: dict[str, int] = {}
+    for row in range(len(part_of)):
+        part_of[row] = first.setdefault(groups[row], int(part_of[row]))
+    for part in np.flatnonzero(np.array(counts) > 0).tolist():
+        for row in order.tolist():
+            size = np.bincount(part_of, minlength=3)
+            if size[part]:
+                break
+            largest, mine = int(np.argmax(size)), groups[row]
+            if part_of[row] == largest and any(groups[k] != mine for k in np.flatnonzero(part_of == largest).tolist()):
+                part_of[[k for k, name in enumerate(groups) if name == mine]] = part
+
+
+def _by_class(classes: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    """The part of each row, [n]: the rarest class first, each in proportion, rounded so that the sizes come out."""
+    n, left = len(classes), np.array(counts)
+    found = np.empty(n, dtype=np.int64)
+    values, sizes = np.unique(classes, return_counts=True)
+    for value in values[np.argsort(sizes, kind="stable")]:
+        rows = np.flatnonzero(classes == value)
+        share = len(rows) * left / max(left.sum(), 1)  # of what is left: the last class fills the parts
+        take = np.floor(share + 1e-9).astype(np.int64)
+        for part in (2, 1):  # one at least, where there are enough for that
+            if left[part] and not take[part] and len(rows) >= 2 + (part == 1):
+                take[0] -= take.sum() == len(rows)
+                take[part] = 1
+        for part in np.argsort(take - share, kind="stable").tolist() * 2:
+            take[part] += take.sum() < len(rows) and take[part] < left[part]
+        found[rows] = np.repeat(np.arange(3), take)
+        left = left - take
+    return found
 
 
 def scaffold_split(scaffolds: Sequence[str], sizes: Sequence[float] = (0.8, 0.1, 0.1), seed: int | None = None) -> dict[str, np.ndarray]:

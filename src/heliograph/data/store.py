@@ -136,6 +136,11 @@ class Store:
         """Whether molecules carry positions."""
         return "pos" in self.columns
 
+    @property
+    def has_bonds(self) -> bool:
+        """Whether equal texts of `smiles` are equal structures: formulas of bare geometries are not."""
+        return bool(self.featurizer.bonds)
+
     @cached_property
     def n_node(self) -> np.ndarray:
         """Atoms of each molecule, [G] int64."""

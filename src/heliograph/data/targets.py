@@ -18,16 +18,19 @@ class Target:
     """Labels of one name for the n rows of a batch.
 
     `value` [n, ...]; `level`: what a row is; `mask` (bool, of `value`'s shape or [n]): which labels are there (None: the finite
-    ones); `weight` [n]: how much each row counts in a loss (None: 1 each). Raises DataError where the sizes do not fit.
+    ones); `weight` [n]: how much each row counts in a loss (None: 1 each); `side`, of `value`'s shape: 1 where the truth is known to be
+    above `value`, -1 where below, 0 where it is `value` (None: everywhere). Raises DataError where the sizes do not fit.
     """
 
-    __slots__ = ("level", "mask", "value", "weight")
+    __slots__ = ("level", "mask", "side", "value", "weight")
 
-    def __init__(self, value: Tensor, level: Level = "graph", mask: Tensor | None = None, weight: Tensor | None = None):
-        for name, other in (("mask", mask), ("weight", weight)):
+    def __init__(
+        self, value: Tensor, level: Level = "graph", mask: Tensor | None = None, weight: Tensor | None = None, side: Tensor | None = None
+    ):
+        for name, other in (("mask", mask), ("weight", weight), ("side", side)):
             if other is not None and len(other) != len(value):
                 raise DataError(f"a target of {len(value)} rows has a {name} of {len(other)}: they must be as many")
-        self.value, self.level, self.mask, self.weight = value, level, mask, weight
+        self.value, self.level, self.mask, self.weight, self.side = value, level, mask, weight, side
 
     def __len__(self) -> int:
         return len(self.value)
@@ -49,7 +52,7 @@ class Target:
 
     def unweighted(self) -> Target:
         """The same labels, each row counted once: for validation."""
-        return Target(self.value, self.level, self.mask)
+        return Target(self.value, self.level, self.mask, side=self.side)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Target:
         """The same on another device; floating values and weights in `dtype`."""
@@ -58,7 +61,8 @@ class Target:
             return x.to(device, dtype) if x.is_floating_point() else x.to(device)
 
         mask = None if self.mask is None else self.mask.to(device)
-        return Target(move(self.value), self.level, mask, None if self.weight is None else move(self.weight))
+        weight, side = (None if x is None else move(x) for x in (self.weight, self.side))
+        return Target(move(self.value), self.level, mask, weight, side)
 
 
 Targets = Mapping[str, Target]

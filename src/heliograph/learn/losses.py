@@ -48,7 +48,11 @@ class Loss:
             y = self.task.logits(y)
         if self.name != "ce" and y.shape != value.shape:
             raise UsageError(f"the loss {self.name!r} compares outputs of shape {tuple(y.shape)} with labels of {tuple(value.shape)}")
-        errors = _EACH[self.name](y, torch.where(present, value, torch.zeros_like(value)))
+        value = torch.where(present, value, torch.zeros_like(value))
+        if target.side is not None:  # a bound: beyond it an answer costs nothing
+            beyond = torch.where(target.side > 0, torch.maximum(value, y.detach()), torch.minimum(value, y.detach()))
+            value = torch.where(target.side == 0, value, beyond)
+        errors = _EACH[self.name](y, value)
         errors = torch.where(present, errors, torch.zeros_like(errors))
         return (errors if target.weights is None else errors.mul(target.weights)).sum()
 

@@ -47,9 +47,9 @@ class PredictConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model_path: Path = Field(description="a model file, or a run folder (all models of its ensemble)")
-    data_path: Path = Field(description="table of molecules: csv, tsv, parquet, smi, sdf, xyz, extxyz (plain or .gz)")
+    data_path: Path = Field(description="table of molecules: csv, tsv, xlsx, parquet, smi, sdf, xyz, extxyz (plain or packed); -: stdin")
     output_path: Path = Field(description="where to write: .csv, .tsv (plain or .gz) or .parquet")
-    smiles_columns: str | None = Field(None, description="column with the SMILES (default: 'smiles', else the first)")
+    smiles_columns: str | None = Field(None, description="column with the SMILES (default: as in training, else found and said)")
     arch: Path | None = Field(None, description="file of an architecture of one's own that the model was trained with")
     batch_size: PositiveInt | None = Field(None, description="molecules of usual size per step (default: 1024, with positions 256)")
     num_workers: int = Field(2, ge=0, description="processes that featurize (0: in this one)")
@@ -101,7 +101,11 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
     predictor = open_model(config.model_path, config.arch)
     if config.coverage:
         predictor.trust = predictor.trust.asking(config.coverage)
-    table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=())
+    usual = predictor.document.training.get("structure_column")
+    table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=(), usual_column=usual)
+    if progress is not None:
+        for note in table.notes:
+            progress.say(note)
     started = time.monotonic()
     total = count_rows(config.data_path) if progress is not None else None
     names, renamed = answer_columns(predictor, table.columns)

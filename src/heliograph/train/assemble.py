@@ -81,12 +81,12 @@ def assemble(
         document.outputs["y"]["head"] = head
     document.outputs["y"]["compositions"] = Compositions.of(counts[train]).to_dict()
     names = metrics.resolve(fit.metrics, task.kind)
-    score = TaskScore(task, fitted.scaling, labels.y, names, counts if fitted.scaling.references else None)
+    score = TaskScore(task, fitted.scaling, labels.known, names, counts if fitted.scaling.references else None)
     loss = Loss(losses.resolve(fit.loss, task.kind), task)
     kept = store if fit.precision != "64" else None  # encodings are kept in float32
     build = Network(composed or model.arch, Inputs(**document.inputs), outputs_of(task, head), document.arch_args, kept)
     job = Job(
-        source=Molecules(store, fitted.scaling.scale(labels.y, score.composition), weights / weights[train].mean()),
+        source=Molecules(store, fitted.scaling.scale(labels.y, score.composition), weights / weights[train].mean(), labels.sides),
         parts=dict(parts),
         build=build,
         objective=Spread(head) if head else Supervised({"y": loss}),

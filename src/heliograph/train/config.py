@@ -23,13 +23,20 @@ class DataConfig(Group):
     """What is learned from which table."""
 
     data_path: Path = Field(
-        description="table of molecules: csv, tsv, parquet, smi, sdf, xyz, extxyz (plain or .gz), or the name of a shipped set"
+        description="table of molecules: csv, tsv, xlsx, parquet, smi, sdf, xyz, extxyz (plain or packed), - for standard input, "
+        "or the name of a shipped set"
     )
-    smiles_columns: str | None = Field(default=None, description="column with the SMILES (default: 'smiles', else the first)")
-    target_columns: tuple[str, ...] = Field(default=(), description="columns to predict (default: every numeric other column)")
+    smiles_columns: str | None = Field(default=None, description="column with the SMILES (default: 'smiles', else found and said)")
+    target_columns: tuple[str, ...] = Field(default=(), description="columns to predict (default: every other column of numbers)")
     weight_column: str | None = Field(default=None, description="column with the weight of each row in the loss")
     task_type: Literal["auto", "regression", "binary", "multiclass"] = Field(
         default="auto", description="auto: binary where all labels are 0/1, else regression"
+    )
+    missing: tuple[str, ...] = Field(
+        default=(), description="cells that stand for missing, beside the usual marks (-999); none: -999 and its like are numbers"
+    )
+    censored: Literal["drop", "bound", "loss"] | None = Field(
+        default=None, description="labels like >10: left out, taken for the bound, or learned as beyond it (a one-sided loss)"
     )
     units: tuple[str, ...] = Field(default=(), description="unit of each target, kept in the model file and shown in the report")
     geometry: Literal["auto", "none", "given", "embed"] = Field(
@@ -48,6 +55,9 @@ class SplitConfig(Group):
     )
     time_column: str | None = Field(default=None, description="column with a date (2024-05-31) or a number, for --split time")
     split_sizes: tuple[float, float, float] = Field(default=(0.8, 0.1, 0.1), description="shares of train, validation, test")
+    copies: Literal["together", "apart"] = Field(
+        default="together", description="rows of equal structure in a random split: in one part, or wherever they fall"
+    )
     splits_column: str | None = Field(default=None, description="column that says train, val or test for each row (blank: left out)")
     val_path: Path | None = Field(default=None, description="separate file of validation molecules")
     test_path: Path | None = Field(default=None, description="separate file of test molecules")

@@ -18,6 +18,7 @@ from heliograph.data.record import MolBlock, Record
 from heliograph.data.store import Store
 from heliograph.errors import DataError, UsageError
 from heliograph.learn.progress import Progress
+from heliograph.train import copies
 from heliograph.train.config import DataConfig, SplitConfig, TrainConfig
 from heliograph.train.result import BadRow, DataSummary
 from heliograph.train.targets import Cell, Labels, read_labels
@@ -48,6 +49,7 @@ class Dataset:
     summary: DataSummary
     key: str
     notes: list[str] = field(default_factory=list)
+    structure_column: str | None = None
 
 
 def load(config: TrainConfig, module: ModuleType, progress: Progress) -> Dataset:
@@ -58,7 +60,7 @@ def load(config: TrainConfig, module: ModuleType, progress: Progress) -> Dataset
     tables = _tables(config)
     featurizer, notes = featurizer_for(config.data, module, tables[0].kind, config.model.arch)
     paths = [p for p in (config.data.data_path, config.split.val_path, config.split.test_path) if p is not None]
-    key = cache.key_of({"content": [_content(p) for p in paths], "smiles": config.data.smiles_columns,
+    key = cache.key_of({"content": [_content(p) for p in paths], "smiles": tables[0].smiles_column,
                         "weight": config.data.weight_column, "featurizer": featurizer.to_dict(), "what": "store 1"})  # fmt: skip
     store, about = _featurized(tables, featurizer, key, config.data, progress)
     cells = _cells(tables, about, key, config)
@@ -66,13 +68,16 @@ def load(config: TrainConfig, module: ModuleType, progress: Progress) -> Dataset
     names = [f"{r + 1}" for r in rows]
     known = tuple(tables[0].units.get(target, "") for target in tables[0].targets)
     units = config.data.units or (known if any(known) else ())
-    labels = read_labels(cells["targets"], config.data.task_type, units, names)
+    labels = read_labels(cells["targets"], config.data.task_type, units, names, config.data.censored, config.data.missing)
+    notes = [*tables[0].notes, *chosen(tables[0], config.data), *notes]
     bad = tuple(BadRow(*row) for row in about["bad"])
     summary = DataSummary(str(config.data.data_path), tables[0].columns, about["read"], len(rows), about["reasons"], bad)
     if about["reasons"]:
         notes.append(_bad_sentence(about["reasons"], about["read"]))
+    notes += copies.sentences(store.smiles, labels)
     return Dataset(store, labels, np.array(cells["weights"]), rows, np.array(about["files"], dtype=np.int64), tuple(cells["splits"]),
-                   summary, hashlib.sha256(f"{key} {tables[0].targets}".encode()).hexdigest(), [*notes, *labels.notes])  # fmt: skip
+                   summary, hashlib.sha256(f"{key} {tables[0].targets}".encode()).hexdigest(), [*notes, *labels.notes],
+                   tables[0].smiles_column)  # fmt: skip
 
 
 def _bad_sentence(reasons: Mapping[str, int], read: int) -> str:
@@ -92,14 +97,36 @@ def cut_by(config: SplitConfig) -> str | None:
 
 def _tables(config: TrainConfig) -> list[Table]:
     data = config.data
-    common = {"smiles_column": data.smiles_columns, "weight_column": data.weight_column}
+    common: dict[str, Any] = {"smiles_column": data.smiles_columns, "weight_column": data.weight_column, "missing": marks(data)}
     first = formats.read(data.data_path, target_columns=data.target_columns or None, splits_column=cut_by(config.split), **common)
     if not first.targets:
         raise DataError(
-            f"{first.name} has no numeric column to learn: its columns are {', '.join(first.columns)}. Name one with --target-columns."
+            f"{first.name} has no numeric column to learn: {left_out(first) or ', '.join(first.columns)}. Name one with --target-columns."
         )
     others = [p for p in (config.split.val_path, config.split.test_path) if p is not None]
     return [first, *(formats.read(p, target_columns=first.targets, **common) for p in others)]
+
+
+def marks(data: DataConfig) -> tuple[str, ...]:
+    """What stands for missing beside the usual; "none" says that nothing does."""
+    return tuple(mark for mark in data.missing if mark.lower() != "none")
+
+
+def chosen(table: Table, data: DataConfig) -> list[str]:
+    """Which columns are learned, and why the others are not, where nobody named them."""
+    if data.target_columns:
+        return []
+    more = len(table.targets) - 20
+    names = ", ".join(repr(name) for name in table.targets[:20]) + (f" and {more} more" if more > 0 else "")
+    out = left_out(table)
+    return [f"Targets, for want of --target-columns: {names}.{f' Left out: {out}.' if out else ''}"]
+
+
+def left_out(table: Table) -> str:
+    """Columns that are no targets, with the reasons."""
+    listed = [f"{name!r} ({why})" for name, why in list(table.left_out.items())[:20]]
+    more = len(table.left_out) - len(listed)
+    return ", ".join(listed) + (f" and {more} more" if more > 0 else "")
 
 
 def featurizer_for(data: DataConfig, module: ModuleType, kind: str, arch: str) -> tuple[Featurizer, list[str]]:
@@ -133,7 +160,9 @@ def featurizer_for(data: DataConfig, module: ModuleType, kind: str, arch: str) -
 def _content(path: Path) -> str:
     """SHA-256 of a file's bytes; of a shipped set, of all files that its name begins."""
     from heliograph.data import sets
+    from heliograph.data.formats.reader import standard_input
 
+    path = standard_input() if str(path) == "-" else path
     files = [path] if path.is_file() else sorted(f for f in Path(sets.__path__[0]).glob(f"{path.name}*") if f.is_file())
     digest = hashlib.sha256()
     for name in files:
@@ -299,7 +328,9 @@ def _cut(
     data: Dataset, config: SplitConfig, rows: np.ndarray, sizes: tuple[float, ...], seed: int, replicate: int
 ) -> dict[str, np.ndarray]:
     if config.split == "random":
-        parts = splits.random_split(len(rows), sizes, seed + replicate)
+        groups = [data.store.smiles[k] for k in rows] if config.copies == "together" and data.store.has_bonds else None
+        binary = data.labels.task.kind == "binary" and len(data.labels.task.targets) == 1
+        parts = splits.random_split(len(rows), sizes, seed + replicate, groups, data.labels.y[rows, 0] if binary else None)
     elif config.split == "size":
         parts = splits.ordered_split(data.store.n_node[rows], sizes)
     elif config.split == "time":

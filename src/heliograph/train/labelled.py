@@ -97,7 +97,7 @@ def read(predictor: Predictor, config: LabelledConfig, group_by: str | None, pro
 def _labels(task: Task, cells: dict[str, list[Cell]], rows: list[str]) -> np.ndarray:
     """[n, T] as the predictor's task numbers them. Raises DataError for a class that it does not know."""
     if task.kind != "multiclass":
-        return read_labels(cells, task.kind, (), rows).y
+        return read_labels(cells, task.kind, (), rows, missing=("none",), classes=task.classes).known
     y = np.full((len(rows), len(task.targets)), math.nan)
     for t, name in enumerate(task.targets):
         number = {text: float(k) for k, text in enumerate(task.classes[t])}

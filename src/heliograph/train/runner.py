@@ -131,7 +131,7 @@ class _Run:
         self.config, self.here, self.data, self.progress = config, here, data, progress
         self.seconds_featurize = time.monotonic() - started
         self.parts = divide(data, config.split, config.fit.seed, replicate)
-        about = {"data": config.data.data_path.name, "replicate": replicate}
+        about = {"data": config.data.data_path.name, "replicate": replicate, "structure_column": data.structure_column}
         fit = config.fit.model_copy(update={"seed": config.fit.seed + REPLICATE_SEED * replicate})
         self.folds = trust.fold(config, data.store, self.parts, fit.seed)
         self.training, decided = assemble(
@@ -181,7 +181,7 @@ class _Run:
         counters, members = ensemble.train(self.training.job, self.progress, about)
         predictor = self.training.predictor(members)
         if trust.wanted(self.config):
-            self.learned = trust.learn(predictor, self.data.store, self.data.labels.y, self.folds, self.parts["val"], self.config.trust)
+            self.learned = trust.learn(predictor, self.data.store, self.data.labels.known, self.folds, self.parts["val"], self.config.trust)
             if self.folds is None:
                 self.notes.append(trust.OPTIMISTIC.format(n=len(self.parts["val"])))
             predictor = predictor.with_trust(self.learned.calibration, self.learned.domain)
@@ -270,7 +270,7 @@ class _Run:
             rows = self.parts["test"]
             before = predictor.with_trust({}, {}) if self.task.kind == "binary" else None
             raw = answers["test"] if before is None else self._answers(before, rows)
-            store, y = self.data.store.take(rows), self.data.labels.y[rows]
+            store, y = self.data.store.take(rows), self.data.labels.known[rows]
             found["test"] = trust.judged(predictor.trust, store, y, answers["test"], raw)
         return {part: plain(figures) for part, figures in found.items() if figures}
 
@@ -283,7 +283,7 @@ class _Run:
             structures=tuple(store.smiles[k] for k in rows),
             n_atoms=heavy.astype(np.int64),
             scaffolds=tuple(store.scaffolds[k] for k in rows),
-            y_true=data.labels.y[rows],
+            y_true=data.labels.known[rows],
             y_pred=answers.y,
             y_std=answers.std,
             probabilities=answers.probabilities,
@@ -295,7 +295,7 @@ class _Run:
         if store.has_geometry:
             geometry = [(store.columns["z"][a:b], store.columns["pos"][a:b]) for a, b in pairwise(store.node_offsets)]
         inputs = baselines.Inputs(
-            self.task, self.data.labels.y, self.parts, store.smiles, geometry, composition(store), self.training.job.metrics,
+            self.task, self.data.labels.known, self.parts, store.smiles, geometry, composition(store), self.training.job.metrics,
             self.config.fit.seed,
         )
         return baselines.run(inputs, self.progress)

@@ -2,78 +2,110 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
+import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
+from heliograph.data.formats.cells import as_number
+from heliograph.data.formats.columns import LOOKED_AT, structure_column
 from heliograph.data.formats.table import Row, Source, unique
 from heliograph.data.formats.text import lines
-from heliograph.errors import DataError, suggest
+from heliograph.errors import DataError
 
 _MAX_QUOTED_LINES = 64  # a quoted field that isn't closed by then was never meant to span lines
 _SMI_COLUMNS = ("smiles", "name")
+_SEPARATORS = (",", "\t", ";", "|")
+_SEP_LINE = re.compile(r'"?sep=(.|\\t)"?', re.IGNORECASE)  # what Excel writes and reads on the first line
 
 
-def open_delimited(path: Path, delimiter: str | None, smiles_column: str | None) -> Source:
-    """A table with a header line; `delimiter` None finds out (comma, tab, semicolon). Raises DataError."""
-    header = next((line for line in lines(path)), None)
-    if header is None or not header.strip():
+def open_delimited(path: Path, delimiter: str | None, smiles_column: str | None, usual: str | None = None) -> Source:
+    """A table with a header, by the rules of CSV; `delimiter` None finds out (comma, tab, semicolon, pipe). Raises DataError."""
+    said = _SEP_LINE.fullmatch(next(lines(path), "").strip())
+    if said:
+        delimiter = said[1].replace("\\t", "\t")
+    reader = RowReader(lines(path))
+    if said:
+        reader.skip()
+    header, separator = reader.header(delimiter)
+    if not any(name.strip() for name in header):
         raise DataError(f"{path.name} has no header line: the first line names the columns, for instance smiles,y")
-    if delimiter is None:
-        delimiter = max((",", "\t", ";"), key=header.count)
-    names, _ = _loose(header, delimiter)
-    columns = unique([name.strip() for name in names])
-    structure = _structure_column(path, columns, smiles_column)
+    columns = unique([" ".join(name.split()) for name in header])
+    _check_header(path, columns)
 
-    def rows() -> Iterator[Row]:
-        return _rows(path, delimiter, columns, structure)
+    def rows(structure: str) -> Iterator[Row]:
+        return _rows(path, separator, bool(said), columns, structure)
 
-    return Source(path.name, "smiles", columns, rows, structure)
+    def probe() -> list[Mapping[str, str]]:
+        return [row.cells for row in islice(rows(""), LOOKED_AT) if not row.reason or row.reason == "empty structure"]
+
+    structure, why = structure_column(path.name, columns, probe, smiles_column, usual)
+    return Source(path.name, "smiles", columns, lambda: rows(structure), structure, separator=separator, notes=(why,) if why else ())
+
+
+def _check_header(path: Path, columns: tuple[str, ...]) -> None:
+    """A first line that is a row: a molecule and a number. Raises DataError."""
+    if not any(as_number(name) is not None for name in columns):
+        return
+    from heliograph.chem.parse import bonds_in
+
+    if any(bonds_in(name) for name in columns):
+        shown = ", ".join(columns)[:80]
+        raise DataError(f"{path.name} has no header line: it begins with a row ({shown}). Put the columns' names above it, like smiles,y")
 
 
 def open_smi(path: Path, smiles_column: str | None) -> Source:
-    """Lines `SMILES [name]`, no header (one that says `smiles` is skipped)."""
+    """Lines `SMILES [name]`, a blank or a comma between them, no header (one that says smiles is skipped)."""
     if smiles_column not in (None, "smiles"):
         raise DataError(f"{path.name}: an SMI file has the columns smiles and name; got --smiles-columns {smiles_column!r}")
-    first = next((line for line in lines(path)), "").split()
-    skip = 1 if first and first[0].lower() in ("smiles", "smile") else 0
+    first = _of_smi(next((line for line in lines(path)), ""))[0].lower()
+    skip = 1 if "smiles" in first or first in ("smile", "smi") else 0
 
     def rows() -> Iterator[Row]:
         for number, line in islice(enumerate(lines(path), 1), skip, None):
-            parts = line.split(None, 1)
-            cells = {"smiles": parts[0] if parts else "", "name": parts[1].strip() if len(parts) > 1 else ""}
-            yield Row(cells["smiles"] or None, cells, "" if parts else "blank line", f"line {number}")
+            text, name = _of_smi(line)
+            yield Row(text or None, {"smiles": text, "name": name}, "" if line.strip() else "blank line", f"line {number}")
 
     return Source(path.name, "smiles", _SMI_COLUMNS, rows, "smiles")
 
 
-def _structure_column(path: Path, columns: tuple[str, ...], asked: str | None) -> str:
-    if asked is not None:
-        if asked not in columns:
-            raise DataError(f"{path.name} has no column {asked!r}; {suggest(asked, columns)}")
-        return asked
-    return next((name for name in columns if name.lower() == "smiles"), columns[0])
+def _of_smi(line: str) -> tuple[str, str]:
+    """SMILES and name; a CXSMILES part (` |...|`) belongs to the SMILES, a comma or a semicolon never does."""
+    text, _, rest = line.strip().partition(" ")
+    if rest.startswith("|") and (end := rest.find("|", 1)) > 0:
+        return f"{text} {rest[: end + 1]}", rest[end + 1 :].strip()
+    found = re.match(r"([^\s,;]*)[\s,;]*(.*)", line.strip())
+    assert found is not None
+    return found[1], found[2].strip()
 
 
-def _rows(path: Path, delimiter: str, columns: tuple[str, ...], structure: str) -> Iterator[Row]:
+def _rows(path: Path, delimiter: str, said: bool, columns: tuple[str, ...], structure: str) -> Iterator[Row]:
     n = len(columns)
     empty = dict.fromkeys(columns, "")
     reader = RowReader(lines(path))
-    reader.next_row(delimiter, n)  # the header
+    if said:
+        reader.skip()
+    reader.header(delimiter)
     while (row := reader.next_row(delimiter, n)) is not None:
         fields, reason = row
         where = f"line {reader.number}"
         if not any(field.strip() for field in fields):
             yield Row(None, empty, "blank line", where)
             continue
+        if len(fields) > n and not any(field.strip() for field in fields[n:]):  # separators at the end of the line
+            fields = fields[:n]
         if len(fields) != n and not reason:
             reason = f"wrong number of fields: {len(fields)}, header has {n}"
+            if any(field.startswith("InChI=") for field in fields):
+                reason += " (InChI holds commas: it must be quoted, and is not SMILES)"
         if len(fields) > n:  # what is too much stays in the last column, so that nothing of the row is lost
             fields = [*fields[: n - 1], delimiter.join(fields[n - 1 :])]
         cells = {**empty, **dict(zip(columns, fields, strict=False))} if len(fields) < n else dict(zip(columns, fields, strict=True))
-        text = cells[structure].strip()
+        text = cells.get(structure, "").strip()
         yield Row(None if reason else text or None, cells, reason or ("" if text else "empty structure"), where)
 
 
@@ -88,6 +120,30 @@ class RowReader:
 
     def _next(self) -> str | None:
         return self._ahead.popleft() if self._ahead else next(self._source, None)
+
+    def skip(self) -> None:
+        """Pass over one line."""
+        self._next()
+        self.taken += 1
+
+    def header(self, delimiter: str | None) -> tuple[list[str], str]:
+        """Names of the columns, which may span lines within quotes, and the separator: as given, or the most frequent outside quotes."""
+        text = line = self._next() or ""
+        more: list[str] = []
+        while text.count('"') % 2 and len(more) < _MAX_QUOTED_LINES and (following := self._next()) is not None:
+            more.append(following)
+            text = "\n".join([line, *more])
+        if text.count('"') % 2:  # never closed: the first line alone
+            self._ahead.extendleft(reversed(more))
+            text, more = line, []
+        self.taken += 1 + len(more)
+        if delimiter is None:
+            delimiter = max(_SEPARATORS, key=re.sub(r'"[^"]*"', "", text).count)
+        names = text.split(delimiter)
+        if '"' in text:
+            with contextlib.suppress(csv.Error):
+                names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [""])
+        return names, delimiter
 
     def next_row(self, delimiter: str, n: int) -> tuple[list[str], str] | None:
         """Fields and, where they could not be told apart, the reason; None at the end."""

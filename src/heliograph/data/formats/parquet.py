@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from heliograph.data.formats.columns import LOOKED_AT, structure_column
 from heliograph.data.formats.table import Row, Source, unique
 from heliograph.data.formats.text import is_gzip
-from heliograph.errors import DataError, suggest
+from heliograph.errors import DataError
 
 _BATCH = 4096
 
 
-def open_parquet(path: Path, smiles_column: str | None) -> Source:
+def open_parquet(path: Path, smiles_column: str | None, usual: str | None = None) -> Source:
     """Columns as the file names them; cells as text, null as "". Raises DataError."""
     import pyarrow.parquet as pq
     from pyarrow import ArrowInvalid
@@ -27,11 +29,8 @@ def open_parquet(path: Path, smiles_column: str | None) -> Source:
         raise DataError(f"{path} is no Parquet file, or is damaged: {str(error).splitlines()[0]}") from error
     if not columns:
         raise DataError(f"{path.name} has no columns")
-    if smiles_column is not None and smiles_column not in columns:
-        raise DataError(f"{path.name} has no column {smiles_column!r}; {suggest(smiles_column, columns)}")
-    structure = smiles_column or next((name for name in columns if name.lower() == "smiles"), columns[0])
 
-    def rows() -> Iterator[Row]:
+    def rows(structure: str) -> Iterator[Row]:
         with pq.ParquetFile(path) as file:
             number = 0
             for batch in file.iter_batches(batch_size=_BATCH):
@@ -39,10 +38,14 @@ def open_parquet(path: Path, smiles_column: str | None) -> Source:
                 for cells in zip(*values, strict=True):
                     number += 1
                     row = dict(zip(columns, map(_text, cells), strict=True))
-                    text = row[structure].strip()
+                    text = row.get(structure, "").strip()
                     yield Row(text or None, row, "" if text else "empty structure", f"row {number}")
 
-    return Source(path.name, "smiles", columns, rows, structure)
+    def probe() -> list[Mapping[str, str]]:
+        return [row.cells for row in islice(rows(""), LOOKED_AT)]
+
+    structure, why = structure_column(path.name, columns, probe, smiles_column, usual)
+    return Source(path.name, "smiles", columns, lambda: rows(structure), structure, notes=(why,) if why else ())
 
 
 def _text(value: Any) -> str:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from heliograph.data.formats.table import PROBE_ROWS, Row, Source
+from heliograph.data.formats.table import PROBE_ROWS, Row, Source, unique
 from heliograph.data.formats.text import lines
 from heliograph.data.record import MolBlock
 
+_ITEM = re.compile(r">[^<]*<(.*)>[^>]*$")  # a line that begins an item, wherever it stands
 _MAX_LINES = 200_000  # of one entry: beyond it `$$$$` is missing and the rest is not kept in memory
 
 
 def open_sdf(path: Path) -> Source:
-    """Columns are the property names seen in the first 1,000 entries, and the title line as `name` where there are titles."""
+    """Columns are the property names seen in the first 1,000 entries, and the title line as `name` where there are titles (as `title`
+    where a property is called `name`)."""
     columns: dict[str, None] = {}
-    titled = False
+    there: set[str] = set()
     for row in islice(_rows(path, None), PROBE_ROWS):
         columns.update(dict.fromkeys(row.cells))
-        titled = titled or bool(row.cells.get("name"))
-    if not titled:
-        columns.pop("name", None)
-    names = tuple(columns)
+        there.update(name for name in ("name", "title") if row.cells.get(name))
+    names = tuple(name for name in columns if name not in ("name", "title") or name in there)
     return Source(path.name, "sdf", names, lambda: _rows(path, names))
 
 
@@ -55,8 +56,9 @@ def _parse(entry: list[str]) -> tuple[dict[str, str], str, str]:
         return {}, "", f"entry is too long: more than {_MAX_LINES} lines without $$$$"
     end = next((k for k, line in enumerate(entry) if line.startswith("M  END")), None)
     at = next((k for k, line in enumerate(entry) if line.startswith(">")), len(entry)) if end is None else end + 1
-    cells: dict[str, str] = {"name": entry[0].strip() if entry else ""}
-    cells.update(_properties(entry[at:]))
+    found = _properties(entry[at:])
+    title = entry[0].strip() if entry else ""
+    cells: dict[str, str] = {"title" if "name" in found else "name": title, **found}
     block = "\n".join(entry[:at]) + "\n"
     if not any(line.strip() for line in entry):
         return cells, block, "empty structure"
@@ -64,18 +66,16 @@ def _parse(entry: list[str]) -> tuple[dict[str, str], str, str]:
 
 
 def _properties(tail: list[str]) -> dict[str, str]:
-    """`> <NAME>` lines, each followed by its value up to a blank line; several lines are kept with their line breaks."""
+    """`> <NAME>` lines, each followed by its value up to the next such line; several lines are kept with their line breaks."""
     out: dict[str, str] = {}
     name = ""
     value: list[str] = []
-    for line in [*tail, ""]:
-        if line.startswith(">") and not value and "<" in line:
-            name = line[line.index("<") + 1 : line.rindex(">") if line.rindex(">") > line.index("<") else len(line)]
-            out[name] = ""
-        elif name and line.strip():
-            value.append(line)
-            out[name] = "\n".join(value)
-        elif not line.strip():
+    for line in tail:
+        if found := _ITEM.match(line):
+            name = unique([*out, found[1].strip()])[-1]
             value = []
-            name = ""
+            out[name] = ""
+        elif name:
+            value.append(line)
+            out[name] = "\n".join(value).strip()
     return out

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice, pairwise
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
+from heliograph.data.formats.cells import MISSING, Convention, as_number, bound, convention, is_missing, plain, two_words
+from heliograph.data.formats.columns import Targets, choose_targets
 from heliograph.data.record import Record, Structure
 from heliograph.errors import DataError, suggest
 
+__all__ = ["MISSING", "PROBE_ROWS", "Row", "Source", "Table", "as_number", "is_missing", "resolve", "unique"]
+
 PROBE_ROWS = 1000  # rows looked at to find out which columns are numeric
-MISSING = frozenset(("", "nan", "na", "n/a", "#n/a", "null", "none"))  # compared in lower case
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE | re.ASCII)
-_COUNTING = "id|ids|idx|index|no|nr|num|number"  # alone or after one of the next line: a refractive index stays a target
-_THING = "mol|molecule|cmpd|compound|chembl|sample|entry|row|record|line|pubchem|cid"
-_ID_LIKE = re.compile(rf"(.*[\s_-])?(ids?|idx|cas|cid|inchikey)|(({_THING})[\s_-]*)?({_COUNTING})|row|unnamed: \d+", re.IGNORECASE)
-_SPLIT_LIKE = re.compile(r"(.*[\s_-])?(splits?|folds?)", re.IGNORECASE)
-_WEIGHT_LIKE = re.compile(r"(sample[\s_-]?)?weights?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +36,8 @@ class Source:
     rows: Callable[[], Iterator[Row]]
     smiles_column: str | None = None
     units: Mapping[str, str] = field(default_factory=dict)
-
-
-def is_missing(cell: str) -> bool:
-    """Blank, or one of the words that stand for missing (NaN, NA, N/A, null, none)."""
-    return cell.strip().lower() in MISSING
-
-
-def as_number(cell: str) -> float | None:
-    """The number in a cell as a table writes one (`1e-3`, `-.5`, `inf`), else None: `1_000` and other alphabets are no numbers."""
-    text = cell.strip()
-    return float(text) if _NUMBER.fullmatch(text) else None
+    separator: str | None = None  # between cells, where there is one
+    notes: tuple[str, ...] = ()  # what was decided, in sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +47,9 @@ class Table:
     `columns`: input columns in order (an SDF's property names, the keys of an extended XYZ comment). `targets`: the target columns,
     as asked for or every numeric column that is not the structure, a weight, a split, an identifier or a count of the rows.
     `smiles_column` is None for SDF and XYZ. `kind` is "smiles", "sdf" or "xyz". `name` is the file's, for messages.
-    `units`: of the columns whose unit the source knows.
+    `units`: of the columns whose unit the source knows. `left_out`: why a column is no target, where nobody named the targets.
+    `notes`: what was decided about the table, in sentences. `missing`: marks beside the usual ones. Targets and weights are handed out
+    as a program writes numbers, whatever the table's decimal mark.
     """
 
     columns: tuple[str, ...]
@@ -71,19 +60,29 @@ class Table:
     _rows: Callable[[], Iterator[Row]] = field(repr=False)
     _weight_column: str | None = None
     units: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    _conventions: Mapping[str, Convention] = field(default_factory=dict)
+    _words: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # two classes in words: "-" may be one of them
 
     def __iter__(self) -> Iterator[Record]:
         for number, row in enumerate(self._rows()):
             yield self._record(number, row)
 
     def _record(self, number: int, row: Row) -> Record:
-        targets = {name: cell for name in self.targets if (cell := row.cells.get(name, "")) and not is_missing(cell)}
+        how = self._conventions
+        targets = {
+            name: plain(cell, how[name]) if name in how else cell
+            for name in self.targets
+            if (cell := row.cells.get(name, "")) and (not is_missing(cell, self.missing) or cell.strip() in self._words.get(name, ()))
+        }
         structure, reason, weight = row.structure, row.reason, 1.0
         if structure is None and not reason:
             reason = "empty structure"
         if self._weight_column is not None and not reason:
             cell = row.cells.get(self._weight_column, "")
-            number_read = as_number(cell)
+            number_read = as_number(plain(cell, how.get(self._weight_column, "plain")))
             if number_read is None or not 0.0 <= number_read < float("inf"):
                 reason, structure = f"weight is not a number >= 0: {cell[:40]!r}", None
             else:
@@ -93,7 +92,13 @@ class Table:
         return Record(str(number), structure, targets, weight, row.cells, reason)
 
 
-def resolve(source: Source, target_columns: Sequence[str] | None, weight_column: str | None, splits_column: str | None) -> Table:
+def resolve(
+    source: Source,
+    target_columns: Sequence[str] | None,
+    weight_column: str | None,
+    splits_column: str | None,
+    missing: Sequence[str] = (),
+) -> Table:
     """Check the columns asked for and find the default targets. Raises DataError naming the columns that there are."""
     asked = [*(target_columns or ()), *(name for name in (weight_column, splits_column) if name is not None)]
     for name in asked:
@@ -103,32 +108,39 @@ def resolve(source: Source, target_columns: Sequence[str] | None, weight_column:
         raise DataError(f"{source.name}: the structure column {source.smiles_column!r} can't be a target as well")
     if target_columns is not None and len(set(target_columns)) < len(target_columns):
         raise DataError(f"{source.name}: a target column is named twice in {', '.join(target_columns)}")
+    whole = Table(
+        source.columns, tuple(target_columns or ()), source.smiles_column, source.kind, source.name, source.rows, weight_column,
+        source.units, notes=source.notes, missing=tuple(missing),
+    )  # fmt: skip
+    if target_columns is not None and not target_columns and weight_column is None:
+        return whole
+    cells = [row.cells for row in islice(source.rows(), PROBE_ROWS) if not row.reason]
+    targets = Targets(whole.targets)
     if target_columns is None:
         set_aside = {source.smiles_column, weight_column, splits_column}
-        targets = _numeric(source, [name for name in source.columns if name not in set_aside])
-    else:
-        targets = tuple(target_columns)
-    return Table(source.columns, targets, source.smiles_column, source.kind, source.name, source.rows, weight_column, source.units)
+        candidates = [name for name in source.columns if name not in set_aside]
+        targets = choose_targets(candidates, cells, source.separator, source.kind, missing)
+    conventions: dict[str, Convention] = {}
+    words: dict[str, tuple[str, str]] = {}
+    notes = list(source.notes)
+    for name in [*targets.names, *([weight_column] if weight_column else [])]:
+        everything = [row.get(name, "") for row in cells]
+        filled = [cell for cell in everything if not is_missing(cell, missing)]
+        pair = two_words(filled) or two_words(cell for cell in everything if cell.strip())
+        how = convention(filled, source.separator)
+        if pair:
+            words[name] = pair
+        elif how != "plain":
+            conventions[name] = how
+            notes.append(_said(name, filled, how))
+    return replace(whole, targets=targets.names, left_out=targets.left_out, notes=tuple(notes), _conventions=conventions, _words=words)
 
 
-def _numeric(source: Source, candidates: Sequence[str]) -> tuple[str, ...]:
-    """Columns whose cells in the first rows are numbers (a few damaged ones in a hundred forgiven)."""
-    cells = [row.cells for row in islice(source.rows(), PROBE_ROWS) if not row.reason]
-    return tuple(name for name in candidates if not _set_aside(name) and _is_numeric([row.get(name, "") for row in cells]))
-
-
-def _set_aside(name: str) -> bool:
-    text = name.strip()
-    return not text or any(pattern.fullmatch(text) for pattern in (_ID_LIKE, _SPLIT_LIKE, _WEIGHT_LIKE))
-
-
-def _is_numeric(cells: Sequence[str]) -> bool:
-    filled = [cell for cell in cells if not is_missing(cell)]
-    numbers = [number for cell in filled if (number := as_number(cell)) is not None]
-    if not numbers or len(numbers) < 0.97 * len(filled):
-        return False
-    counting = len(numbers) > 20 and all(b - a == 1.0 for a, b in pairwise(numbers))  # 0, 1, 2, ...: row numbers
-    return not counting
+def _said(name: str, cells: Sequence[str], how: Convention) -> str:
+    """How numbers of a column are read, by an example."""
+    example = next((cell.strip() for cell in cells if plain(cell, how) != cell.strip()), "")
+    what = "a decimal comma" if how == "comma" else "a mark between thousands"
+    return f"Numbers of {name!r} are read with {what}: {example!r} is {bound(plain(example, how))[1]}."
 
 
 def unique(names: Sequence[str]) -> tuple[str, ...]:

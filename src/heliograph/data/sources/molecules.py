@@ -14,11 +14,15 @@ from heliograph.graph import Graph
 
 @final
 class Molecules:
-    """Molecules of `store` with targets "y" `y` [G, T] (NaN = missing) on the network's scale, and `weights` [G]."""
+    """Molecules of `store` with targets "y" `y` [G, T] (NaN = missing) on the network's scale, and `weights` [G].
 
-    def __init__(self, store: Store, y: np.ndarray, weights: np.ndarray | None = None):
+    `sides` [G, T]: 1 where the truth is above `y`, -1 where below, else 0 (None: nowhere).
+    """
+
+    def __init__(self, store: Store, y: np.ndarray, weights: np.ndarray | None = None, sides: np.ndarray | None = None):
         self.store = store
         self.y = torch.from_numpy(np.ascontiguousarray(y))  # [G, T]
+        self.sides = None if sides is None else torch.from_numpy(np.ascontiguousarray(sides))  # [G, T]
         self.weights = None if weights is None else torch.from_numpy(np.ascontiguousarray(weights))  # [G]
 
     def __len__(self) -> int:
@@ -31,4 +35,5 @@ class Molecules:
     def targets(self, rows: np.ndarray) -> Targets:
         """Labels [n, T] of `rows`, one row a molecule."""
         index = torch.from_numpy(rows)
-        return {"y": Target(self.y[index], "graph", weight=None if self.weights is None else self.weights[index])}
+        weight = None if self.weights is None else self.weights[index]
+        return {"y": Target(self.y[index], "graph", weight=weight, side=None if self.sides is None else self.sides[index])}

@@ -1,0 +1,41 @@
+"""Rows of equal structure in one table: how many, and how far their labels are apart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from heliograph.train.targets import Labels
+
+
+def groups(smiles: Sequence[str]) -> list[np.ndarray]:
+    """Rows of each structure that is there more than once."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for row, text in enumerate(smiles):
+        if text:
+            found[text].append(row)
+    return [np.array(rows) for rows in found.values() if len(rows) > 1]
+
+
+def sentences(smiles: Sequence[str], labels: Labels) -> list[str]:
+    """How many structures are there more than once, and what their labels say of one another; nothing where there are none."""
+    found = groups(smiles)
+    if not found:
+        return []
+    notes = [f"{len(found):,} structures are there more than once ({sum(map(len, found)):,} rows); a random split keeps copies together."]
+    for t, name in enumerate(labels.task.targets):
+        unlike, squares, free = 0, 0.0, 0
+        for rows in found:
+            y = labels.known[rows, t]
+            y = y[np.isfinite(y)]
+            if len(y) > 1 and np.ptp(y) > 0:
+                unlike += 1
+            if len(y) > 1:
+                squares += float(np.square(y - y.mean()).sum())
+                free += len(y) - 1
+        if unlike and len(notes) < 6:
+            spread = f", spread {np.sqrt(squares / free):.3g}" if labels.task.kind == "regression" else ""
+            notes.append(f"{unlike:,} of them have unlike labels of {name!r}{spread}: no model of the structure is right on all of these.")
+    return notes
