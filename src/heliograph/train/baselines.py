@@ -136,18 +136,29 @@ def _on_fingerprints(
     found: dict[str, list[np.ndarray]] = {part: [] for part in inputs.parts}
     for t in range(len(task.targets)):
         present = np.isfinite(inputs.y[train, t])
-        model = make()
+        model, labels = make(), inputs.y[train, t][present]
+        middle, scale = _unit(labels) if task.kind == "regression" else (0.0, 1.0)
         if present.any():
-            model.fit(bits["train"][present], inputs.y[train, t][present])
+            free = (labels - middle) / scale if task.kind == "regression" else labels
+            model.fit(bits["train"][present], free.round(12))  # without last digits, which depend on the unit, and ties on them
             if hasattr(model, "n_jobs"):
                 model.n_jobs = 1  # several threads add up the trees in the order in which they come: other last digits every time
         for part in inputs.parts:
-            found[part].append(_forest_answer(task, model, bits[part]) if present.any() else _unknown(task, bits[part].shape[0]))
+            answer = _forest_answer(task, model, bits[part]) if present.any() else _unknown(task, bits[part].shape[0])
+            found[part].append(answer * scale + middle)
     out: Parts = {}
     for part, of_targets in found.items():
         stacked = np.stack(of_targets, axis=1)  # [n, T] or [n, T, C]
         out[part] = _chosen(stacked) if task.kind == "multiclass" else (stacked, None)
     return out
+
+
+def _unit(labels: np.ndarray) -> tuple[float, float]:
+    """Mean and deviation, which labels are freed of: trees do not split what varies by less than 1e-16, whatever its unit."""
+    if not len(labels):
+        return 0.0, 1.0
+    middle, scale = float(labels.mean()), float(labels.std())
+    return middle, scale if scale > 1e-12 * float(np.abs(labels).max()) else 1.0
 
 
 def _unknown(task: Task, n: int) -> np.ndarray:

@@ -8,10 +8,12 @@ from typing import Literal
 import numpy as np
 
 from heliograph.chem.elements import SYMBOLS
+from heliograph.errors import DataError
 from heliograph.learn.scale import Scaling
 from heliograph.learn.task import Task
 
 EXPLAINED = 0.9  # share of the variance that composition must explain before "auto" takes references off
+LARGEST = 1e140  # of labels: sums of their squares are still numbers
 SIZE_MATTERS = 0.5  # share of the variance explained by the number of atoms below which a target counts as intensive
 
 
@@ -26,7 +28,10 @@ class Fitted:
 
 
 def fit(task: Task, y: np.ndarray, composition: np.ndarray, references: Literal["auto", "none", "fit"]) -> Fitted:
-    """Scaling from training labels `y` [n, T] (NaN = missing) and `composition` [n, 119] with hydrogens."""
+    """Scaling from training labels `y` [n, T] (NaN = missing) and `composition` [n, 119] with hydrogens.
+
+    The unit of a target does not matter: c y gives c times the scaling. Raises DataError for labels beyond 1e140 or below 1e-140.
+    """
     T = len(task.targets)
     if task.kind != "regression":
         return Fitted(Scaling.none(T), (False,) * T, (False,) * T)
@@ -34,6 +39,7 @@ def fit(task: Task, y: np.ndarray, composition: np.ndarray, references: Literal[
     per_target = np.zeros((T, len(elements)))
     extensive, intensive, notes = [], [], []
     for t, name in enumerate(task.targets):
+        _check_size(name, y[:, t])
         present = np.isfinite(y[:, t])
         counts, labels = composition[present][:, elements].astype(np.float64), y[present, t]
         values, explained, grows = _references(counts, labels)
@@ -53,7 +59,14 @@ def _deviation(column: np.ndarray) -> float:
     """Population standard deviation; 1 where there is none, so that it can be divided by."""
     values = column[np.isfinite(column)]
     std = float(values.std()) if len(values) else 0.0
-    return std if std > 1e-12 * max(1.0, float(np.abs(values).max(initial=0.0))) else 1.0
+    return std if std > 1e-12 * float(np.abs(values).max(initial=0.0)) else 1.0
+
+
+def _check_size(name: str, column: np.ndarray) -> None:
+    """Raises DataError where squares of the labels are no numbers any more."""
+    largest = float(np.abs(column[np.isfinite(column)]).max(initial=0.0))
+    if largest > LARGEST or 0.0 < largest < 1.0 / LARGEST:
+        raise DataError(f"target {name!r}: labels of {largest:.3g} have squares that are no numbers. Give them in another unit.")
 
 
 def _references(counts: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float, bool]:
