@@ -236,3 +236,12 @@ def test_the_command(run: Run, model_run: Path, table: Path, tmp_path: Path) -> 
     assert len(read_rows(tmp_path / "out.csv")) == 7
     again = run("predict", model_run, table, "-o", "out.csv")
     assert again.returncode == 2 and "--overwrite" in again.stderr
+
+
+def test_no_row_predicted_is_an_error_in_a_sentence(model_run: Path, tmp_path: Path, run: Run) -> None:
+    data = tmp_path / "in.csv"
+    data.write_text("smiles,n\nnot one,1\nxx,2\n")
+    done = run("predict", model_run, data, "-o", tmp_path / "out.csv")
+    assert done.returncode == 1
+    assert "none of the 2 rows could be predicted: 2 not valid SMILES" in done.stderr and "--smiles-columns" in done.stderr
+    assert len(read_rows(tmp_path / "out.csv")) == 2

@@ -10,7 +10,7 @@ import typer
 
 from heliograph.cli.common import Bar, Quiet, Verbose, clock, guarded, new_app
 from heliograph.cli.options import build, expand_lists, named, options_of, with_data, with_options
-from heliograph.errors import UsageError
+from heliograph.errors import DataError, UsageError
 from heliograph.predictor.stream import PredictConfig, Summary
 
 OPTIONS = options_of(PredictConfig, "Prediction", leave_out=("model_path",))
@@ -48,6 +48,12 @@ def predict(
             summary = predict_file(config, overwrite=overwrite, progress=bar)
         if not quiet:
             _show(summary, config)
+        if summary.rows and not summary.predicted:
+            why = ", ".join(f"{count:,} {reason}" for reason, count in summary.reasons.items())
+            raise DataError(
+                f"none of the {summary.rows:,} rows could be predicted: {why}. The reasons are in {config.output_path}; "
+                "is it the right column (--smiles-columns)?"
+            )
 
 
 def _is_potential(model: Path) -> bool:

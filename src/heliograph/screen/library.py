@@ -49,8 +49,9 @@ class Shard:
 def open_file(path: Path, folder: Path) -> File:
     """Find the format and unpack into `folder` where it is gzipped. Raises DataError."""
     kind = ending(path)
-    if kind == ".xyz":
-        raise DataError(f"{path}: screening reads csv, tsv, smi, sdf and parquet; an XYZ file goes through `heliograph predict`")
+    if kind in (".xyz", ".xlsx"):
+        what = "an XYZ file" if kind == ".xyz" else "a workbook"
+        raise DataError(f"{path}: screening reads csv, tsv, smi, sdf and parquet; {what} goes through `heliograph predict`")
     if not path.is_file():
         raise DataError(f"no such file: {path}")
     try:
@@ -64,8 +65,13 @@ def open_file(path: Path, folder: Path) -> File:
         raise DataError(f"can't read {path}: {error.strerror or error}") from error
     if first[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError(f"{path} is UTF-16, which can't be cut into shards: write it as UTF-8 first")
+    odd = first.lower().startswith((b"sep=", b'"sep=')) or first.count(b'"') % 2 or b"\r" in first.rstrip()
+    if kind in (".csv", ".tsv", ".txt") and odd:
+        raise DataError(f"{path} can't be cut into shards: its header is not one line (sep=, a line break in quotes, CR line ends)")
+    if first.startswith((b"PK\x03\x04", b"BZh", b"\xfd7zXZ")):
+        raise DataError(f"{path} is packed other than by gzip, which can't be cut into shards: unpack it first")
     word = first.split(maxsplit=1)[0].lower() if first.strip() else b""
-    has_header = kind in (".csv", ".tsv", ".txt") or (kind == ".smi" and word in (b"smiles", b"smile"))
+    has_header = kind in (".csv", ".tsv", ".txt") or (kind == ".smi" and (b"smiles" in word or word in (b"smile", b"smi")))
     if has_header and not first.endswith(b"\n"):
         first += b"\n"
     return File(path.name, plain, kind, digest, first if has_header else b"")
@@ -151,7 +157,7 @@ def _row_end(stream: io.BufferedReader, file: File, start: int, wanted: int, tot
             yield line.decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")
 
     header = file.header.decode("utf-8", "surrogateescape")
-    delimiter = "\t" if file.kind == ".tsv" else max((",", "\t", ";"), key=header.count)
+    delimiter = "\t" if file.kind == ".tsv" else max((",", "\t", ";", "|"), key=header.count)
     rows, columns = RowReader(taken()), header.count(delimiter) + 1
     while rows.next_row(delimiter, columns) is not None:
         if ends[rows.taken] >= wanted:

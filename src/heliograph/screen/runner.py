@@ -7,7 +7,7 @@ import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -54,8 +54,8 @@ def run(config: ScreenConfig, *, resume: bool = False, overwrite: bool = False, 
     journal = _settled(config, resume, overwrite)
     predictor = open_model(config.model_path, config.arch)
     files = [shelves.open_file(path, config.output_dir / UNPACKED) for path in config.library]
-    columns = _columns(files, config)
-    asked = question(predictor, config, columns)
+    columns, structure = _columns(files, config)
+    asked = replace(question(predictor, config, columns), smiles_column=config.smiles_columns or structure)
     units = shelves.shards(files, config.shard_size)
     old = _begun(journal, _about(config, files, predictor))
     jobs = min(default_jobs() if config.jobs is None else config.jobs, max(1, len(units)))
@@ -253,14 +253,17 @@ def _about(config: ScreenConfig, files: Sequence[File], predictor: Predictor) ->
     return config.about() | {"library": [[file.name, file.digest] for file in files], "models": models, "members": len(predictor.models)}
 
 
-def _columns(files: Sequence[File], config: ScreenConfig) -> tuple[str, ...]:
-    """The library's columns, of all its files."""
+def _columns(files: Sequence[File], config: ScreenConfig) -> tuple[tuple[str, ...], str | None]:
+    """The library's columns, of all its files; and the one with the structures where all files have the same, found on whole files."""
     from heliograph.data.formats import read
 
     found: dict[str, None] = {}
+    structures = set()
     for file in files:
-        found.update(dict.fromkeys(read(file.path, smiles_column=config.smiles_columns, target_columns=()).columns))
-    return tuple(found)
+        table = read(file.path, smiles_column=config.smiles_columns, target_columns=())
+        found.update(dict.fromkeys(table.columns))
+        structures.add(table.smiles_column)
+    return tuple(found), structures.pop() if len(structures) == 1 else None
 
 
 def _absolute(path: Path | None) -> str | None:

@@ -29,7 +29,7 @@ from heliograph.learn.progress import Lines, Progress
 from heliograph.model import Inputs
 from heliograph.predictor import Answers, Predictor, composition
 from heliograph.predictor.predictor import source_sum
-from heliograph.train import baselines, folder, toml, trust
+from heliograph.train import baselines, blind, folder, toml, trust
 from heliograph.train.assemble import assemble, command, versions
 from heliograph.train.config import TrainConfig
 from heliograph.train.data import Dataset, divide, load
@@ -140,10 +140,16 @@ class _Run:
         trust.check(self.training.task, config.trust)
         decided += trust.said(self.folds, config)
         self.learned: trust.Learned | None = None
-        self.notes = [*data.notes, *decided]
+        self.notes = [*data.notes, *decided, *(self._unseen() if not replicate and not settled else ())]
         self.task, self.log = self.training.task, Log(here)
         if config.fit.budget and not settled:
             self._spend(budget.seconds(config.fit.budget) - (time.monotonic() - started))
+
+    def _unseen(self) -> list[str]:
+        """What the network can't tell apart, in sentences; the state of random numbers is as it was."""
+        with torch.random.fork_rng(devices=[]):
+            network = self.training.job.build()
+        return blind.sentences(self.config.model.arch, network, self.data.store, self.data.labels, self.parts["train"])
 
     def _spend(self, left: float) -> None:
         """Turn the budget into epochs, here and in the configuration that is saved."""
