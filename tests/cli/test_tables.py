@@ -21,7 +21,7 @@ def notes(folder: Path) -> str:
 @pytest.mark.parametrize(
     ("name", "more", "words"),
     [
-        ("de_excel.csv", (), ("'pIC50' are read with a decimal comma", "Targets, for want of --target-columns: 'pIC50', 'Solubility (mg/L)'")),
+        ("de_excel.csv", (), ("'pIC50' are read with a decimal comma", "--target-columns: 'pIC50', 'Solubility (mg/L)'")),
         ("active.csv", (), ("'inactive' is 0, 'active' is 1",)),
         ("censored10.csv", ("--censored", "loss"), ("are bounds", "a prediction beyond the bound costs nothing")),
         ("missing_sent.csv", ("--missing", "-999"), ()),

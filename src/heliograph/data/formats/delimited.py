@@ -25,7 +25,7 @@ _SEP_LINE = re.compile(r'"?sep=(.|\\t)"?', re.IGNORECASE)  # what Excel writes a
 
 def open_delimited(path: Path, delimiter: str | None, smiles_column: str | None, usual: str | None = None) -> Source:
     """A table with a header, by the rules of CSV; `delimiter` None finds out (comma, tab, semicolon, pipe). Raises DataError."""
-    said = _SEP_LINE.fullmatch(next(lines(path), "").strip())
+    said = _SEP_LINE.fullmatch(next(lines(path), "").strip(" \r\n"))
     if said:
         delimiter = said[1].replace("\\t", "\t")
     reader = RowReader(lines(path))

@@ -82,7 +82,7 @@ def _refuse_foreign(path: Path, start: bytes) -> None:
 
 
 def _encoding(start: bytes) -> str:
-    """UTF-16 by its mark or its zeros; UTF-8; cp1252 where it is no UTF-8 and has no letter of UTF-8 either."""
+    """UTF-16 by its mark or its zeros; UTF-8; cp1252 where the header, or most letters beyond ASCII, are no UTF-8."""
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
     if len(start) > 3 and start[0] and not start[1] and start[2] and not start[3]:
@@ -97,15 +97,25 @@ def _encoding(start: bytes) -> str:
     except UnicodeDecodeError as error:
         if error.reason == "unexpected end of data" and error.start >= len(start) - 4:  # cut within a letter
             return "utf-8"
-    letters = start.decode("utf-8", "ignore")
-    return "utf-8" if not letters.isascii() else "cp1252"
+    header = start.replace(b"\r", b"\n").partition(b"\n")[0]
+    if not header.isascii():  # the names of the columns say it
+        return "cp1252" if _letters(header)[1] else "utf-8"
+    good, bad = _letters(start)
+    return "cp1252" if bad > good else "utf-8"
+
+
+def _letters(data: bytes) -> tuple[int, int]:
+    """How many letters beyond ASCII are UTF-8, and how many bytes are none."""
+    text = data.decode("utf-8", "surrogateescape")
+    bad = sum("\udc80" <= c <= "\udcff" for c in text)
+    return sum(c > "\x7f" for c in text) - bad, bad
 
 
 def lines(path: Path) -> Iterator[str]:
     r"""Lines without their ending (`\n`, `\r\n`; `\r` alone where no `\n` is there), a byte-order mark dropped.
 
-    Bytes that are not UTF-8 are read as cp1252 where nothing in the first megabyte is UTF-8; else they come as surrogates. UTF-16 is
-    read as such. Raises DataError on a compressed file that is cut or damaged.
+    Bytes that are not UTF-8 are read as cp1252 where the header says so, or most of the first megabyte; else they come as surrogates.
+    UTF-16 is read as such. Raises DataError on a compressed file that is cut or damaged.
     """
     number = 0
     try:
