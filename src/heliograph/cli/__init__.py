@@ -28,6 +28,7 @@ VERBS = {
     "drift": "Say whether new molecules have moved away from what a model learned",
     "split": "Divide a table into train, val and test",
     "embed": "What a model makes of molecules: vectors for other programs",
+    "generate": "Molecules out of noise: train a generator, sample, evaluate",
     "models": "List the architectures, or show one",
     "data": "List the data sets, show one, or fetch a public one",
     "label": "Compute GFN2-xTB labels for molecules that have none",

@@ -1,0 +1,201 @@
+"""`heliograph generate`: train a generator, sample from one, evaluate anybody's molecules."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import BaseModel
+
+from heliograph.cli.common import Bar, Quiet, Verbose, clock, guarded, new_app
+from heliograph.cli.options import build, expand_lists, named, options_of, with_data, with_options
+from heliograph.errors import UsageError
+from heliograph.files import atomic
+from heliograph.generate.config import GenerateTrainConfig, GeneratorConfig, GeneratorFit
+
+if TYPE_CHECKING:
+    from heliograph.generate.metrics import Figures
+
+NOT_OURS = ("loss", "metrics", "baselines", "devices")  # of the settings of a training: a generator has its own
+GROUPS: dict[str, type[BaseModel]] = {"generator": GeneratorConfig, "fit": GeneratorFit}
+OPTIONS = [
+    *options_of(GenerateTrainConfig, "Run"),
+    *options_of(GeneratorConfig, "Generator"),
+    *options_of(GeneratorFit, "Training", leave_out=NOT_OURS),
+]
+FLAGS = ("--resume", "--overwrite", "--verbose", "-v", "--quiet", "-q", "--help", "-h")
+
+app = new_app()
+
+
+def arguments(args: Sequence[str]) -> list[str]:
+    """Let options with several values be written as people know them; see `expand_lists`."""
+    if not args or args[0] != "train":
+        return list(args)
+    return [args[0], *expand_lists(args[1:], OPTIONS, FLAGS, ("-i", "--data-path", "-h", "--help"))]
+
+
+@app.callback()
+def generate() -> None:
+    """Molecules out of noise: train a generator, sample from it, evaluate molecules in space."""
+
+
+@app.command()
+@with_options(OPTIONS)
+def train(
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help="molecules with hydrogens and positions, or a shipped set")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the run in --output-dir", rich_help_panel="Run")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the run in --output-dir", rich_help_panel="Run")] = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+    **given: Any,
+) -> None:
+    """Learn to generate molecules like those of a table: leaves a folder with one model file."""
+    with guarded(verbose, lambda: "Interrupted. Give the same command with --resume to go on."):
+        given = with_data(given, data)
+        values: dict[str, Any] = {name: {k: given[k] for k in group.model_fields if k in given} for name, group in GROUPS.items()}
+        if "output_dir" in given:
+            values["output_dir"] = given["output_dir"]
+        config = build(GenerateTrainConfig, values, named(given))
+        from heliograph.generate.runner import run
+
+        with Bar(quiet) as bar:
+            found = run(config, resume=resume, overwrite=overwrite, progress=bar)
+        if not quiet:
+            print(f"{found.molecules['train']:,} molecules learned in {clock(found.seconds)}, validation loss {found.val_loss:.4g}")
+            print(f"model   {found.model}")
+            print(f"sample  heliograph generate sample {config.output_dir} -n 100 -o new.sdf")
+
+
+@app.command()
+def sample(
+    model: Annotated[Path | None, typer.Argument(metavar="MODEL_OR_RUN", help="a generator (default: the shipped one)")] = None,
+    n: Annotated[int, typer.Option("-n", "--number", min=1, help="molecules to draw")] = 100,
+    output_path: Annotated[Path, typer.Option("-o", "--output", help="where to write: .sdf or .xyz")] = Path("new.sdf"),
+    formula: Annotated[str | None, typer.Option(help="exactly this formula, e.g. C7H10O2")] = None,
+    elements: Annotated[list[str] | None, typer.Option(help="only these elements; repeat the option or separate by commas")] = None,
+    atoms: Annotated[str | None, typer.Option(help="number of atoms, hydrogens included: 15 or 15..18")] = None,
+    where: Annotated[list[str] | None, typer.Option(help="a property to ask for: gap=5.5 or dipole=2..3; repeat the option")] = None,
+    guidance: Annotated[float, typer.Option(help="strength with which properties are followed")] = 1.0,
+    steps: Annotated[int | None, typer.Option(min=1, help="steps from noise to molecule (default: 50)")] = None,
+    process: Annotated[str | None, typer.Option(help="flow, ancestral, sde or ode (default: as trained)")] = None,
+    seed: Annotated[int, typer.Option(help="everything random follows from it")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="molecules at a time")] = 64,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing output")] = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw new molecules with bonds, charges and positions; what is exact (formula, elements, atoms) is never violated."""
+    with guarded(verbose, lambda: "Interrupted. Nothing was written: a file of samples is whole or not there."):
+        from heliograph.generate import runner, write
+        from heliograph.generate.process import process as of_name
+        from heliograph.generate.sampler import Wish, with_steps
+
+        write.check(output_path)
+        if output_path.exists() and not overwrite:
+            raise UsageError(f"{output_path} exists. Give --overwrite to replace it, or another name with -o.")
+        sampler = with_steps(runner.load(model), steps, of_name(process) if process else None)
+        wish = Wish(_atoms(atoms), _formula(formula), _elements(elements or []), _properties(where or []), guidance)
+        for note in wish.check(sampler.vocabulary):
+            print(f"Note: {note}")
+        began = time.monotonic()
+        with Bar(quiet) as bar, atomic(output_path, replace=overwrite) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            entries = write.entries(sampler.sample(n, wish, seed, batch_size), output_path.suffix.lower())
+            for done, entry in enumerate(entries, 1):
+                file.write(entry)
+                bar("sampling", done, n)
+        if not quiet:
+            print(f"{n:,} molecules in {clock(time.monotonic() - began)}: {output_path}")
+
+
+@app.command()
+def evaluate(
+    samples: Annotated[Path, typer.Argument(metavar="SAMPLES", help="molecules in space: sdf or xyz")],
+    against: Annotated[str | None, typer.Option(help="what the generator learned from: for novelty, and scored beside")] = None,
+    output_path: Annotated[Path | None, typer.Option("-o", "--output", help="also write the figures as JSON")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing output")] = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score molecules in space, whoever made them: stability under two protocols, validity, uniqueness, novelty, with intervals."""
+    with guarded(verbose):
+        from heliograph.generate import metrics, read
+
+        if output_path is not None and output_path.exists() and not overwrite:
+            raise UsageError(f"{output_path} exists. Give --overwrite to replace it, or another name with -o.")
+        with Bar(quiet) as bar:
+            drawn, reasons = read.as_written(samples, bar)
+            reference = None if against is None else metrics.molecules([read.molecules(Path(against), progress=bar)[0]])
+            found = metrics.molecules([drawn], reference.smiles if reference else ())
+        for reason, count in reasons.items():
+            print(f"  {count:>9,}  {reason}")
+        print(_table(found, reference))
+        if output_path is not None:
+            document = {name: {"value": s.value, "interval": s.interval, "n": s.n} for name, s in found.shares.items()}
+            with atomic(output_path, replace=overwrite) as temporary:
+                temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def _table(found: Figures, reference: Figures | None) -> str:
+    head = f"{'':28s} {'samples':>8s}  {'95 % interval':>15s}" + (f"  {'reference':>9s}" if reference else "")
+    lines = [head]
+    for name, share in found.shares.items():
+        low, high = share.interval
+        line = f"{name:28s} {100 * share.value:7.1f}%  [{100 * low:5.1f}, {100 * high:5.1f}]"
+        other = reference.shares.get(name) if reference else None
+        lines.append(line + (f"   {100 * other.value:8.1f}%" if other else ""))
+    return "\n".join(lines)
+
+
+def _atoms(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", text.strip())
+    if match is None or not 2 <= int(match[1]) <= int(match[2] or match[1]) <= 200:
+        raise UsageError(f"--atoms {text}: expected a number from 2 to 200 or a range like 15..18")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def _formula(text: str | None) -> dict[int, int]:
+    from heliograph.chem.elements import SYMBOLS
+
+    if text is None:
+        return {}
+    if not re.fullmatch(r"([A-Z][a-z]?\d*)+", text) or re.search(r"[A-Za-z]0", text):
+        raise UsageError(f"--formula {text}: expected element symbols with counts, like C7H10O2")
+    found: dict[int, int] = {}
+    for symbol, count in re.findall(r"([A-Z][a-z]?)(\d*)", text):
+        z = _number(symbol, SYMBOLS)
+        found[z] = found.get(z, 0) + int(count or 1)
+    if not 2 <= sum(found.values()) <= 200:
+        raise UsageError(f"--formula {text}: it has {sum(found.values())} atoms; from 2 to 200 can be drawn")
+    return found
+
+
+def _elements(texts: Sequence[str]) -> tuple[int, ...]:
+    from heliograph.chem.elements import SYMBOLS
+
+    return tuple(dict.fromkeys(_number(symbol, SYMBOLS) for text in texts for symbol in re.split(r"[,\s]+", text.strip()) if symbol))
+
+
+def _number(symbol: str, symbols: Sequence[str]) -> int:
+    if symbol not in symbols[1:]:
+        raise UsageError(f"{symbol!r} is not the symbol of an element")
+    return list(symbols).index(symbol)
+
+
+def _properties(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
+    found = {}
+    for text in texts:
+        number = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+        match = re.fullmatch(rf"\s*(.+?)\s*=\s*({number})(?:\.\.({number}))?\s*", text)
+        if match is None or float(match[2]) > float(match[3] or match[2]):
+            raise UsageError(f"--where {text}: expected NAME=VALUE or NAME=LEAST..MOST, like gap=5.5 or dipole=2..3")
+        found[match[1]] = (float(match[2]), float(match[3] or match[2]))
+    return found
+

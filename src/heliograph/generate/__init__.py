@@ -1,0 +1,1 @@
+"""Generation: data out of noise, on the graphs and layers that exist."""

@@ -1,0 +1,169 @@
+"""From noise to molecules, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from heliograph import kernels, segment
+from heliograph.errors import UsageError
+from heliograph.generate import discrete
+from heliograph.generate.data import CHARGES, Molecules, Vocabulary, complete
+from heliograph.generate.process import Process, times
+from heliograph.graph import Graph
+from heliograph.model import MPNN
+
+
+@final
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of samples; what is exact is never violated.
+
+    Exact: `sizes` least and most atoms, `formula` atomic number -> count, `elements` atomic numbers that may occur. Guided:
+    `properties` name -> (least, most), of which a value is drawn for each sample; `guidance` 1 follows the condition as it was
+    learned, more exaggerates it (classifier-free guidance, Ho & Salimans 2022, arXiv:2207.12598).
+    """
+
+    sizes: tuple[int, int] | None = None
+    formula: dict[int, int] = field(default_factory=dict)
+    elements: tuple[int, ...] = ()
+    properties: dict[str, tuple[float, float]] = field(default_factory=dict)
+    guidance: float = 1.0
+
+    def check(self, vocabulary: Vocabulary) -> list[str]:
+        """Return what lies outside the training data, in sentences. Raises UsageError for what can't be: an unknown element or property."""
+        for z in (*self.formula, *self.elements):
+            if z not in vocabulary.species:
+                raise UsageError(f"the generator has never seen the element with atomic number {z}; it knows {list(vocabulary.species)}")
+        if self.formula and self.elements and not set(self.formula) <= set(self.elements):
+            raise UsageError("--formula names an element that --elements leaves out")
+        n = sum(self.formula.values())
+        if self.formula and self.sizes and not self.sizes[0] <= n <= self.sizes[1]:
+            raise UsageError(f"--formula has {n} atoms and --atoms asks for {self.sizes[0]} to {self.sizes[1]}")
+        notes = []
+        sizes = (n, n) if self.formula else self.sizes
+        if sizes and not any(sizes[0] <= k <= sizes[1] for k in vocabulary.sizes):
+            seen = f"{min(vocabulary.sizes)} to {max(vocabulary.sizes)}"
+            notes.append(f"No training molecule has {sizes[0]} to {sizes[1]} atoms (they have {seen}): expect poor samples.")
+        for name, (low, high) in self.properties.items():
+            if name not in vocabulary.properties:
+                raise UsageError(f"the generator knows no property {name!r}; it knows {list(vocabulary.properties) or 'none'}")
+            least, most = vocabulary.properties[name][2:]
+            if high < least or low > most:
+                notes.append(f"{name} of {low:g} to {high:g} lies outside the training data ({least:g} to {most:g}).")
+        return notes
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A batch of samples and the values that were asked of each: `asked` name -> [n]."""
+
+    molecules: Molecules
+    asked: dict[str, np.ndarray]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Sampler:
+    """A trained generator that draws: `model`, what it knows of molecules, and the process that it learned."""
+
+    model: MPNN
+    vocabulary: Vocabulary
+    process: Process
+    steps: int = 50
+    churn: float = 5.0  # of types: how often a shown one is masked again
+
+    def sample(self, n: int, wish: Wish | None = None, seed: int = 0, batch_size: int = 64) -> Iterator[Drawn]:
+        """Yield `n` molecules in batches; the same seed, batch size and wish give the same molecules."""
+        wish = wish or Wish()
+        wish.check(self.vocabulary)
+        for k, start in enumerate(range(0, n, batch_size)):
+            yield self._batch(min(batch_size, n - start), wish, [seed, k])
+
+    def _batch(self, n: int, wish: Wish, seed: Sequence[int]) -> Drawn:
+        rng, known = np.random.default_rng(list(seed)), self.vocabulary
+        torch_rng = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        sizes = self._sizes(n, wish, rng)
+        topology = complete(sizes)
+        members = topology.members
+        fixed = self._formula(n, wish, rng)
+        species = torch.full((topology.N,), known.masked) if fixed is None else fixed
+        asked = {name: rng.uniform(low, high, n) for name, (low, high) in wish.properties.items()}
+        condition = self._condition(n, asked)
+        allowed = torch.tensor([not wish.elements or z in wish.elements for z in known.species])
+
+        def noise() -> Tensor:
+            x = torch.randn(topology.N, 3, generator=torch_rng)
+            return x - kernels.gather(segment.mean(x, members), members.index)
+
+        self.model.eval()
+        pos, grid = noise(), times(self.steps)
+        for t, after in zip(grid[:-1].tolist(), grid[1:].tolist(), strict=True):
+            found = self._answers(Graph(topology, {"pos": pos, "species": species}), t, condition, wish.guidance)
+            end = pos + (1 - t) * found["move"]
+            pos = self.process.step(pos, end, t, after - t, noise())
+            if fixed is None:
+                logits = found["species"].masked_fill(~allowed, -torch.inf)
+                species = discrete.step(species, logits, t, after - t, known.masked, self.churn, torch_rng)
+        found = self._answers(Graph(topology, {"pos": pos, "species": species}), 1.0, condition, wish.guidance)
+        return Drawn(self._molecules(pos, species, found, sizes), asked)
+
+    def _answers(self, graph: Graph, t: float, condition: Tensor, guidance: float) -> dict[str, Tensor]:
+        graph = graph.with_globals(t=torch.full((graph.G, 1), t), condition=condition)
+        with torch.no_grad():
+            found = self.model(graph)
+            if guidance == 1.0 or not condition.any():
+                return found
+            free = self.model(graph.with_globals(condition=torch.zeros_like(condition)))
+        return {name: free[name] + guidance * (found[name] - free[name]) for name in found}
+
+    def _sizes(self, n: int, wish: Wish, rng: np.random.Generator) -> np.ndarray:
+        if wish.formula:
+            return np.full(n, sum(wish.formula.values()))
+        low, high = wish.sizes or (0, 10**9)
+        there = [k for k in self.vocabulary.sizes if low <= k <= high]
+        if not there:
+            return rng.integers(low, high + 1, n)
+        weights = np.array([self.vocabulary.sizes[k] for k in there], np.float64)
+        return rng.choice(there, n, p=weights / weights.sum())
+
+    def _formula(self, n: int, wish: Wish, rng: np.random.Generator) -> Tensor | None:
+        """Types [N] where a formula says them, in random order."""
+        if not wish.formula:
+            return None
+        one = np.repeat([self.vocabulary.species.index(z) for z in wish.formula], list(wish.formula.values()))
+        return torch.from_numpy(np.concatenate([rng.permutation(one) for _ in range(n)]).astype(np.int64))
+
+    def _condition(self, n: int, asked: dict[str, np.ndarray]) -> Tensor:
+        columns: list[np.ndarray] = []
+        for name, (mean, std, _, _) in self.vocabulary.properties.items():
+            columns += [(asked[name] - mean) / std, np.ones(n)] if name in asked else [np.zeros(n), np.zeros(n)]
+        return torch.from_numpy(np.stack(columns, 1) if columns else np.zeros((n, 0))).float()
+
+    def _molecules(self, pos: Tensor, species: Tensor, found: dict[str, Tensor], sizes: np.ndarray) -> Molecules:
+        """Arrays of the samples: the likeliest charge of each atom and order of each pair."""
+        topology = complete(sizes)
+        order, i, j = found["order"].argmax(-1).numpy(), topology.receivers.numpy(), topology.senders.numpy()
+        graph, offsets = topology.members.index.numpy()[i], np.concatenate([[0], np.cumsum(sizes)])
+        bonded = (order > 0) & (j < i)
+        bonds = np.stack([j - offsets[graph], i - offsets[graph]], 1)[bonded]
+        return Molecules(
+            z=np.array(self.vocabulary.species)[species.numpy()],
+            charge=found["charge"].argmax(-1).numpy() + CHARGES[0],
+            pos=pos.double().numpy() * self.vocabulary.scale,
+            offsets=offsets,
+            bonds=bonds,
+            order=order[bonded],
+            bond_offsets=np.concatenate([[0], np.cumsum(np.bincount(graph[bonded], minlength=len(sizes)))]),
+        )
+
+
+def with_steps(sampler: Sampler, steps: int | None, process: Process | None = None) -> Sampler:
+    """The sampler with another number of steps or process, where given."""
+    return replace(sampler, steps=steps or sampler.steps, process=process or sampler.process)
