@@ -4,6 +4,7 @@ from heliograph.blocks.additive import AdditiveAttention, Attend, Heads, Transfo
 from heliograph.blocks.aggregate import LSTMAggregation, PowerMean, SoftAttention, SoftmaxMean, Sorted
 from heliograph.blocks.attention import Attention
 from heliograph.blocks.basic import MLP, Head, ShiftedSoftplus, on_rows
+from heliograph.blocks.coordinates import ByLength, Lengths, centred, lengths
 from heliograph.blocks.dropout import Dropout
 from heliograph.blocks.embed import Elements, Embed, Vectors
 from heliograph.blocks.gilmer import Mix, Towers, WithMaster
@@ -29,6 +30,7 @@ __all__ = [
     "Attend",
     "Attention",
     "Bessel",
+    "ByLength",
     "Combine",
     "CosineCutoff",
     "Dipole",
@@ -47,6 +49,7 @@ __all__ = [
     "LSTMAggregation",
     "LSTMAttention",
     "Largest",
+    "Lengths",
     "Mix",
     "Neighbour",
     "NodeWise",
@@ -75,7 +78,9 @@ __all__ = [
     "Weighted",
     "WithMaster",
     "apply_matrix",
+    "centred",
     "collect",
+    "lengths",
     "normalised",
     "on_rows",
     "per_head",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import kernels
-from heliograph.blocks import MLP
+from heliograph.blocks import MLP, ByLength, centred, lengths
 from heliograph.generate.data import CHARGES, ORDERS
 from heliograph.graph import Graph, dense
 from heliograph.model import MPNN
@@ -35,7 +35,7 @@ class Embed(nn.Module):
         waves = t * self.frequencies  # [G, F]
         known = [t, waves.sin(), waves.cos(), dense(graph.globals["condition"])]
         of_graph = kernels.gather(self.of_graph(torch.cat(known, -1)), members.index)  # [N, d]
-        X = self.sets(semla.centred(dense(graph.nodes["pos"])[:, :, None], members))  # [N, 3, C]
+        X = self.sets(centred(dense(graph.nodes["pos"])[:, :, None], members))  # [N, 3, C]
         return graph.with_nodes(h=self.types(dense(graph.nodes["species"])) + of_graph, X=X)
 
 
@@ -47,7 +47,7 @@ class Answers(nn.Module):
 
     def __init__(self, d: int, sets: int, species: int, pair: int):
         super().__init__()
-        self.norm, self.by_length = nn.LayerNorm(d), semla.ByLength(sets)
+        self.norm, self.by_length = nn.LayerNorm(d), ByLength(sets)
         self.move, self.scale = nn.Linear(sets, 1, bias=False), nn.Linear(1, 1)
         self.species, self.charge = MLP(d, d, species, act=nn.SiLU), MLP(d, d // 2, len(CHARGES), act=nn.SiLU)
         self.u, self.order = nn.Linear(d, pair), MLP(2 * pair + sets + 16, 2 * pair, ORDERS, act=nn.SiLU)
@@ -56,13 +56,13 @@ class Answers(nn.Module):
     def forward(self, graph: Graph) -> dict[str, Tensor]:
         members, t = graph.topology.members, graph.topology
         h, X, pos = self.norm(dense(graph.nodes["h"])), dense(graph.nodes["X"]), dense(graph.nodes["pos"])
-        move = self.move(semla.centred(X, members)).squeeze(-1)  # [N, 3]
+        move = self.move(centred(X, members)).squeeze(-1)  # [N, 3]
         time = kernels.gather(dense(graph.globals["t"]), members.index)  # [N, 1]
         end = pos + (1 - time) * move  # the predicted molecule
         u, Y = self.u(h), self.by_length(X, members)
         pairs = t.pairs
         i, j = t.receivers[pairs.edges], t.senders[pairs.edges]  # [P]
-        r = semla.lengths(end[i] - end[j])  # [P]
+        r = lengths(end[i] - end[j])  # [P]
         near = torch.exp(-10 * (r[:, None] - self.centres) ** 2)
         both = torch.cat([u[i] + u[j], u[i] * u[j], (Y[i] * Y[j]).sum(1), near], -1)  # [P, ...], symmetric in i and j
         order = kernels.gather(self.order(both), pairs.index)

@@ -1,15 +1,15 @@
 """Semla: scalable equivariant message passing with latent attention (Irwin et al. 2024, arXiv:2406.07266, sec. 3).
 
-    X_i   = C coordinate sets [3, C], at first w_c (r_i - centre)              zero-centred before each use
-    p_ij  = mlp([W LN(h_i), W LN(h_j), <X_i, X_j>_c])                          narrow pair messages -> heads and sets
-    a_ij  = softmax_j(p_ij),  s_i = sqrt(sum_j a_ij^2)                         variance-preserving weights
-    h_i  += O concat_heads s_i sum_j a_ij V h_j                                latent attention over all other nodes
-    X_i  += P (s_i sum_j a_ij (Y_i - Y_j) / |Y_i - Y_j|),  Y = X Q             attention over directions, a set each
-    h_i  += mlp([LN(h_i), |X_i|_c]);   X_i += P' (f(LN(h_i)) x Y'_i)           feed-forward of both
-    y     = sum_i mlp(h_i)
+    X_i    = C coordinate sets [3, C], at first w_c (r_i - centre)              zero-centred before each use
+    p_ij   = mlp([W LN(h_i), W LN(h_j), <X_i, X_j>_c])                          narrow pair messages -> heads and sets
+    a_ij   = softmax_j(p_ij),  s_i = sqrt(sum_j a_ij^2)                         variance-preserving weights
+    h_i'   = h_i + O concat_heads s_i sum_j a_ij V h_j                                latent attention over all other nodes
+    X_i'   = X_i + P (s_i sum_j a_ij (Y_i - Y_j) / |Y_i - Y_j|),  Y = X Q             attention over directions, a set each
+    h_i''  = h_i' + mlp([LN(h_i'), |X_i'|_c])                                  feed-forward of both
+    X_i''  = X_i' + P' (f(LN(h_i')) x sum_c Q' X_i')
+    y      = sum_i mlp([LN(h_i), |X_i|_c])
 
-Sets are scaled by their mean length in a molecule where the paper does so. Departures: a node does not attend to itself; edge states
-and their refinement are left to the readout. For generation `heliograph.generate` puts other embeddings and readouts around the layers.
+Departures: a node does not attend to itself; edge states are left to the readout (`heliograph.generate.network` has the generator's).
 Expressivity: above 1-WL on distances within a molecule, since dot products see angles at the centre; energies are invariant
 under rotation, reflection and translation, X rotates along.
 """
@@ -21,40 +21,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from heliograph import kernels, segment
-from heliograph.blocks import MLP, AtomWise, Elements
+from heliograph import segment
+from heliograph.blocks import MLP, AtomWise, ByLength, Elements, Lengths, centred, lengths
+from heliograph.blocks.coordinates import EPSILON
 from heliograph.edge import Edge
 from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
-from heliograph.topology import Segments
 from heliograph.views import CompleteGraph
 
 FEATURIZER, GEOMETRY, BOUND = "elements", "required", "above 1-WL"
-EPSILON = 1e-6  # below a square root, and added to lengths that divide
-
-
-def centred(X: Tensor, members: Segments) -> Tensor:
-    """X [N, 3, C] less its mean over each graph."""
-    return X - kernels.gather(segment.mean(X, members), members.index)
-
-
-def lengths(X: Tensor, dim: int = 1) -> Tensor:
-    """|X| along the spatial axis, with derivatives at zero."""
-    return (X.square().sum(dim) + EPSILON).sqrt()
-
-
-class ByLength(nn.Module):
-    """Centred sets over their mean length in each graph, times a weight a set."""
-
-    def __init__(self, sets: int):
-        super().__init__()
-        self.w = nn.Parameter(torch.ones(sets))
-
-    def forward(self, X: Tensor, members: Segments) -> Tensor:
-        X = centred(X, members)  # [N, 3, C]
-        mean = kernels.gather(segment.mean(lengths(X), members), members.index)  # [N, C]
-        return X * (self.w / (mean + EPSILON))[:, None, :]
 
 
 class Start(nn.Module):
@@ -79,8 +55,9 @@ class Prepare(nn.Module):
 
     def forward(self, graph: Graph) -> Graph:
         n, X, members = self.norm(dense(graph.nodes["h"])), dense(graph.nodes["X"]), graph.topology.members
-        values = self.V(n).unflatten(-1, (self.heads, -1))  # [N, H, d / H]
-        return graph.with_nodes(u=self.u(n), V=values, Z=centred(X, members) * self.z, Y=self.Q(self.by_length(X, members)))
+        return graph.with_nodes(
+            u=self.u(n), V=self.V(n).unflatten(-1, (self.heads, -1)), Z=centred(X, members) * self.z, Y=self.Q(self.by_length(X, members))
+        )
 
 
 class Message(nn.Module):
@@ -95,8 +72,8 @@ class Message(nn.Module):
         a = segment.softmax(self.mlp(torch.cat([e.i["u"], e.j["u"], dots], -1)), e.graph.topology.incoming)  # [E, H + C]
         of_heads, of_sets = a[:, : self.heads], a[:, self.heads :]
         apart = e.i["Y"] - e.j["Y"]  # [E, 3, C]
-        along = apart / lengths(apart)[:, None, :]
-        return {"h": e.j["V"] * of_heads[:, :, None], "X": along * of_sets[:, None, :], "squares": a * a}
+        X = apart / lengths(apart)[:, None, :] * of_sets[:, None, :]
+        return {"h": e.j["V"] * of_heads[:, :, None], "X": X, "squares": a * a}
 
 
 class Update(nn.Module):
@@ -131,14 +108,14 @@ class FeedForward(nn.Module):
 
 def layers(d: int, depth: int, sets: int, pair: int, heads: int) -> list[nn.Module]:
     """The `depth` blocks, each of three steps, for any embedding of `h` [N, d] and `X` [N, 3, sets] on a complete graph."""
-    blocks: list[nn.Module] = []
-    for _ in range(depth):
-        step = Layer(Message(sets, pair, heads), Update(d, sets, heads))
-        blocks += [Prepare(d, sets, pair, heads), step, FeedForward(d, sets)]
-    return blocks
+
+    def block() -> list[nn.Module]:
+        return [Prepare(d, sets, pair, heads), Layer(Message(sets, pair, heads), Update(d, sets, heads)), FeedForward(d, sets)]
+
+    return [step for _ in range(depth) for step in block()]
 
 
 def build(inputs: Inputs, out: int, d: int = 128, depth: int = 5, sets: int = 8, pair: int = 32, heads: int = 8) -> MPNN:
     """`depth` blocks of width `d`, `sets` coordinate sets, pair messages of width `pair`, `heads` of attention."""
-    readout = AtomWise(MLP(d, d // 2, out, act=nn.SiLU))
-    return MPNN(Start(d, sets), layers(d, depth, sets, pair, heads), readout, view=CompleteGraph())
+    steps = [*layers(d, depth, sets, pair, heads), Lengths(d, sets)]
+    return MPNN(Start(d, sets), steps, AtomWise(MLP(d + sets, d // 2, out, act=nn.SiLU)), view=CompleteGraph())
