@@ -211,3 +211,17 @@ def test_signs_of_enantiomers_are_learned_whatever_the_writing() -> None:
     other = [str(s) for text in texts for s in list(writings(text, 1))[:1]]
     assert sum(a != b for a, b in zip(other, texts, strict=True)) > 40
     np.testing.assert_allclose(model.predict(other), first, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", zoo.names())
+def test_every_architecture(arch: str) -> None:
+    module = zoo.load(arch)
+    featurizer, molecules = preset(module.FEATURIZER), [s for s in MOLECULES if "|" not in s]
+    if module.GEOMETRY == "required":
+        featurizer, molecules = replace(featurizer, hydrogens="explicit", geometry="embed"), molecules[:4]
+    torch.manual_seed(0)
+    model = zoo.build(arch, Inputs(featurizer.atom_width, featurizer.bond_width, module.GEOMETRY == "required"), 3, {}).double().eval()
+    for smiles in molecules:
+        texts = [s for s in writings(smiles, 2) if isinstance(s, str)]
+        assert spread(model, [smiles, *texts], featurizer) < 1e-9

@@ -173,3 +173,22 @@ def test_targets_chosen_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert data.notes[1].startswith("Targets, for want of --target-columns: 'y'. Left out: 'Name' (text: ")  # type: ignore[attr-defined]
     named, _ = data_of(tmp_path, "first_name.csv", monkeypatch, target_columns=("y",))
     assert not any("for want of" in note for note in named.notes)  # type: ignore[attr-defined]
+
+
+def test_a_metric_without_a_value_says_why() -> None:
+    from heliograph.learn import metrics
+    from heliograph.learn.task import Task
+
+    binary = Task("binary", ("a", "b"), classes=(("no", "yes"), ("0", "1")))
+    truth = np.array([[0, np.nan], [0, np.nan], [0, np.nan]])
+    figures = metrics.evaluate(binary, ("roc_auc", "accuracy"), truth, np.full((3, 2), 0.3))
+    assert metrics.without_value(binary, figures, truth, "test") == [
+        "'a' has no ROC-AUC: the test part has 3 labels of one class only (no).",
+        "'b' has no ROC-AUC, accuracy: the test part has no label of it.",
+    ]
+    numbers = Task("regression", ("y",))
+    for truth, why in (([[2.0]], "has 1 label, 2"), ([[2.0], [2.0]], "has 2 labels, all 2")):
+        figures = metrics.evaluate(numbers, ("rmse", "r2"), np.array(truth), np.zeros((len(truth), 1)))
+        assert metrics.without_value(numbers, figures, np.array(truth), "val") == [f"'y' has no R²: the val part {why}."]
+    good = metrics.evaluate(numbers, ("rmse", "r2"), np.array([[1.0], [2.0]]), np.zeros((2, 1)))
+    assert metrics.without_value(numbers, good, np.array([[1.0], [2.0]]), "val") == []

@@ -59,6 +59,26 @@ def evaluate(task: Task, names: Sequence[str], truth: np.ndarray, y: np.ndarray,
     return {"mean": mean} | figures
 
 
+def without_value(task: Task, figures: Metrics, truth: np.ndarray, part: str) -> list[str]:
+    """Why some figures of a part have no value, in sentences; `truth` [n, T] as for `evaluate`."""
+    found = []
+    for t, target in enumerate(task.targets):
+        names = [metric(name).label for name, value in figures[target].items() if not math.isfinite(value)]
+        if not names:
+            continue
+        labels = truth[np.isfinite(truth[:, t]), t]
+        if not len(labels):
+            why = "has no label of it"
+        elif len(np.unique(labels)) == 1 and task.kind != "regression":
+            why = f"has {len(labels)} labels of one class only ({task.classes[t][int(labels[0])]})"
+        elif len(np.unique(labels)) == 1:
+            why = f"has {len(labels)} label{'s, all' if len(labels) > 1 else ','} {labels[0]:g}"
+        else:
+            why = "has answers that are all the same, or none"
+        found.append(f"{target!r} has no {', '.join(names)}: the {part} part {why}.")
+    return found
+
+
 def score(kind: Kind, name: str, truth: np.ndarray, y: np.ndarray, probabilities: np.ndarray | None = None) -> float:
     """One metric of one target without missing values; NaN where it is not defined."""
     if len(truth) == 0:

@@ -210,6 +210,11 @@ class _Run:
         scores = {part: metrics.evaluate(self.task, job.metrics, p.y_true, p.y_pred, p.probabilities) for part, p in predictions.items()}
         found, more = self._baselines() if config.fit.baselines else ({}, [])
         self._say_scores(scores)
+        for part, figures in scores.items():
+            for said in metrics.without_value(self.task, figures, predictions[part].y_true, part):
+                self.notes.append(said)
+                self.progress.say(said)
+                self.log.line(said)
         trusted = self.learned.notes if self.learned is not None else []
         for line in trusted:
             self.progress.say(line)
