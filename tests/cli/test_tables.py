@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, command, environment
 
 CASES = Path(__file__).parents[1] / "data" / "cases"
 FAST = ("--arch", "gcn", "--arch-args", "d=8", "depth=1", "--epochs", "1", "--no-baselines", "--num-workers", "0")
@@ -72,3 +74,17 @@ def test_compare_says_the_same(run: Run, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "cmp" / "results.json").read_text()
     assert "18 structures are there more than once (54 rows)" in text
+
+
+def test_packed_tables_are_tables(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv.bz2").write_bytes(bz2.compress((CASES / "active.csv").read_bytes()))
+    assert run("train", tmp_path / "a.csv.bz2", "-o", "out", *FAST).returncode == 0
+    done = run("predict", "out", tmp_path / "a.csv.bz2", "-o", "p.csv", "--num-workers", "0")
+    assert done.returncode == 0 and "rows predicted" in done.stdout
+
+
+def test_a_table_from_standard_input(tmp_path: Path) -> None:
+    with open(CASES / "de_excel.csv", "rb") as table:
+        done = subprocess.run(command("train", "-", "-o", "out", *FAST), stdin=table, cwd=tmp_path, env=environment(), capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert (tmp_path / "out" / "model.safetensors").is_file()

@@ -17,7 +17,7 @@ from heliograph.errors import DataError
 from heliograph.learn.losses import Loss
 from heliograph.learn.progress import silent
 from heliograph.train.config import DataConfig, TrainConfig
-from heliograph.train.copies import sentences
+from heliograph.train.copies import sentences, shared
 from heliograph.train.data import divide, load
 from heliograph.train.targets import Labels, read_labels
 
@@ -192,3 +192,10 @@ def test_a_metric_without_a_value_says_why() -> None:
         assert metrics.without_value(numbers, figures, np.array(truth), "val") == [f"'y' has no R²: the val part {why}."]
     good = metrics.evaluate(numbers, ("rmse", "r2"), np.array([[1.0], [2.0]]), np.zeros((2, 1)))
     assert metrics.without_value(numbers, good, np.array([[1.0], [2.0]]), "val") == []
+
+
+def test_molecules_in_two_parts_are_counted() -> None:
+    smiles = ["CC", "CO", "CN", "CC", "CO", "CF"]
+    parts = {"train": np.array([0, 1, 2]), "val": np.array([5]), "test": np.array([3, 4])}
+    assert shared(smiles, parts) == ["2 of 2 test molecules are among the training molecules, too: scores of them say less."]
+    assert shared(smiles, {"train": np.array([0, 1]), "val": np.array([2]), "test": np.array([5])}) == []

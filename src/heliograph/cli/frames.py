@@ -35,7 +35,7 @@ OWN = (
     "stress_weight",
 )
 MOLECULES = ("smiles_columns", "target_columns", "weight_column", "task_type", "units", "geometry", "splits_column",
-             "references", "num_replicates")  # fmt: skip
+             "references", "num_replicates", "missing", "censored", "copies")  # fmt: skip
 TABLES = (
     ".csv",
     ".tsv",
@@ -46,12 +46,15 @@ TABLES = (
     ".ism",
     ".can",
     ".parquet",
+    ".xlsx",
+    ".xlsm",
     ".pq",
     ".sdf",
     ".sd",
     ".mol",
     ".npz",
 )
+PACKED = (".gz", ".bgz", ".gzip", ".bz2", ".xz", ".zip")
 PROBE = 20  # frames that are looked at
 SPELLINGS = {f"--{name}": "--" + name.replace("_", "-") for name in OWN if "_" in name} | {
     "--virials_key": "--virial-key"
@@ -82,7 +85,9 @@ def wanted(given: Values, config: Path | None, resume: bool) -> bool:
     if "data_path" not in given or any(name in given for name in MOLECULES):
         return False
     path = Path(given["data_path"])
-    name = path.name.lower().removesuffix(".gz")
+    name = path.name.lower()
+    for packed in PACKED:
+        name = name.removesuffix(packed)
     if not path.is_file() or name.endswith(TABLES):
         return False
     return not name.endswith((".xyz", ".extxyz")) or _has_forces(path)

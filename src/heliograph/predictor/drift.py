@@ -98,7 +98,8 @@ def _answers(predictor: Predictor, config: DriftConfig) -> Iterator[Any]:
     from heliograph.data.formats import read
     from heliograph.data.store import Store
 
-    table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=())
+    usual = predictor.document.training.get("structure_column")
+    table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=(), usual_column=usual)
     outcomes = islice(
         featurize_table(iter(table), predictor.featurizer, config.num_workers, scaffold=False), MOST
     )

@@ -87,7 +87,8 @@ def embed_file(config: EmbedConfig) -> tuple[int, int, int]:
     if config.atoms and not numbers_only:
         raise UsageError("--atoms writes a line for each atom: give a name that ends in .npy")
     predictor = open_model(config.model_path, config.arch)
-    table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=())
+    usual = predictor.document.training.get("structure_column")
+    table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=(), usual_column=usual)
     blocks = _blocks(predictor, config)
     first = next(blocks, None)
     if first is None:
@@ -125,7 +126,8 @@ def _blocks(
     from heliograph.chem.pool import featurize_table
     from heliograph.data.formats import read
 
-    table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=())
+    usual = predictor.document.training.get("structure_column")
+    table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=(), usual_column=usual)
     outcomes = iter(
         featurize_table(iter(table), predictor.featurizer, config.num_workers, scaffold=False)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -38,4 +38,16 @@ def sentences(smiles: Sequence[str], labels: Labels) -> list[str]:
         if unlike and len(notes) < 6:
             spread = f", spread {np.sqrt(squares / free):.3g}" if labels.task.kind == "regression" else ""
             notes.append(f"{unlike:,} of them have unlike labels of {name!r}{spread}: no model of the structure is right on all of these.")
+    return notes
+
+
+def shared(smiles: Sequence[str], parts: Mapping[str, np.ndarray]) -> list[str]:
+    """How many molecules of the other parts are in the training part too, by structure."""
+    seen = {smiles[k] for k in parts["train"]} - {""}
+    notes = []
+    for part in ("val", "test"):
+        rows = parts.get(part, ())
+        both = sum(smiles[k] in seen for k in rows)
+        if both:
+            notes.append(f"{both:,} of {len(rows):,} {part} molecules are among the training molecules, too: scores of them say less.")
     return notes

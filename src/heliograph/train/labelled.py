@@ -72,7 +72,8 @@ def read(predictor: Predictor, config: LabelledConfig, group_by: str | None, pro
     from heliograph.chem.pool import featurize_table
     from heliograph.data.formats import read as read_table
 
-    table = read_table(config.data_path, smiles_column=config.smiles_columns, target_columns=predictor.targets)
+    usual = predictor.document.training.get("structure_column")
+    table = read_table(config.data_path, smiles_column=config.smiles_columns, target_columns=predictor.targets, usual_column=usual)
     if group_by is not None and group_by not in table.columns:
         raise UsageError(f"--group-by {group_by}: {table.name} has no such column; it has {', '.join(table.columns)}")
     molecules, groups, reasons = [], [], Counter[str]()

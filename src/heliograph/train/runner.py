@@ -29,7 +29,7 @@ from heliograph.learn.progress import Lines, Progress
 from heliograph.model import Inputs
 from heliograph.predictor import Answers, Predictor, composition
 from heliograph.predictor.predictor import source_sum
-from heliograph.train import baselines, blind, folder, toml, trust
+from heliograph.train import baselines, blind, copies, folder, toml, trust
 from heliograph.train.assemble import assemble, command, versions
 from heliograph.train.config import TrainConfig
 from heliograph.train.data import Dataset, divide, load
@@ -140,7 +140,8 @@ class _Run:
         trust.check(self.training.task, config.trust)
         decided += trust.said(self.folds, config)
         self.learned: trust.Learned | None = None
-        self.notes = [*data.notes, *decided, *(self._unseen() if not replicate and not settled else ())]
+        both = copies.shared(data.store.smiles, self.parts) if data.store.has_bonds else []
+        self.notes = [*data.notes, *decided, *both, *(self._unseen() if not replicate and not settled else ())]
         self.task, self.log = self.training.task, Log(here)
         if config.fit.budget and not settled:
             self._spend(budget.seconds(config.fit.budget) - (time.monotonic() - started))
