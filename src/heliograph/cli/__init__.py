@@ -20,6 +20,7 @@ VERBS = {
     "explain": "Which atoms say so: contributions drawn on the molecules",
     "evaluate": "Judge a model on a table with truths: errors, and whether error bars hold",
     "calibrate": "Calibrate a model's error bars on your own table",
+    "expand": "Neighbours and analogues of hits, each with its parent and its change",
     "active": "Choose what to measure next: simulate, suggest, or run with an oracle",
     "serve": "Serve models over HTTP, with a page to draw molecules",
     "relax": "Relax structures, and their cells, with a trained potential",
