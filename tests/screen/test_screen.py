@@ -307,6 +307,8 @@ def test_the_command(run: Run, model: Path, library: Path, tmp_path: Path) -> No
     done = run("screen", model, library, "-o", "hits", "--top", "20", "--filters", "veber", "lipinski", "--diverse", "5", "--jobs", "0")
     assert done.returncode == 0 and "1,199 of 1,203 rows ranked by a_pred" in done.stdout and "turned away by veber" in done.stdout
     assert len(table(tmp_path / "hits" / "diverse.csv")) == 5
+    page = (tmp_path / "hits" / "report.html").read_text()
+    assert "Ranked by a_pred" in page and page.count("data:image/svg+xml") == 5 and "turned away" in page
     again = run("screen", model, library, "-o", "hits")
     assert again.returncode == 2 and "--resume" in again.stderr
     assert run("screen", model, library, "-o", "x", "--goal", "most").returncode == 2

@@ -44,6 +44,9 @@ def screen(
 
         with Bar(quiet) as bar:
             result = run(config, resume=resume, overwrite=overwrite, progress=bar)
+        from heliograph.report.screening import write
+
+        write(result, config.output_dir / "report.html")
         if not quiet:
             _show(result, config)
 
@@ -68,3 +71,4 @@ def _show(result: Result, config: ScreenConfig) -> None:
     if result.diverse is not None:
         closest = "" if result.most_similar is None else f", the most similar two at {result.most_similar:.2f}"
         print(f"{len(result.diverse):,} in {config.output_dir / 'diverse.csv'}{closest}")
+    print(config.output_dir / "report.html")

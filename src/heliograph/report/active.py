@@ -34,12 +34,12 @@ def write_simulation(result: Simulation, path: Path) -> Path:
         "finished": "",
         "kind": "simulation",
         "headline": {"lead": _lead(result, curves, winner), "rest": result.notes, "figures": _figures(curves, winner, n)},
-        "panels": [(TITLES[m], _panel(result.curves, m)) for m in TITLES if any(map(math.isfinite, result.curves[0].mean[m]))],
+        "panels": [(TITLES[m], _panel(result.curves, m, result.repeats)) for m in TITLES if math.isfinite(result.curves[0].mean[m][0])],
         "rows": [_row(curve, curves.get("random")) for curve in sorted(result.curves, key=lambda c: -last[c.acquisition])],
         "about": f"{count(result.pool)} molecules could be bought, {count(result.wanted)} are wanted. {result.repeats} repeats from other "
         f"starts, the same for all; intervals are 95 % t intervals over them. Learner: {result.learner}.",
         "cards": [],
-        "bought": [],
+        "keys": [(curve.acquisition, f"s{k % 8}") for k, curve in enumerate(result.curves)],
     }
     return page.write("active.html", content, path)
 
@@ -63,18 +63,18 @@ def _figures(curves: dict[str, Curve], winner: str, n: int) -> list[tuple[str, s
     return figures
 
 
-def _panel(curves: Sequence[Curve], measure: str) -> Markup:
-    values = np.concatenate([[*c.low[measure], *c.high[measure], *c.mean[measure]] for c in curves])
+def _panel(curves: Sequence[Curve], measure: str, repeats: int) -> Markup:
+    bars = len(curves) and math.isfinite(curves[0].low[measure][0]) and repeats >= 3
+    values = np.concatenate([[*c.mean[measure], *(c.low[measure] + c.high[measure] if bars else [])] for c in curves])
     x = Axis.fit(curves[0].labelled, "labels bought")
     plot = Plot(x, Axis.fit(values, TITLES[measure]), f"{TITLES[measure]} by labels bought", height=320)
     for k, curve in enumerate(curves):
         n = np.array(curve.labelled, dtype=float)
-        for end in (curve.low, curve.high):
+        for end in (curve.low, curve.high) if bars else ():
             plot.line(n, end[measure], f"s{k % 8} faint")
         plot.line(n, curve.mean[measure], f"s{k % 8} series")
         titles = [f"{curve.acquisition}, {count(int(a))} labels: {number(b, 3)}" for a, b in zip(n, curve.mean[measure], strict=True)]
         plot.points(n, curve.mean[measure], f"s{k % 8} full", titles, 2.8)
-        plot.legend(f"s{k % 8} series", curve.acquisition)
     return plot.svg()
 
 
@@ -117,7 +117,7 @@ def write_campaign(result: Campaign, path: Path) -> Path:
         "rows": [],
         "about": f"{count(len(result.bought) - len(labelled))} molecules have no label; labelled.csv has the reasons.",
         "cards": cards,
-        "bought": [],
+        "keys": [],
     }
     return page.write("active.html", content, path)
 
