@@ -1,6 +1,7 @@
 """Every example of README.md and docs/ runs, file by file, in a folder of its own.
 
-`console` blocks are commands after `$ `, a `python` block stands alone; `sh`, `toml` and unmarked blocks are shown only. The examples of
+`console` blocks are commands after `$ `, a `python` block stands alone. What takes hours, a network or another machine is in `sh` blocks:
+of those the options of `heliograph` are checked; of `toml` blocks the keys. Unmarked and `text` blocks are shown only. The examples of
 a file run in one process, one after another: most of the time of a small example is spent on loading PyTorch.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -63,6 +65,41 @@ def test_examples_run(page: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", RUN, json.dumps(steps)]
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, f"{page.name}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+
+
+def shown(kind: str) -> list[tuple[str, str]]:
+    """(page, line) of commands in `sh` blocks, (page, text) of `toml` blocks."""
+    found = [(page.name, text) for page in PAGES for k, text in BLOCK.findall(page.read_text(encoding="utf-8")) if k == kind]
+    if kind == "toml":
+        return found
+    return [(page, line) for page, text in found for line in text.replace("\\\n", " ").splitlines() if line.startswith("heliograph ")]
+
+
+@pytest.mark.parametrize(("page", "line"), shown("sh"))
+def test_commands_that_are_only_shown_are_commands(page: str, line: str) -> None:
+    """They are read as they would be, options, values and all, and not run."""
+    from importlib import import_module
+
+    import typer.main
+
+    _, verb, *words = shlex.split(line, comments=True)
+    module = import_module(f"heliograph.cli.{verb}")
+    command = typer.main.get_command(module.app)
+    command.make_context(f"heliograph {verb}", list(getattr(module, "arguments", list)(words)))
+
+
+@pytest.mark.parametrize(("page", "text"), shown("toml"))
+def test_settings_that_are_only_shown_are_settings(page: str, text: str, tmp_path: Path) -> None:
+    from heliograph.cli.options import read_toml
+    from heliograph.cli.train import GROUPS, TOP
+
+    (tmp_path / "shown.toml").write_text(text)
+    assert read_toml(tmp_path / "shown.toml", GROUPS, TOP)
+
+
+def test_a_wrong_option_would_be_seen() -> None:
+    with pytest.raises(Exception, match="No such option: --optimize"):
+        test_commands_that_are_only_shown_are_commands("x", "heliograph label in.csv -o out.csv --optimize")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

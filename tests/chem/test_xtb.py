@@ -137,6 +137,33 @@ def test_a_bond_that_changes_is_noticed() -> None:
         xtb.label(MolBlock(Chem.MolToMolBlock(molecule)))
 
 
+@pytest.mark.parametrize("smiles", ["O.CCO", "O.O.OCC=O", "CC(=O)[O-].[Na+]", "[Na+].[Cl-]", "C[N+](C)(C)C.[Br-]", "Cl.CN"])
+def test_salts_and_hydrates(smiles: str) -> None:
+    """Their parts, embedded each around the origin, lie on top of each other."""
+    found = xtb.label(smiles)
+    assert found.max_force < xtb.FORCE_THRESHOLD and found.smiles.count(".") == smiles.count(".")
+    apart = np.linalg.norm(found.pos[:, None] - found.pos[None], axis=2) + 10 * np.eye(len(found.z))
+    assert apart.min() > 0.7
+
+
+def test_a_salt_is_bound_and_a_hydrate_a_little() -> None:
+    """Below its parts far apart: a pair of ions by electronvolts, ethanol and water by a hydrogen bond."""
+    ions = xtb.label("[Na+]").energy + xtb.label("[Cl-]").energy
+    assert xtb.label("[Na+].[Cl-]").energy < ions - 3.0
+    apart = xtb.label("O").energy + xtb.label("CCO").energy
+    assert apart - 0.6 < xtb.label("O.CCO").energy < apart - 0.05
+
+
+def test_a_proton_that_moves_is_still_noticed() -> None:
+    with pytest.raises(StructureError, match="a bond changed in the optimisation: 1 broken, 1 made"):
+        xtb.label("C[NH3+].[Cl-]")
+
+
+def test_a_limit_of_time() -> None:
+    with pytest.raises(StructureError, match=r"no labels within 0\.01 s"):
+        xtb.label("CCCCCCCCCC", seconds=0.01)
+
+
 def test_rings_that_one_way_of_embedding_gives_up_on() -> None:
     assert xtb.label("C1CCCC1", seed=5).max_force < xtb.FORCE_THRESHOLD
     assert xtb.label("OC1CCCC1O").max_force < xtb.FORCE_THRESHOLD

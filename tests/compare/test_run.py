@@ -17,7 +17,7 @@ import pytest
 
 from heliograph import manifest, train
 from heliograph.compare import CompareOptions, CompareResult, runner, units
-from heliograph.compare.curve import fit, shares, words
+from heliograph.compare.curve import Curve, fit, shares, words
 from heliograph.compare.disagreement import disagreements
 from heliograph.compare.folds import folds
 from heliograph.compare.journal import FILE, Journal
@@ -383,6 +383,69 @@ def test_learning_curves_of_two_targets_and_of_what_fails_on_a_share(config: Con
     assert curves["sgc"].errors[-1] == pytest.approx(found.table.of("sgc"))  # in shares of the mean's error, as everywhere
 
 
+@pytest.mark.parametrize(
+    ("slope", "low", "high", "said"),
+    [
+        (-0.3, -0.4, -0.2, "would lower gcn's RMSE by about 19 % (13 to 24 %)"),
+        (-0.1, -0.3, 0.1, "might lower gcn's RMSE by about 7 %, or not at all (95 %: 19 % lower to 7 % higher)"),
+        (0.01, -0.1, 0.12, "would not lower gcn's RMSE (95 %: 7 % lower to 9 % higher)"),
+        (-0.002, -0.01, 0.006, "would not lower gcn's RMSE (95 %: 1 % lower to no change)"),
+        (0.3, 0.2, 0.4, "would not lower gcn's RMSE (95 %: 15 % higher to 32 % higher)"),
+        (-0.3, -math.inf, math.inf, "might lower gcn's RMSE by about 19 %, or not at all (how sure that is, one fold can't say)"),
+    ],
+)
+def test_what_twice_as_many_molecules_buy_is_said_with_its_sign(slope: float, low: float, high: float, said: str) -> None:
+    text = words(Curve("gcn", (10, 20), ((1.0,), (1.0,)), slope, low, high), "RMSE")
+    assert said in text and "-" not in text.replace("- ", "")
+
+
+def test_no_network_is_recommended_where_a_forest_is_better() -> None:
+    rng = np.random.default_rng(0)
+    base = 1 + 0.05 * rng.standard_normal(25)
+    values = {"a": base + 0.01 * rng.standard_normal(25), "b": base + 0.3, "mean": base + 1, "forest": base - 0.5}
+    found = result(values, {"a": 5.0, "b": 1.0})
+    text = verdict(found)
+    assert not any("Train " in sentence for sentence in text)
+    assert "No network is worth its training on these molecules: forest is better than all of them. The best network is a." in text
+    doubt = base - 0.002 + 0.02 * rng.standard_normal(25)  # better by chance
+    near = result(values | {"forest": doubt - doubt.mean() + values["a"].mean() - 0.001}, {"a": 5.0, "b": 1.0})
+    assert near.ranking[0] == "forest" and any(sentence.startswith("Train a.") for sentence in verdict(near))
+    alone = result({"a": values["a"], "mean": base + 1, "forest": base - 0.5}, {"a": 5.0})
+    assert any("No network is worth its training" in sentence for sentence in verdict(alone))
+
+
+def frames(path: Path, labels: bool = True) -> Path:
+    """Sixty small molecules as extended XYZ, hydrogens and all."""
+    atoms = [("O", (0, 0, 0)), ("H", (0.96, 0, 0)), ("H", (-0.24, 0.93, 0))]
+    text = ""
+    for k in range(60):
+        shift = 1 + 0.002 * k
+        lines = "".join(f"{s} {x * shift:.4f} {y * shift:.4f} {z:.4f}\n" for s, (x, y, z) in atoms)
+        text += f"3\nProperties=species:S:1:pos:R:3 y={0.1 * k:.2f} c={'ab'[k % 2]}\n{lines}"
+    path.write_text(text)
+    return path
+
+
+def test_a_comparison_of_one_learner_is_refused_before_anything_is_trained(config: Config, tmp_path: Path) -> None:
+    """Atoms in space, classes: no baseline but the mean. It used to train everything and then stop."""
+    asked = config(data_path=frames(tmp_path / "w.xyz"), archs=("schnet",), target_columns=("c",), task_type="multiclass")
+    with pytest.raises(UsageError, match=r"needs two learners, and here is schnet alone.*--archs"):
+        runner.run(asked, progress=silent())
+    assert not asked.output_dir.exists()
+
+
+def test_formulas_are_not_read_as_smiles(config: Config, tmp_path: Path) -> None:
+    """SchNet asks for no bonds, so that a store of its own has formulas, H2O, where SMILES stand: no fingerprints of those."""
+    path = frames(tmp_path / "w.xyz")
+    m = units.prepare(config(data_path=path, archs=("schnet",)), silent())
+    assert m.data["schnet"].store.smiles[0] == "H2O" and m.readable is None
+    assert m.baselines == ("mean", "kernel ridge", "bag of bonds")
+    both = units.prepare(config(data_path=path, archs=("schnet", "gcn")), silent())
+    assert both.readable == "gcn" and set(both.smiles) == {"O"} and "random forest" in both.baselines
+    found = units.run(both, units.Unit("random forest", 0, 1))
+    assert "failed" not in found and found["scores"]["y"]["rmse"] is not None
+
+
 def result(values: dict[str, np.ndarray], seconds: dict[str, float], molecules: int = 1000) -> CompareResult:
     from heliograph.compare.result import Learner
 
@@ -410,7 +473,7 @@ def test_the_verdict_says_what_the_numbers_say() -> None:
     clear = result({"a": base, "b": base + 0.3 + noise(), "forest": base - 0.5 + noise()}, {"a": 1.0, "b": 1.0})
     text = " ".join(verdict(clear))
     assert text.startswith("forest has the best RMSE, 0.") and "and it differs from every other learner" in text
-    assert "forest, beats every network" in text and "Train a." in text
+    assert "forest, beats every network" in text and "The best network is a." in text and "Train a" not in text
 
 
 def test_what_does_not_matter_is_a_hundredth_of_scores_that_end_at_one() -> None:
@@ -422,7 +485,7 @@ def test_what_does_not_matter_is_a_hundredth_of_scores_that_end_at_one() -> None
     learners = (*errors.learners, replace(errors.learners[0], name="forest", network=False))
     found = replace(errors, kind="binary", units=("",), learners=learners, scores={"roc_auc": auc[..., None]})
     assert found.higher_is_better and found.rope == 0.01 and found.practical("a", "b").better > 0.95
-    assert "Train a." in verdict(found)
+    assert chosen(found) == "a" and any("The best network is a." in sentence for sentence in verdict(found))
 
 
 def test_options_are_checked() -> None:

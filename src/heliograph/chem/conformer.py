@@ -44,7 +44,7 @@ def embed(mol: Chem.Mol, seed: int, seconds: int = 20) -> np.ndarray:
         else:
             raise StructureError("structure could not be embedded in 3D: no conformer found")
         _relax(mol)
-        if _line_up(mol):
+        if line_up(mol):
             _relax(mol, together=True)
     positions = np.asarray(mol.GetConformer().GetPositions(), dtype=np.float64)  # [n, 3]
     if not np.isfinite(positions).all():
@@ -52,22 +52,22 @@ def embed(mol: Chem.Mol, seed: int, seconds: int = 20) -> np.ndarray:
     return positions
 
 
-def _line_up(mol: Chem.Mol) -> bool:
+def line_up(mol: Chem.Mol, conformer: int = -1) -> bool:
     """Molecules and ions of one structure are embedded each around the origin: set them side by side, the largest first.
 
-    False where there is only one.
+    `conformer`: its number, -1 for the first. False where there is only one molecule.
     """
     fragments = sorted(Chem.GetMolFrags(mol), key=len, reverse=True)
     if len(fragments) == 1:
         return False
-    positions = np.array(mol.GetConformer().GetPositions(), dtype=np.float64)
+    positions = np.array(mol.GetConformer(conformer).GetPositions(), dtype=np.float64)
     edge = 0.0
     for fragment in fragments:
         at = list(fragment)
         positions[at] -= positions[at].mean(0)
         positions[at, 0] += edge - positions[at, 0].min()
         edge = positions[at, 0].max() + _GAP
-    mol.GetConformer().SetPositions(positions)
+    mol.GetConformer(conformer).SetPositions(positions)
     return True
 
 

@@ -10,6 +10,8 @@ E(free atom), so it is negative for a bound molecule (as in QM9's `u0_atom`) and
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +28,7 @@ DEBYE = 2.541746473  # debye in one e bohr
 METHOD = "GFN2-xTB"
 FORCE_THRESHOLD = 0.002  # eV/angstrom, largest component of the force on any atom at a stationary point
 MAX_STEPS = 300
+CONTACTS = (3, 11, 19, 37, 55, 12, 20, 38, 56)  # alkali and alkaline earth metals: what lies beside their ions is not bonded to them
 BONDED = 0.5  # a Wiberg bond order from here on counts as a bond in the check that none was made or broken
 ACCURACY = 0.1  # of tblite's SCC; 1.0 leaves noise of about 1e-3 eV/angstrom in the forces
 
@@ -193,15 +196,19 @@ def model_hessian(z: np.ndarray, pos: np.ndarray) -> np.ndarray:
     return hessian.reshape(3 * n, 3 * n)
 
 
-def label(structure: Structure, *, optimise: bool = True, seed: int = 0, unpaired: int | None = None) -> Labels:
+def label(
+    structure: Structure, *, optimise: bool = True, seed: int = 0, unpaired: int | None = None, seconds: float = math.inf
+) -> Labels:
     """GFN2-xTB labels of a SMILES, an MDL block, or atoms in space.
 
     A SMILES (or a flat block) is embedded first: the lowest of five ETKDG conformers after MMFF94, drawn with `seed`.
     With `optimise`, atoms move until no force component exceeds FORCE_THRESHOLD; where the bonds are known, it is checked that
     none was made or broken. Atoms of a molecule with bonds are in the order of `AddHs(MolFromSmiles(labels.smiles))`.
-    StructureError says why a structure can't be labelled; HeliographError where tblite is missing.
+    StructureError says why a structure can't be labelled, also where it takes longer than `seconds` (asked between two steps);
+    HeliographError where tblite is missing.
     """
     _tblite()
+    end = time.monotonic() + seconds
     if isinstance(structure, Geometry):
         if any(structure.pbc):
             raise StructureError("GFN2-xTB labels are for molecules; this structure is periodic")
@@ -213,16 +220,23 @@ def label(structure: Structure, *, optimise: bool = True, seed: int = 0, unpaire
         unpaired = radicals if unpaired is None else unpaired
     _check(z, pos)
     xtb = XTB(z, charge, unpaired)
+
+    def evaluate(pos: np.ndarray) -> tuple[float, np.ndarray]:
+        if time.monotonic() > end:
+            raise StructureError(f"no labels within {seconds:g} s")
+        return xtb(pos)
+
     labels, steps = None, 0
     while labels is None or (optimise and labels.max_force > FORCE_THRESHOLD):  # the SCC's noise may lift a force that just passed
         if optimise and len(z) > 1:
-            pos, more = relax(xtb, pos, model_hessian(z, pos))
+            pos, more = relax(evaluate, pos, model_hessian(z, pos))
             steps += more
         if steps > MAX_STEPS or (labels is not None and len(z) == 1):
             raise StructureError(f"no stationary point in {MAX_STEPS} steps")
         labels = xtb.labels(pos, smiles, steps)
     if optimise and bonds is not None:
         found = {(int(i), int(j)) for i, j in zip(*np.nonzero(np.triu(labels.wiberg > BONDED, 1)), strict=True)}
+        found -= {(i, j) for i, j in found - bonds if z[i] in CONTACTS or z[j] in CONTACTS}  # ions side by side are a salt, as before
         if found != bonds:
             raise StructureError(f"a bond changed in the optimisation: {len(bonds - found)} broken, {len(found - bonds)} made")
         if (now := smiles_at(smiles, labels.pos)) != smiles:
@@ -314,6 +328,8 @@ def _conformers(molecule: Any, seed: int, small_rings: bool, anywhere: bool) -> 
     """Conformer id -> force field energy of up to five relaxed conformers, added to the molecule in place of what it had."""
     from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
+    from heliograph.chem.conformer import line_up
+
     options: Any = rdDistGeom.ETKDGv3()
     options.randomSeed = seed
     options.useSmallRingTorsions = small_rings
@@ -321,10 +337,11 @@ def _conformers(molecule: Any, seed: int, small_rings: bool, anywhere: bool) -> 
     ids = list(rdDistGeom.EmbedMultipleConfs(molecule, 5, options))
     if not ids or molecule.GetNumAtoms() == 1:
         return dict.fromkeys(ids, 0.0)
+    several = [line_up(molecule, i) for i in ids]  # of a salt or a hydrate, all lie on top of each other
     if rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule):
-        found = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(molecule, maxIters=1000)
+        found = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(molecule, maxIters=1000, ignoreInterfragInteractions=not several[0])
     elif rdForceFieldHelpers.UFFHasAllMoleculeParams(molecule):
-        found = rdForceFieldHelpers.UFFOptimizeMoleculeConfs(molecule, maxIters=1000)
+        found = rdForceFieldHelpers.UFFOptimizeMoleculeConfs(molecule, maxIters=1000, ignoreInterfragInteractions=not several[0])
     else:
         found = [(0, 0.0)] * len(ids)
     return {i: energy for i, (_, energy) in zip(ids, found, strict=True)}

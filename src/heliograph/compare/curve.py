@@ -67,9 +67,17 @@ def fit(learner: str, sizes: Sequence[int], errors: np.ndarray, overlap: float, 
 
 
 def words(curve: Curve, label: str) -> str:
-    """In a sentence."""
-    factor, low, high = (100 * (1 - f) for f in curve.twice)
-    return (
-        f"Twice as many training molecules would lower {curve.learner}'s {label} by about {factor:.0f} % ({high:.0f} to {low:.0f} %), "
-        f"if its power law over {curve.sizes[0]:,} to {curve.sizes[-1]:,} molecules holds on."
-    )
+    """Say in a sentence what twice as many training molecules would change, in whole percents, and how sure that is."""
+    change, low, high = (round(100 * (f - 1)) if math.isfinite(f) else 10**9 for f in curve.twice)
+    what = f"{curve.learner}'s {label}"
+    says = f"if its power law over {curve.sizes[0]:,} to {curve.sizes[-1]:,} molecules holds on"
+    sure = f"95 %: {_change(low)} to {_change(high)}" if math.isfinite(curve.twice[2]) else "how sure that is, one fold can't say"
+    if change < 0 and high < 0:
+        return f"Twice as many training molecules would lower {what} by about {-change} % ({-high} to {-low} %), {says}."
+    if change < 0:
+        return f"Twice as many training molecules might lower {what} by about {-change} %, or not at all ({sure}), {says}."
+    return f"Twice as many training molecules would not lower {what} ({sure}), {says}."
+
+
+def _change(percent: int) -> str:
+    return "no change" if percent == 0 else f"{abs(percent)} % {'lower' if percent < 0 else 'higher'}"

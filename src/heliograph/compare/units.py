@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from heliograph import memory, zoo
+from heliograph.chem.elements import formula
 from heliograph.compare import tuning
 from heliograph.compare.config import CompareConfig
 from heliograph.compare.curve import shares
@@ -85,16 +86,27 @@ class Material:
         return next(iter(self.data))
 
     @property
+    def readable(self) -> str | None:
+        """The first architecture whose store holds SMILES; None where all hold formulas, of atoms whose bonds nobody asked for."""
+        for arch, one in self.data.items():
+            rows = self.at[arch][:100]
+            texts = [one.store.smiles[k] for k in rows]
+            atoms = [one.store.columns["z"][one.store.node_offsets[k] : one.store.node_offsets[k + 1]] for k in rows]
+            if any(texts) and not (one.store.has_geometry and all(t == formula(z) for t, z in zip(texts, atoms, strict=True))):
+                return arch
+        return None
+
+    @property
     def smiles(self) -> list[str]:
-        store = self.data[self.first].store
-        return [store.smiles[k] for k in self.at[self.first]]
+        arch = self.readable or self.first
+        return [self.data[arch].store.smiles[k] for k in self.at[arch]]
 
     @property
     def baselines(self) -> tuple[str, ...]:
         """Simple learners that this data allows."""
         geometry = any(data.store.has_geometry for data in self.data.values())
         names = ["mean"]
-        if any(self.smiles[:100]):
+        if self.readable is not None:
             names += ["random forest", "gradient boosting"]
         if geometry and self.task.kind == "regression":
             names += ["kernel ridge", "bag of bonds"]
@@ -140,7 +152,13 @@ def prepare(config: CompareConfig, progress: Progress) -> Material:
     cut = folds(len(common), config.compare.repeats, config.compare.folds, config.fit.seed, groups, classes, alike)
     names = metrics.resolve(config.fit.metrics, task.kind)
     _check_folds(task, y, cut)
-    return Material(config, data, at, task, y, common, cut, names, notes)
+    m = Material(config, data, at, task, y, common, cut, names, notes)
+    if len(learners := [*m.data, *(name for name in m.baselines if name != "mean")]) < 2:
+        raise UsageError(
+            f"a comparison needs two learners, and here is {learners[0]} alone: this table allows no baseline but the mean. "
+            "Give another architecture with --archs."
+        )
+    return m
 
 
 def _check_folds(task: Task, y: np.ndarray, cut: list[Fold]) -> None:
@@ -314,7 +332,7 @@ def _finite(signals: dict[str, Any]) -> dict[str, Any]:
 
 
 def _baseline(m: Material, unit: Unit, fold: Fold) -> tuple[baselines.Parts, dict[str, Any]]:
-    name, solid = unit.learner, m.first
+    name, solid = unit.learner, m.readable or m.first
     if name in ("kernel ridge", "bag of bonds"):
         solid = next((arch for arch, one in m.data.items() if one.store.has_geometry), m.first)
     store, at = m.data[solid].store, m.at[solid]

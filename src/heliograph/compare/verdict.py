@@ -68,8 +68,17 @@ def _best(result: CompareResult) -> str:
     return f"{lead}, but {_listed(equal[1:])} can't be told apart from it {folds} (95 %, all pairs together)."
 
 
+def _beaten(result: CompareResult) -> str:
+    """The baseline that is better than every network, beyond doubt; "" where there is none."""
+    best, (network, _) = result.ranking[0], _candidates(result)
+    return best if not result.learner(best).network and result.pair(best, network).differ else ""
+
+
 def _cheapest(result: CompareResult) -> str:
+    """What to train; of networks only, since no other is trained here, and with a word where a baseline would do better."""
     (best, equal), pick = _candidates(result), chosen(result)
+    if baseline := _beaten(result):
+        return f"No network is worth its training on these molecules: {baseline} is better than all of them. The best network is {best}."
     if sum(learner.network for learner in result.learners) < 2:
         return ""
     passed = [name for name in equal if _worse(result, best, name) >= LIKELY]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -16,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 from heliograph.chem.reasons import kind
 from heliograph.data.record import Record, Structure
@@ -41,6 +42,7 @@ class LabelConfig(BaseModel):
     smiles_columns: str | None = Field(None, description="column with the SMILES (default: 'smiles', else the first)")
     optimise: bool = Field(True, description="relax each geometry to a stationary point first")
     seed: int = Field(0, ge=0, description="conformers are drawn with it")
+    time_limit: PositiveFloat = Field(600.0, description="seconds for one molecule, after which it gets a reason instead of labels")
     num_workers: int = Field(2, ge=0, description="processes that compute (0: in this one)")
 
 
@@ -90,16 +92,17 @@ def labelled(records: Iterable[Record], config: LabelConfig) -> Iterator[tuple[R
 
     with _one_thread():
         free_atom_energy(1)  # tells at once where tblite is missing; from here on its threads are settled
+    how = config.optimise, config.seed, config.time_limit
     if not config.num_workers:
         for record in records:
-            yield (record, *attempt(record.structure, record.reason, config.optimise, config.seed))
+            yield (record, *attempt(record.structure, record.reason, *how))
         return
     source, waiting = iter(records), deque[tuple[Record, "Future[tuple[Labels | None, str]]"]]()
     with _one_thread(), _pool(config.num_workers) as pool:
         try:
             while True:
                 for record in islice(source, 8 * config.num_workers - len(waiting)):
-                    waiting.append((record, pool.submit(attempt, record.structure, record.reason, config.optimise, config.seed)))
+                    waiting.append((record, pool.submit(attempt, record.structure, record.reason, *how)))
                 if not waiting:
                     return
                 record, future = waiting.popleft()
@@ -114,14 +117,16 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
 
 
-def attempt(structure: Structure | None, reason: str, optimise: bool, seed: int) -> tuple[Labels | None, str]:
+def attempt(
+    structure: Structure | None, reason: str, optimise: bool, seed: int, seconds: float = math.inf
+) -> tuple[Labels | None, str]:
     """Labels of one structure, or why there are none."""
     from heliograph.chem.xtb import label
 
     if structure is None:
         return None, reason or "empty structure"
     try:
-        return label(structure, optimise=optimise, seed=seed), ""
+        return label(structure, optimise=optimise, seed=seed, seconds=seconds), ""
     except StructureError as error:
         return None, str(error)
 
