@@ -74,8 +74,8 @@ def refuse(folder: Path, kind: Kind, names: Iterable[str], *, replace: bool, inp
             raise UsageError(f"{path} is read by this run, which would replace it. Choose another --output-dir.")
 
 
-def claim(folder: Path, kind: Kind, names: Iterable[str], *, replace: bool) -> None:
-    """Write down that a run writes `names`, after `refuse` has asked; with `replace`, delete first what the manifest names.
+def claim(folder: Path, kind: Kind, names: Iterable[str], *, replace: bool, keep: Iterable[str] = ()) -> None:
+    """Write down that a run writes `names`, after `refuse` has asked; with `replace`, delete first what the manifest names but for `keep`.
 
     Raises UsageError as `refuse` does; HeliographError where the folder can't be written.
     """
@@ -85,8 +85,9 @@ def claim(folder: Path, kind: Kind, names: Iterable[str], *, replace: bool) -> N
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if replace:
-            _delete(folder, files)
-            files = {}
+            kept = {name: files[name] for name in keep if name in files}
+            _delete(folder, [name for name in files if name not in kept])
+            files = kept
         _write(folder, kind.name, files | dict.fromkeys(names))
     except OSError as error:
         raise HeliographError(f"can't write the folder {folder}: {error.strerror or error}. Choose another --output-dir.") from error

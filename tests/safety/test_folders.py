@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections.abc import Callable
@@ -180,6 +181,36 @@ def test_what_a_run_reads_it_does_not_replace(run: Run, table: Path, tmp_path: P
     name = "val_predictions.csv" if verb == "train" else "scores.csv"
     found = run(verb, tmp_path / "run" / name, "-o", "run", *quick, "--overwrite", "--target-columns", "y")
     assert found.returncode == 2 and "read by this run" in found.stderr and snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_screening_replaces_what_it_wrote_and_no_more(run: Run, tmp_path: Path, packed: bool) -> None:
+    make_run(tmp_path / "model", members=1)
+    library = tmp_path / ("library.smi.gz" if packed else "library.smi")
+    text = "".join(f"{'C' * k}O m{k}\n" for k in range(1, 30)).encode()
+    library.write_bytes(gzip.compress(text) if packed else text)
+    for fill in HOSTILE:
+        fill(tmp_path / fill.__name__ / "theirs")
+    before = snapshot(tmp_path)
+    for fill in HOSTILE:
+        for more in ((), ("--overwrite",), ("--resume",)):
+            found = run("screen", "model", library, "-o", f"{fill.__name__}/theirs", "--jobs", "0", *more)
+            assert found.returncode in (1, 2) and "theirs" in found.stderr and snapshot(tmp_path) == before
+    assert run("screen", "model", library, "-o", "hits", "--top", "5", "--jobs", "0").returncode == 0
+    write(tmp_path / "hits", ("notes.txt", "unpacked/own.smi"))
+    before = snapshot(tmp_path)
+    for more in ((), ("--resume", "--top", "6"), ("--overwrite", "--score", "nothing + 1"), ("--overwrite", "--filters", "none")):
+        assert run("screen", "model", library, "-o", "hits", "--jobs", "0", *more).returncode in (1, 2)
+        after = snapshot(tmp_path)
+        changed = {name for name in before if after.get(name) != before[name]}
+        assert changed <= ({"hits/manifest.json"} if packed else set())
+    assert run("screen", "model", library, "-o", "hits", "--top", "4", "--jobs", "0", "--overwrite").returncode == 0
+    assert (tmp_path / "hits" / "notes.txt").exists() and (tmp_path / "hits" / "unpacked" / "own.smi").exists()
+    top = tmp_path / "hits" / "top.csv"
+    top.write_text(top.read_text() + "my own line\n")
+    before = snapshot(tmp_path)
+    for more in (("--overwrite",), ("--resume", "--top", "4")):
+        assert run("screen", "model", library, "-o", "hits", "--jobs", "0", *more).returncode == 2 and snapshot(tmp_path) == before
 
 
 def test_an_architecture_that_is_none_changes_nothing(run: Run, table: Path, tmp_path: Path) -> None:

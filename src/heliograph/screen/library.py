@@ -46,14 +46,25 @@ class Shard:
     end: int
 
 
-def open_file(path: Path, folder: Path) -> File:
-    """Find the format and unpack into `folder` where it is gzipped. Raises DataError."""
+def check(path: Path) -> None:
+    """Say whether screening reads this file. Raises DataError."""
     kind = ending(path)
     if kind in (".xyz", ".xlsx"):
         what = "an XYZ file" if kind == ".xyz" else "a workbook"
         raise DataError(f"{path}: screening reads csv, tsv, smi, sdf and parquet; {what} goes through `heliograph predict`")
     if not path.is_file():
         raise DataError(f"no such file: {path}")
+
+
+def unpacked_name(path: Path) -> str | None:
+    """What `open_file` calls the unpacked file; None where nothing is unpacked."""
+    return f"{_digest(path)[:16]}{ending(path)}" if ending(path) != ".parquet" and is_gzip(path) else None
+
+
+def open_file(path: Path, folder: Path) -> File:
+    """Find the format and unpack into `folder` where it is gzipped. Raises DataError."""
+    check(path)
+    kind = ending(path)
     try:
         digest = _digest(path)
         plain = _unpacked(path, folder / f"{digest[:16]}{kind}") if kind != ".parquet" and is_gzip(path) else path

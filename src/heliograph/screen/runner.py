@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from heliograph import manifest
 from heliograph.errors import DataError, UsageError
 from heliograph.files import JsonLines
+from heliograph.manifest import Kind
 from heliograph.screen import library as shelves
 from heliograph.screen.best import Best, Hit
 from heliograph.screen.config import ScreenConfig
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from heliograph.predictor.predictor import Predictor
 
 JOURNAL, UNPACKED, REPORT = "journal.jsonl", "unpacked", "report.html"
+_WRITTEN = (JOURNAL, TOP, DIVERSE, RESULTS, REPORT)
+SCREENING = Kind("a screening", re.compile("|".join(map(re.escape, _WRITTEN)) + rf"|{UNPACKED}/[^/]+"))
 DEEPER = 4  # times as many candidates as are wanted, where there are filters; again so many if they don't suffice
 BLOCK = 256  # molecules filtered at a time
 
@@ -51,13 +56,19 @@ def run(config: ScreenConfig, *, resume: bool = False, overwrite: bool = False, 
 
     Filters(config.filters)  # before anything is read: are there such filters
     began = time.monotonic()
-    journal = _settled(config, resume, overwrite)
+    _settled(config, resume, overwrite)
     predictor = open_model(config.model_path, config.arch)
+    unpacked = [f"{UNPACKED}/{name}" for path in config.library if (name := shelves.unpacked_name(path))]
+    if unpacked:
+        manifest.claim(config.output_dir, SCREENING, unpacked, replace=False)
     files = [shelves.open_file(path, config.output_dir / UNPACKED) for path in config.library]
     columns, structure = _columns(files, config)
     asked = replace(question(predictor, config, columns), smiles_column=config.smiles_columns or structure)
     units = shelves.shards(files, config.shard_size)
-    old = _begun(journal, _about(config, files, predictor))
+    journal, about = JsonLines(config.output_dir / JOURNAL), _about(config, files, predictor)
+    old = _begun(journal, about) if resume else []
+    manifest.claim(config.output_dir, SCREENING, _WRITTEN, replace=not resume, keep=unpacked)  # what is wrong with the question was seen
+    old = old if resume else _begun(journal, about)
     jobs = min(default_jobs() if config.jobs is None else config.jobs, max(1, len(units)))
     settings = {"question": asdict(asked), "model": os.fspath(config.model_path.absolute()), "arch": _absolute(config.arch)}
     whole = _Screening(config, files, units, asked, journal, old, progress)
@@ -70,6 +81,7 @@ def run(config: ScreenConfig, *, resume: bool = False, overwrite: bool = False, 
     for file in files:
         if file.path.parent == config.output_dir / UNPACKED:
             file.path.unlink(missing_ok=True)
+    manifest.seal(config.output_dir)
     if result.rows == sum(result.reasons.values()):
         said = ", ".join(f"{count:,} {reason}" for reason, count in result.reasons.items()) or "no rows"
         raise DataError(f"none of {result.rows:,} rows could be ranked: {said}")
@@ -212,23 +224,23 @@ class _Screening:
             result.most_similar = check([hit.smiles for hit in result.diverse], similarity)
 
 
-def _settled(config: ScreenConfig, resume: bool, overwrite: bool) -> JsonLines:
-    """The journal of the folder, empty unless the screening goes on."""
-    folder, journal = config.output_dir, JsonLines(config.output_dir / JOURNAL)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"-o {folder} is a file. Give the name of a folder.")
-    if journal.path.exists() and not resume and not overwrite:
+def _settled(config: ScreenConfig, resume: bool, overwrite: bool) -> None:
+    """Say before anything is changed whether the folder may be used.
+
+    Raises UsageError where it holds what no screening wrote, a screening and neither `resume` nor `overwrite`, or none to resume.
+    """
+    folder = config.output_dir
+    files = manifest.held(folder, SCREENING) or {}
+    there = any((folder / name).exists() for name in files if not name.startswith(UNPACKED))
+    if there and not resume and not overwrite:
         ways = "Go on with it by --resume, replace it by --overwrite, or give another folder with -o"
         raise UsageError(f"there is a screening in {folder}. {ways}.")
-    if resume and not journal.path.exists():
+    if resume and not (folder / JOURNAL).exists():
         raise UsageError(f"nothing to resume: there is no screening in {folder}. Leave out --resume.")
-    if folder.is_dir() and not journal.path.exists() and any((folder / name).exists() for name in (TOP, DIVERSE, RESULTS)):
-        raise UsageError(f"{folder} has a file of that name already ({TOP}, {DIVERSE} or {RESULTS}). Give another folder with -o.")
-    if overwrite and journal.path.exists():
-        for name in (JOURNAL, TOP, DIVERSE, RESULTS, REPORT):
-            (folder / name).unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    return journal
+    read = [*config.library, config.model_path, *([config.arch] if config.arch else [])]
+    manifest.refuse(folder, SCREENING, _WRITTEN, replace=True, inputs=[path for path in read if path.exists()])
+    for path in config.library:
+        shelves.check(path)
 
 
 def _begun(journal: JsonLines, about: dict[str, Any]) -> list[dict[str, Any]]:
