@@ -82,3 +82,40 @@ def test_a_configuration_runs_no_file(run: Run, table: Path, tmp_path: Path, own
     named = ("--arch", "mine.py") if verb == "train" else ("--archs", "sgc", "mine.py")
     found = run(verb, "--config", "given.toml", "-o", "run", *(TRAIN if verb == "train" else COMPARE)[2:], *named)
     assert found.returncode == 0 and own.exists()
+
+
+@pytest.mark.parametrize("kind", ["molecules", "structures", "graph"])
+def test_a_model_file_that_names_a_file_runs_none(tmp_path: Path, own: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Of each kind of model, with the file beside it: by its name, by its path, and with a sum that is right."""
+    import hashlib
+
+    import torch
+
+    from heliograph.errors import HeliographError
+    from heliograph.onegraph.predictor import GraphPredictor
+    from heliograph.potential import Potential
+    from heliograph.predictor import Document, Predictor, modelfile
+
+    monkeypatch.chdir(tmp_path)
+    readers = {"molecules": Predictor.load, "structures": Potential.load, "graph": GraphPredictor.load}
+    digest = hashlib.sha256((tmp_path / "mine.py").read_bytes()).hexdigest()
+    for arch in ("mine.py", str(tmp_path / "mine.py"), "mine"):
+        for source in (None, {"file": "mine.py", "sha256": digest}):
+            outputs = {"y": {"level": "node", "task": {"kind": "regression", "targets": ["a"], "units": [""], "classes": []},
+                             "scaling": {"mean": [0.0], "std": [1.0], "references": {}}}}  # fmt: skip
+            parts = {"featurizer": {}, "network": {"out": 1, "level": "node"}, "references": {}, "encoders": {}}
+            made = Document(kind, arch, {}, {"nodes": 3, "edges": 0}, outputs, parts, arch_source=source)
+            modelfile.write("m.safetensors", made, [{"w": torch.zeros(2)}])
+            with pytest.raises(HeliographError):
+                readers[kind]("m.safetensors")
+            assert not own.exists()
+
+
+def test_one_graph_takes_no_file_of_ones_own(run: Run, tmp_path: Path, own: Path) -> None:
+    """Nor a run folder or a configuration that names one."""
+    (tmp_path / "nodes.csv").write_text("id,x,y\n" + "".join(f"{k},{k % 3},{k % 2}\n" for k in range(30)))
+    (tmp_path / "edges.csv").write_text("source,target\n" + "".join(f"{k},{(k + 1) % 30}\n" for k in range(30)))
+    (tmp_path / "given.toml").write_text('arch = "mine.py"\ntarget_columns = ["y"]\n')
+    for words in (("--arch", "mine.py", "--target-columns", "y"), ("--config", "given.toml")):
+        found = run("train", "nodes.csv", "--edges", "edges.csv", "-o", "run", "--epochs", "1", *words)
+        assert found.returncode == 2 and "mine.py" in found.stderr and not own.exists() and not (tmp_path / "run").exists()

@@ -14,7 +14,7 @@ import torch
 from heliograph import zoo
 from heliograph.data.graph_store import GraphStore
 from heliograph.data.sources.one_graph import Draw, Edges, Links, Nodes
-from heliograph.errors import DataError, UsageError
+from heliograph.errors import DataError, UsageError, suggest
 from heliograph.learn import losses, metrics
 from heliograph.learn.config import FitConfig
 from heliograph.learn.figures import Metrics
@@ -77,6 +77,8 @@ def architecture(config: GraphTrainConfig, graph: OneGraph) -> tuple[str, Mappin
         arch = "gcn"
     if arch == "none":
         return arch, {}, []
+    if arch not in zoo.names():  # no file of one's own: neither a run folder nor a model file could say that it may be run
+        raise UsageError(f"--arch {arch}: on one graph it is a name of the zoo, or none; {suggest(arch, zoo.names())}")
     module = zoo.load(arch)
     if module.GEOMETRY == "required":
         raise UsageError(

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
+from heliograph import zoo
 from heliograph.data.graph_store import GraphStore, packed, unpacked
 from heliograph.data.sources.one_graph import LARGE
 from heliograph.errors import DataError, HeliographError, ModelFileError
@@ -24,7 +25,7 @@ from heliograph.learn.task import Task
 from heliograph.model import MPNN, Inputs
 from heliograph.onegraph.data import Encoders, OneGraph
 from heliograph.onegraph.networks import Network
-from heliograph.predictor import modelfile
+from heliograph.predictor import guard, modelfile
 from heliograph.predictor.modelfile import Document
 from heliograph.sampling.exact import exact_nodes, exact_states
 
@@ -68,19 +69,34 @@ class GraphPredictor:
             raise ModelFileError(
                 f"{file} is a model of {document.kind}, not of one graph: give it such a table, without --edges"
             )
-        network = Network(
-            **about["network"]
-            | {"inputs": Inputs(**document.inputs), "arch": document.arch, "args": document.arch_args}
-        )
-        ids = None
-        if "ids_text" in members[0]:
-            ids = unpacked(members[0].pop("ids_text").numpy(), members[0].pop("ids_ends").numpy())
-        models = []
-        for tensors in members:
-            models.append(network())
-            modelfile.fill(models[-1], tensors, file)
-        encoders, y = Encoders.from_dict(about["encoders"]), document.outputs["y"]
-        return cls(models, network, encoders, Task.from_dict(y["task"]), Scaling.from_dict(y["scaling"]), document, ids)
+        if document.arch not in (*zoo.names(), "none"):  # never a file that the model file names
+            known = ", ".join(zoo.names())
+            raise ModelFileError(f"{file} is of the architecture {str(document.arch)[:60]!r}, which this version has not: it has {known}")
+        try:
+            guard.weights(members)
+            ids = None
+            if "ids_text" in members[0]:
+                ids = unpacked(members[0].pop("ids_text").numpy(), members[0].pop("ids_ends").numpy())
+            tensors = [tensor for member in members for tensor in member.values()]
+            sizes = [document.arch_args, document.arch_composition, document.inputs, about["network"]]
+            guard.sizes(sizes, tensors)
+            network = Network(
+                **about["network"]
+                | {"inputs": Inputs(**document.inputs), "arch": document.arch, "args": document.arch_args}
+            )
+            models = []
+            for member in members:
+                with guard.within(member.values()):
+                    models.append(network())
+                modelfile.fill(models[-1], member, file)
+            encoders, y = Encoders.from_dict(about["encoders"]), document.outputs["y"]
+            task, scaling = Task.from_dict(y["task"]), Scaling.from_dict(y["scaling"])
+            return cls(models, network, encoders, task, scaling, document, ids)
+        except ModelFileError:
+            raise
+        except Exception as error:
+            why, by = f"{type(error).__name__}: {error}"[:300], str(document.versions)[:200]
+            raise ModelFileError(f"{file} can't be used by this version ({why}); it was written with {by}") from error
 
     # ---- answers ----
 
