@@ -100,6 +100,7 @@ TAMPERED: dict[str, Callable[[Text, Tensors], Any]] = {
     "a composition of 10^8 repeats": put(
         "arch_composition", value={"layer": {"repeat": 10**8, "message": "Linear", "update": "Linear", "aggregate": "sum"}}
     ),
+    "a composition beside the name of a file": lambda text, tensors: text.update(arch="evil.py", arch_composition={"message": "Linear"}),
     "a composition that is a text": put("arch_composition", value="sgc"),
     "a composition of an import": put("arch_composition", value={"embed": {"part": "os.system"}}),
     "inputs of 10^9 features": put("inputs", "nodes", value=BIG),

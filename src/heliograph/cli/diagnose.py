@@ -110,7 +110,7 @@ def _molecules(data: str, split: str | None, model: str | None, layers: int, sam
         from heliograph.predictor.predictor import open as opened
 
         predictor = opened(model)
-        found, net = load(config, zoo.load(predictor.document.arch), bar), predictor.model
+        found, net = load(config, zoo.load(predictor.document.arch_composition or predictor.document.arch), bar), predictor.model
     rows = np.arange(len(found.store))
     if len(rows) > sample:
         rows = np.sort(np.random.default_rng(0).choice(rows, sample, replace=False))

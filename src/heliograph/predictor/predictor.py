@@ -328,6 +328,9 @@ def architecture(path: str | os.PathLike[str], document: Document, arch_file: st
 
     Never an import path that the model file says.
     """
+    if not isinstance(document.arch, str) or document.arch.endswith((".py", ".toml")):
+        arch = str(document.arch)[:60]
+        raise ModelFileError(f"{path} is of the architecture {arch!r}, which this version has not: it can't be a file")
     if document.arch_composition is not None:
         return document.arch_composition
     source = document.arch_source
