@@ -127,10 +127,12 @@ def _sum(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
     return _rowwise(func, x, *args, **kwargs)
 
 
-def _norm(func: Callable[..., Any], x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
-    if not isinstance(x, EdgeTensor) or not isinstance(dim, int) or dim in (0, -x.dim()):
+def _norm(
+    func: Callable[..., Any], x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None, out: Any = None
+) -> Any:
+    if out is not None or not isinstance(x, EdgeTensor) or not isinstance(dim, int) or dim in (0, -x.dim()):
         return NotImplemented
-    return EdgeTensor(x.expression.rowwise(lambda t: func(t, p, dim, keepdim, dtype)))
+    return EdgeTensor(x.expression.rowwise(lambda t: func(t, p, dim, keepdim, dtype=dtype)))
 
 
 def _layer_norm(func: Callable[..., Any], x: Any, normalized_shape: Any, *args: Any, **kwargs: Any) -> Any:
@@ -184,12 +186,15 @@ def _flatten(func: Callable[..., Any], x: EdgeTensor, start_dim: int = 0, end_di
     return NotImplemented if start_dim in (0, -x.dim()) else EdgeTensor(x.expression.rowwise(lambda t: t.flatten(start_dim, end_dim)))
 
 
-def _chunk(func: Callable[..., Any], x: EdgeTensor, chunks: Any, dim: int = 0) -> Any:
+def _chunk(func: Callable[..., Any], x: EdgeTensor, *args: Any, **kwargs: Any) -> Any:
+    """Pieces of a trailing axis; how many, or how long, and which axis are said by place or by name."""
+    dim = kwargs.pop("dim", args[1] if len(args) > 1 else 0)
     if dim in (0, -x.dim()):
         return NotImplemented
     dim = dim if dim < 0 else dim - x.dim()
-    count = len(func(torch.empty(1, *x.shape[1:], device="meta"), chunks, dim))
-    return tuple(EdgeTensor(x.expression.along(dim, lambda t, k=k: func(t, chunks, dim)[k])) for k in range(count))  # type: ignore[misc]
+    size = args[0] if args else next(iter(kwargs.values()))
+    count = len(func(torch.empty(1, *x.shape[1:], device="meta"), size, dim))
+    return tuple(EdgeTensor(x.expression.along(dim, lambda t, k=k: func(t, size, dim)[k])) for k in range(count))  # type: ignore[misc]
 
 
 def _aggregate(func: Callable[..., Any], x: EdgeTensor, segments: Segments) -> Tensor:

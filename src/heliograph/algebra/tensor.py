@@ -63,15 +63,26 @@ class EdgeTensor(TensorLike):
         cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
+        rule = NAMED[_rule_name(func)]
+        args = args if rule is no_rule else _by_place(args, kwargs)
         refuse_in_place(func, args)
         inplace = bool(kwargs.pop("inplace", False))
-        result = NAMED[_rule_name(func)](func, *args, **kwargs) if _here(args) else NotImplemented
+        result = rule(func, *args, **kwargs) if _here(args) else NotImplemented
         if result is NotImplemented:
             result = func(*plain(args), **plain(kwargs))
         if inplace:  # the name that was handed in now means the result, as it would for a plain tensor
             args[0].expression = result.expression if isinstance(result, EdgeTensor) else Gather(result, None)
             return args[0]
         return result
+
+
+def _by_place(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """The tensors that a call gives by name in their places, as rules read them: relu(input=x), add(x, other=y), split(tensor=x, ...)."""
+    if not args:
+        args = tuple(kwargs.pop(name) for name in ("input", "tensor", "tensors", "self") if name in kwargs)[:1]
+    if len(args) == 1 and "other" in kwargs:
+        args = (*args, kwargs.pop("other"))
+    return args
 
 
 def _here(args: tuple[Any, ...]) -> bool:
