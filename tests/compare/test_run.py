@@ -361,7 +361,7 @@ def test_learning_curves_are_added_to_a_finished_comparison(config: Config, monk
     assert np.array_equal(first.scores["rmse"], found.scores["rmse"]) and not first.curves
     assert [c.learner for c in found.curves] == ["sgc", "random forest", "gradient boosting"] and found.curves[0].sizes == (6, 12, 24)
     assert found.curves[0].errors[-1] == tuple(found.scores["rmse"][:, 0, 0])
-    assert any("Twice as many training molecules would lower" in sentence for sentence in verdict(found))
+    assert any("Twice as many training molecules" in sentence for sentence in verdict(found))
     assert CompareResult.load(Path(found.config["output_dir"])).curves == found.curves
 
 

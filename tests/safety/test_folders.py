@@ -325,3 +325,15 @@ def test_a_claim_asks_again(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not empty"):
         manifest.claim(folder, TRAINING, ["results.json"], replace=True)
     assert snapshot(folder) == {"results.json": b"results.json is mine\n"}
+
+
+@pytest.mark.parametrize("name", ["long.csv", "long.csv.gz", "long.smi", "long.sdf"])
+def test_a_line_without_an_end_does_not_fill_the_memory(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """By bytes as by rows: the limit is a line. (Made small here; a file of hundreds of megabytes takes no more.)"""
+    monkeypatch.setattr("heliograph.data.formats.text.MAX_LINE", 1000)
+    make_run(tmp_path / "run", members=1)
+    text = b"smiles\nC\n" + b"C" * 5000
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    found = run("predict", "run", name, "-o", "out.csv", "--num-workers", "0")
+    assert found.returncode == 1 and "more than 1,000 characters without an end of line" in found.stderr
+    assert not (tmp_path / "out.csv").exists()

@@ -16,6 +16,7 @@ from typing import IO, Any
 from heliograph.errors import DataError
 
 _GZIP = b"\x1f\x8b"
+MAX_LINE = 2**24  # characters: memory is bounded by a line, and a longer one is no row of a table
 _LOOK = 2**20  # bytes looked at to tell encoding and line ends
 _FOREIGN = (  # what a file that is no text begins with
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls): save it as .xlsx or .csv"),
@@ -124,8 +125,13 @@ def lines(path: Path) -> Iterator[str]:
             encoding = _encoding(start)
             alone = b"\r" in start and b"\n" not in start
             with io.TextIOWrapper(binary, encoding=encoding, errors="surrogateescape", newline="\r" if alone else "\n") as text:
-                for line in text:
+                while line := text.readline(MAX_LINE):
                     number += 1
+                    if len(line) == MAX_LINE:
+                        raise DataError(
+                            f"{path}, line {number}: more than {MAX_LINE:,} characters without an end of line. Is this a table? "
+                            "Each molecule needs a line of its own."
+                        )
                     if number == 1:
                         line = line.removeprefix("\ufeff")
                     yield line.removesuffix("\n").removesuffix("\r")
