@@ -30,6 +30,7 @@ VERBS = {
     "split": "Divide a table into train, val and test",
     "embed": "What a model makes of molecules: vectors for other programs",
     "generate": "Molecules out of noise: train a generator, sample, evaluate",
+    "rewire": "Add and take away edges of a graph so that far nodes hear each other",
     "models": "List the architectures, or show one",
     "data": "List the data sets, show one, or fetch a public one",
     "label": "Compute GFN2-xTB labels for molecules that have none",

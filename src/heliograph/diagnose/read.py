@@ -103,3 +103,16 @@ def _numbered(ids: pa.ChunkedArray) -> tuple[Ints, int]:
             return (there.cumsum() - 1)[values - low], int(there.sum())
     coded = ids.dictionary_encode().combine_chunks()
     return np.asarray(coded.indices).astype(np.int64), len(coded.dictionary)
+
+
+def names_of(tables: Tables, edges: Path, nodes: Path | None) -> list[str]:
+    """The ids of nodes 0 .. n - 1 as text, as `read` has numbered them."""
+    if nodes is not None and tables.nodes is not None:
+        name = next((c for c in IDS if c in tables.nodes.column_names), tables.nodes.column_names[0])
+        return [str(v) for v in tables.nodes[name].to_pylist()]
+    given = table(edges)
+    names = [""] * tables.n
+    for side, number in zip(tables.columns, (tables.senders, tables.receivers), strict=True):
+        for k, value in zip(number.tolist(), given[side].to_pylist(), strict=True):
+            names[k] = str(value)
+    return names

@@ -18,6 +18,7 @@ from heliograph.views.line import line_graph
 from heliograph.views.loops import SelfLoops
 from heliograph.views.master import MasterNode, without_master
 from heliograph.views.pairs import CompleteGraph, Neighbours, RadiusGraph, with_distances
+from heliograph.views.rewire import DropEdge, DropMessage, Expander, Rewired
 from heliograph.views.sets import node_sets
 from heliograph.views.triangles import SharedTriangles, triangles
 
@@ -28,6 +29,9 @@ __all__ = [
     "ConcatenateEdges",
     "Degree",
     "DistanceBins",
+    "DropEdge",
+    "DropMessage",
+    "Expander",
     "Incidence",
     "LaplacianEigenvectors",
     "MasterNode",
@@ -36,6 +40,7 @@ __all__ = [
     "OnView",
     "RadiusGraph",
     "RandomWalks",
+    "Rewired",
     "Rings",
     "SelfLoops",
     "SharedTriangles",
