@@ -11,11 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from heliograph import blocks, segment, views, zoo
     from heliograph.errors import DataError, HeliographError, ModelFileError, StructureError, UsageError
     from heliograph.estimators import MoleculeClassifier, MoleculeRegressor
-    from heliograph.graph import Graph, Indexed
+    from heliograph.graph import Graph, Indexed, batch
     from heliograph.layer import Layer
-    from heliograph.model import MPNN
+    from heliograph.model import MPNN, Inputs
     from heliograph.potential import Calculator, Potential
     from heliograph.predictor import Predictor
     from heliograph.topology import Topology
@@ -28,6 +29,7 @@ _HOMES = {
     "Graph": "graph",
     "HeliographError": "errors",
     "Indexed": "graph",
+    "Inputs": "model",
     "Layer": "layer",
     "MPNN": "model",
     "ModelFileError": "errors",
@@ -38,7 +40,9 @@ _HOMES = {
     "StructureError": "errors",
     "Topology": "topology",
     "UsageError": "errors",
+    "batch": "graph",
 }
+_ROOMS = ("blocks", "segment", "views", "zoo")
 
 __all__ = [
     "MPNN",
@@ -47,6 +51,7 @@ __all__ = [
     "Graph",
     "HeliographError",
     "Indexed",
+    "Inputs",
     "Layer",
     "ModelFileError",
     "MoleculeClassifier",
@@ -57,10 +62,17 @@ __all__ = [
     "Topology",
     "UsageError",
     "__version__",
+    "batch",
+    "blocks",
+    "segment",
+    "views",
+    "zoo",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"heliograph.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'heliograph' has no attribute {name!r}")
     value = getattr(import_module(f"heliograph.{_HOMES[name]}"), name)
@@ -69,4 +81,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(_HOMES))
+    return sorted(set(globals()) | set(_HOMES) | set(_ROOMS))

@@ -58,6 +58,13 @@ def dense(feature: Feature) -> Tensor:
     return feature.dense() if isinstance(feature, Indexed) else feature
 
 
+def _shown(name: str, feature: Feature) -> str:
+    """A name with shape and type, and how many distinct rows there are at most."""
+    plain = feature.table if isinstance(feature, Indexed) else feature
+    rows = f" of {len(feature.table)} kinds" if isinstance(feature, Indexed) else ""
+    return f"{name} {list(feature.shape)} {str(plain.dtype).removeprefix('torch.')}{rows}"
+
+
 @final
 class Features(Mapping[str, Feature]):
     """A read-only mapping name -> feature; a missing name lists those present."""
@@ -83,6 +90,9 @@ class Features(Mapping[str, Feature]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"Features({', '.join(_shown(name, f) for name, f in self._items.items())})"
 
     def __contains__(self, name: object) -> bool:  # Mapping's own would build an error text to throw it away
         return name in self._items
@@ -115,6 +125,11 @@ class Graph:
         globals: Mapping[str, Feature] | None = None,
         asked: Tensor | None = None,
     ):
+        if not isinstance(topology, Topology):
+            raise DataError(
+                f"Graph(...) takes a Topology, not {type(topology).__name__}: write Graph.from_edge_index(edge_index, x=..., "
+                "edge_attr=...) for edges [2, E], Graph.from_networkx(graph), Graph.from_pyg(data), or Graph.build(...)"
+            )
         assign = super().__setattr__
         assign("topology", topology)
         assign("asked", asked)
@@ -132,6 +147,38 @@ class Graph:
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Graph is immutable: use with_nodes, with_edges or with_globals to get one that has another {name!r}")
+
+    def __repr__(self) -> str:
+        lines = [repr(self.topology).replace("Topology", "Graph", 1)[:-1]]
+        for side in ("nodes", "edges", "globals"):
+            lines += [f"  {side}: {', '.join(_shown(*item) for item in getattr(self, side).items())}"] * bool(getattr(self, side))
+        if self.asked is not None:
+            lines.append(f"  asked {list(self.asked.shape)}")
+        return "\n".join(lines) + ")"
+
+    @classmethod
+    def from_edge_index(
+        cls,
+        edge_index: Tensor,
+        *,
+        num_nodes: int | None = None,
+        asked: Tensor | None = None,
+        edge_attr: Feature | None = None,
+        **nodes: Feature,
+    ) -> Graph:
+        """Make one graph from `edge_index` [2, E], row 0 the senders and row 1 the receivers, as PyTorch Geometric has them.
+
+        Each further feature is of nodes: `x` [N, width], `z` [N], `pos` [N, 3] ...; `edge_attr` [E, width] is of edges, in
+        their order. N is the number of rows of the node features, or `num_nodes` where there are none.
+        Raises DataError where sizes or indices don't fit.
+        """
+        if edge_index.dim() != 2 or len(edge_index) != 2 or edge_index.dtype != torch.long:
+            raise DataError(f"edge_index must be [2, E], long; it is {list(edge_index.shape)} {edge_index.dtype}")
+        N = num_nodes if num_nodes is not None else next((len(f) for f in nodes.values()), None)
+        if N is None:
+            raise DataError("how many nodes are there? give num_nodes, or a feature of nodes such as x [N, width]")
+        edges = {} if edge_attr is None else {"edge_attr": edge_attr}
+        return cls.build(edge_index[0], edge_index[1], [N], [edge_index.shape[1]], nodes=nodes, edges=edges, asked=asked)
 
     @classmethod
     def build(

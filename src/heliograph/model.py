@@ -40,7 +40,10 @@ class MPNN(nn.Module):
     "y" is the prediction: [G, out] of graphs; [N, out] of nodes or [E, out] of edges where the readout's `level` is "node" or "edge", or
     [Q, out] of what is `asked`, where the graph asks.
     Such a readout gets the graph as it was given, with the final node states: what the view made of the edges does not matter to it.
+    A `bare` network is for edges without features: where the graph has none, `edge_attr` is [E, 0].
     """
+
+    bare = False
 
     def __init__(self, embed: nn.Module, layers: Iterable[nn.Module], readout: nn.Module, view: Callable[[Graph], Graph] | None = None):
         super().__init__()
@@ -61,6 +64,8 @@ class MPNN(nn.Module):
     def taken(self, graph: Graph) -> Graph:
         """The graph on the device and in the precision of the weights."""
         parameter = next(self.parameters())
+        if self.bare and "edge_attr" not in graph.edges:
+            graph = graph.with_edges(edge_attr=parameter.new_zeros(graph.E, 0))
         return graph.to(parameter.device, parameter.dtype)
 
     def states(self, graph: Graph, run: Callable[[str, Step, Graph], Graph] | None = None) -> Graph:

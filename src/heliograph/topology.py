@@ -152,6 +152,12 @@ class Topology:
         topology._check_steps()
         return topology
 
+    def __repr__(self) -> str:
+        said = [f"{self.G} graph{'s' * (self.G != 1)}", f"{self.N} nodes", f"{self.E} edges"]
+        if not self.whole:
+            said.append(f"receivers {', then '.join(str(R) for R in self.steps) or 'none left'}")
+        return f"Topology({', '.join(said)}{', periodic' if self.shift is not None else ''})"
+
     def _check_steps(self) -> None:
         """Raise DataError where an edge's ends are not there at the step that needs it."""
         sends, receives = self.N, self.N

@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -67,8 +68,12 @@ def build(arch: str | Mapping[str, Any], inputs: Inputs, out: int, args: Mapping
         raise UsageError(f"{_name(arch)} needs atoms in space; use --geometry embed for conformers from SMILES, or a file with coordinates")
     if "aggregate" in args and isinstance(args["aggregate"], str):
         args["aggregate"] = _aggregation(arch, module, args["aggregate"])
-    network: MPNN = module.build(inputs, out, **args)
-    return network if level == "graph" else _at(level, network, inputs, out)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Initializing zero-element tensors is a no-op")  # maps of features that edges don't have
+        network: MPNN = module.build(inputs, out, **args)
+    network = network if level == "graph" else _at(level, network, inputs, out)
+    network.bare = inputs.edges == 0
+    return network
 
 
 def _at(level: str, network: MPNN, inputs: Inputs, out: int) -> MPNN:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from heliograph import segment
 from heliograph.blocks import Dropout, Embed, Head, Pool, apply_matrix
 from heliograph.edge import Edge
+from heliograph.errors import UsageError
 from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
@@ -69,5 +70,7 @@ def build(
     inputs: Inputs, out: int, d: int = 64, depth: int = 2, bases: int = 4, dropout: float = 0.0, aggregate: Aggregate = segment.mean
 ) -> MPNN:
     """`depth` layers of width `d` with `bases` B; `aggregate` pools nodes into graphs."""
+    if not inputs.edges:
+        raise UsageError("rgcn needs kinds of edges: give edge_attr [E, relations], one-hot, and Inputs(edges=relations)")
     layers = [Layer(Message(inputs.edges, d, bases), Update(d, dropout)) for _ in range(depth)]
     return MPNN(Start(inputs.nodes, d), layers, Pool(Head(d, out, dropout=dropout), aggregate))
