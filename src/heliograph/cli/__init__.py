@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from heliograph.cli.examples import with_example
 from heliograph.errors import HeliographError
 
 VERBS = {
@@ -70,9 +71,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         os.environ.setdefault(name, value)
     try:
         if args and args[0] in VERBS:
-            module = import_module(f"heliograph.cli.{home(args[0], args[1:])}")
+            name = home(args[0], args[1:])
+            module = import_module(f"heliograph.cli.{name}")
             arguments = getattr(module, "arguments", list)  # a verb may read its arguments before typer does
-            module.app(args=arguments(args[1:]), prog_name=f"heliograph {args[0]}")
+            with_example(module.app, name)(args=arguments(args[1:]), prog_name=f"heliograph {args[0]}")
         else:
             import_module("heliograph.cli.top").app(args=args or ["--help"], prog_name="heliograph")
     except HeliographError as error:

@@ -4,13 +4,34 @@ Plain text: rich would double the time that `heliograph --help` takes."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from heliograph.cli import VERBS
+from heliograph.cli.examples import GRAPHS, GROUPS
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+
+class Grouped(TyperGroup):
+    """Verbs by what a person wants."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write one section for each group; a verb that is in none stands in the last."""
+        known = {verb for verbs in GROUPS.values() for verb in verbs}
+        for group, verbs in {**GROUPS, "More": tuple(verb for verb in VERBS if verb not in known)}.items():
+            rows = [(verb, VERBS[verb]) for verb in verbs if verb in VERBS]
+            if rows:
+                with formatter.section(group):
+                    formatter.write_dl(rows)
+
+
+app = typer.Typer(
+    cls=Grouped,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 
 
 def _version(wanted: bool) -> None:
@@ -21,7 +42,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit()
 
 
-@app.callback(epilog="Start with: heliograph train molecules.csv -o run (heliograph train --help)")
+@app.callback(epilog=f"Start with: heliograph train molecules.csv -o run. {GRAPHS}. Each verb has an example in its help.")
 def heliograph(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version)] = False,
 ) -> None:
