@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "Learn": ("train", "compare", "evaluate", "calibrate"),
     "Ask": ("explain", "diagnose", "drift", "models"),
-    "Use": ("predict", "screen", "embed", "serve"),
+    "Use": ("predict", "screen", "active", "embed", "serve"),
     "Atoms": ("relax", "md", "label"),
     "Tools": ("data", "split", "report", "doctor"),
 }
@@ -31,6 +31,7 @@ EXAMPLES = {
     "predict": "heliograph predict run new.csv -o predicted.csv",
     "predict_graph": "heliograph predict run --pairs pairs.csv -o predicted.csv",
     "screen": "heliograph screen run library.smi --top 1000 -o hits",
+    "active": "heliograph active suggest run pool.csv --count 96 --known measured.csv -o batch.csv",
     "embed": "heliograph embed run molecules.csv -o vectors.parquet",
     "serve": "heliograph serve run --port 8000",
     "relax": "heliograph relax run start.xyz -o relaxed.xyz",
