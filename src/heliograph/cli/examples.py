@@ -49,7 +49,9 @@ def with_example(app: Typer, name: str) -> Typer:
     if name not in EXAMPLES:
         return app
     text = f"Example: {EXAMPLES[name]}"
-    place: Any = app.registered_callback or app.registered_commands[0]
-    if not (place.epilog or "").startswith(text):
-        place.epilog = f"{text}\n\n{place.epilog}" if place.epilog else text
+    one = app.registered_commands[0] if len(app.registered_commands) == 1 else app.info
+    place: Any = app.registered_callback or one
+    said = place.epilog if isinstance(place.epilog, str) else ""
+    if not said.startswith(text):
+        place.epilog = f"{text}\n\n{said}" if said else text
     return app
