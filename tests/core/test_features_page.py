@@ -70,7 +70,7 @@ def check(graph: Graph) -> int:
     seen = 0
     for side, letter in (("nodes", "N"), ("edges", "E"), ("globals", "G")):
         for name, feature in getattr(graph, side).items():
-            if (side, name) not in PAGE or name == "degree":  # which has two meanings
+            if (side, name) not in PAGE or name in ("degree", "X"):  # which have two meanings
                 continue
             rows, *rest = PAGE[side, name].split(", ")
             assert letter in rows.split(" or ") and feature.dim() == 1 + len(rest), name

@@ -28,7 +28,7 @@ FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
 
 
 class Start(nn.Module):
-    """h_i^0, its share in z_i, and norm_i = 1 / sqrt(d_i)."""
+    """h_i^0, its share in the mean z_i, and norm_i = 1 / sqrt(d_i)."""
 
     def __init__(self, d_node: int, d: int, steps: int):
         super().__init__()
@@ -38,7 +38,7 @@ class Start(nn.Module):
     def forward(self, graph: Graph) -> Graph:
         h = on_rows(self.W, graph.nodes["x"])
         norm = graph.topology.degree.clamp(min=1).to(h.dtype).rsqrt()[:, None]
-        return graph.with_nodes(h=h, z=self.share * dense(h), norm=norm)
+        return graph.with_nodes(h=h, mean=self.share * dense(h), norm=norm)
 
 
 class Propagate(nn.Module):
@@ -49,17 +49,17 @@ class Propagate(nn.Module):
 
 
 class Update(nn.Module):
-    """m_i, and z_i with its share of it."""
+    """m_i, and the mean with its share of it."""
 
     def __init__(self, steps: int):
         super().__init__()
         self.share = 1 / (steps + 1)
 
     def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {"h": messages["m"], "z": dense(nodes["z"]) + self.share * messages["m"]}
+        return {"h": messages["m"], "mean": dense(nodes["mean"]) + self.share * messages["m"]}
 
 
 def build(inputs: Inputs, out: int, d: int = 64, depth: int = 3, aggregate: Aggregate = segment.mean) -> MPNN:
     """`depth` steps K that have no weights; `d` width; `aggregate` pools nodes into graphs."""
     layer = Layer(Propagate(), Update(depth))
-    return MPNN(Start(inputs.nodes, d, depth), [layer] * depth, Pool(Head(d, out), aggregate, of="z"))
+    return MPNN(Start(inputs.nodes, d, depth), [layer] * depth, Pool(Head(d, out), aggregate, of="mean"))

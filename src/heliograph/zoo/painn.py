@@ -29,7 +29,7 @@ from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 from heliograph.views import Neighbours
 
-FEATURIZER, GEOMETRY = "elements", "required"
+FEATURIZER, GEOMETRY, BOUND, VECTORS = "elements", "required", "above 1-WL", ("v",)
 
 
 class Start(nn.Module):

@@ -31,6 +31,7 @@ from heliograph.model import MPNN, Inputs
 from heliograph.views import CompleteGraph
 
 FEATURIZER, GEOMETRY, BOUND = "elements", "required", "above 1-WL"
+VECTORS = ("X", "Y", "Z")  # of nodes, [N, 3, sets]: they turn with the atoms
 
 
 class Start(nn.Module):
