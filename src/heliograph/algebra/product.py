@@ -98,9 +98,13 @@ class Product(Expression):
             total = (rest or mine)[0].total(segments)
             mine = mine if rest else mine[1:]
         else:
-            *others, last = [as_gather(f) for f in _by_axes(rest)]
-            first = others[0] if len(others) == 1 else Gather(Product(others).value, None)
-            total = _sum_of_two(first, last, segments)
+            form = _form([as_gather(f) for f in rest], segments) if len(rest) in (2, 3) else None
+            if form is not None:
+                total = form
+            else:
+                *others, last = [as_gather(f) for f in _by_axes(rest)]
+                first = others[0] if len(others) == 1 else Gather(Product(others).value, None)
+                total = _sum_of_two(first, last, segments)
         for factor in mine:
             total = total * factor.table
         return total
@@ -128,6 +132,23 @@ def _by_axes(factors: Sequence[Expression]) -> Sequence[Expression]:
     if min(whole) < 2 or ((whole[0], 1) not in kinds and (1, whole[1]) not in kinds):
         return factors
     return [multiplied(same) for same in kinds.values()]
+
+
+def _form(tables: Sequence[Gather], segments: Segments) -> Tensor | None:
+    """sum_j y_ij[m] a_j[m, c] b_ij[m, c] in one pass, without the products; None where the factors are not of that form.
+
+    y has one column for each m, and may be missing; a and b have all columns c, and one row m or all of them.
+    """
+    if any(len(t.shape) != 2 for t in tables):
+        return None
+    M, d = (max(t.shape[k] for t in tables) for k in range(2))
+    y = [t for t in tables if t.shape == (M, 1) and d > 1]
+    wide = [t for t in tables if t.shape in ((M, d), (1, d)) and t not in y]
+    if M == 1 or len(y) > 1 or len(wide) != 2 or len(y) + 2 != len(tables) or (not y and wide[0].shape == wide[1].shape):
+        return None
+    a, b = wide
+    w, index = (y[0].table[:, :, 0], y[0].index) if y else (None, None)
+    return kernels.form_sum(w, index, a.table, a.index, b.table, b.index, segments)
 
 
 def _broadcast(a: Shape, b: Shape) -> Shape:

@@ -25,8 +25,9 @@ from heliograph.kernels.operator import PLAIN
 from heliograph.kernels.reference import ACTIVATIONS, Index
 from heliograph.topology import Segments
 
-__all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "dot", "dropout", "gather", "gather_max", "gather_sum", "multisets",
-           "numbers", "outer_sum", "product_sum", "runs", "segment_max", "segment_sum", "shifted_softplus", "softmax", "use"]  # fmt: skip
+__all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "dot", "dropout", "form_sum", "gather", "gather_max", "gather_sum",
+           "multisets", "numbers", "outer_sum", "product_sum", "runs", "segment_max", "segment_sum", "shifted_softplus", "softmax",
+           "use"]  # fmt: skip
 
 SETS = ("fused", "reference")
 
@@ -243,6 +244,25 @@ def gather_max(table: Tensor, index: Index, segments: Segments) -> Tensor:
     best = maxima.argmax(x.detach(), index, segments.pointer)  # [n, d]
     out = maxima.picked(x, best, ops.column(index, len(x), x.requires_grad), ops.by_segments(segments))
     return _shaped(out, table.shape[1:])
+
+
+def form_sum(
+    y: Tensor | None, y_index: Index, a: Tensor, a_index: Index, b: Tensor, b_index: Index, segments: Segments
+) -> Tensor:
+    """Sum of y[y_index] * a[a_index] * b[b_index] over each segment, [n, M, d]; y [Q, M] or None, a and b [R, M or 1, d]."""
+    columns = [(a, a_index), (b, b_index), *([] if y is None else [(y, y_index)])]
+    tables = [t for t, _ in columns]
+    if not _fused(*tables) or a.is_cuda or not _fit(len(segments.index), *columns) or not all(t.numel() for t in tables):
+        return reference.form_sum(y, y_index, a, a_index, b, b_index, segments)
+    from heliograph.kernels import form, ops
+
+    a, b, y = a.contiguous(), b.contiguous(), None if y is None else y.contiguous()
+    of_y, of_a, of_b = (
+        ops.EDGES if t is None else ops.column(i, len(t), t.requires_grad) for t, i in ((y, y_index), (a, a_index), (b, b_index))
+    )
+    rows = max(a.shape[1], b.shape[1], 1 if y is None else y.shape[1])
+    result: Tensor = form.form_sum(y, a, b, of_y, of_a, of_b, ops.by_segments(segments), segments.n, rows)
+    return result
 
 
 def softmax(x: Tensor, segments: Segments) -> Tensor:

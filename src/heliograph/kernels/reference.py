@@ -41,6 +41,12 @@ def product_sum(a: Tensor, a_index: Index, b: Tensor, b_index: Index, segments: 
     return segment_sum(gather(a, a_index) * gather(b, b_index), segments)
 
 
+def form_sum(y: Tensor | None, y_index: Index, a: Tensor, a_index: Index, b: Tensor, b_index: Index, segments: Segments) -> Tensor:
+    """Sum of y[y_index] * a[a_index] * b[b_index] over each segment, [n, M, d]; y [Q, M] or None, a and b [R, M or 1, d]."""
+    product = gather(a, a_index) * gather(b, b_index)
+    return segment_sum(product if y is None else gather(y, y_index)[:, :, None] * product, segments)
+
+
 def dot(a: Tensor, a_index: Index, b: Tensor, b_index: Index) -> Tensor:
     """Sum over the last axis of a[a_index] * b[b_index], edge by edge."""
     return (gather(a, a_index) * gather(b, b_index)).sum(-1)

@@ -57,8 +57,9 @@ class Message(nn.Module):
         r = e.e["distance"]  # [E, 1]
         phi_s, phi_vs, phi_vv = self.phi(e.j["h"]).chunk(3, -1)  # [E, d] each
         W_s, W_vs, W_vv = (self.W(self.radial(r)) * self.cutoff(r)).chunk(3, -1)
-        along = (phi_vs * W_vs)[:, None, :] * e.e["direction"][:, :, None]  # [E, 3, d]
-        return {"ds": phi_s * W_s, "dv": (e.j["v"] * phi_vv[:, None, :]) * W_vv[:, None, :] + along}
+        along = phi_vs[:, None] * W_vs[:, None] * e.e["direction"][:, :, None]  # [E, 3, d]
+        dv = e.j["v"] * phi_vv[:, None] * W_vv[:, None]
+        return {"ds": phi_s * W_s, "dv": dv, "along": along}
 
 
 class Update(nn.Module):
@@ -70,10 +71,8 @@ class Update(nn.Module):
         self.a = MLP(2 * d, d, 3 * d, act=nn.SiLU)
 
     def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
-        s, v = (
-            dense(nodes["h"]) + messages["ds"],
-            dense(nodes["v"]) + messages["dv"],
-        )  # [N, d], [N, 3, d]
+        s = dense(nodes["h"]) + messages["ds"]  # [N, d]
+        v = dense(nodes["v"]) + messages["dv"] + messages["along"]  # [N, 3, d]
         Uv, Vv = self.U(v), self.V(v)
         norm = (Vv.square().sum(1) + 1e-8).sqrt()  # [N, d]
         a_vv, a_sv, a_ss = self.a(torch.cat([s, norm], -1)).chunk(3, -1)
