@@ -35,11 +35,13 @@ def theirs() -> MPNN:
     rows = torch.arange(3 * D).view(3, D)[[1, 2, 0]].flatten()  # they split into ss, vv, sv; we into vv, sv, ss
     for t in range(2):
         here = slice(3 * D * t, 3 * D * (t + 1))
-        put(f"layers.{t}.message.W.weight", weights["net.filter_net.weight"][here])
-        put(f"layers.{t}.message.W.bias", weights["net.filter_net.bias"][here])
+        W = torch.cat([weights["net.filter_net.weight"][here], weights["net.filter_net.bias"][here, None]], 1)
+        for k in range(3 if t else 2):  # before the first block there are no vectors to weigh
+            put(f"layers.{t}.message.W.{k}.weight", W[D * k : D * (k + 1)])
         for ours, place in ((0, 0), (2, 1)):
             for kind in ("weight", "bias"):
-                put(f"layers.{t}.message.phi.{ours}.{kind}", weights[f"net.interactions.{t}.interatomic_context_net.{place}.{kind}"])
+                value = weights[f"net.interactions.{t}.interatomic_context_net.{place}.{kind}"]
+                put(f"layers.{t}.message.phi.{ours}.{kind}", value if t or not place else value[: 2 * D])
                 value = weights[f"net.mixing.{t}.intraatomic_context_net.{place}.{kind}"]
                 put(f"layers.{t}.update.a.{ours}.{kind}", value[rows] if place else value)
         V, U = weights[f"net.mixing.{t}.mu_channel_mix.weight"].split(D)

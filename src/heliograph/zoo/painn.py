@@ -1,7 +1,7 @@
 """PaiNN: polarizable atom interaction network (Schuett, Unke & Gastegger 2021, arXiv:2102.03150).
 
     s_i^0 = a vector per element,  v_i^0 = 0                          s [N, d] scalars, v [N, 3, d] vectors
-    W(r)  = linear(sin(n pi r / cutoff) / r) * cutoff(r)              filters, sec. IV B, as 3 x d columns
+    W(r)  = linear(b(r)) f(r)           filters, sec. IV B; b_n = sin(n pi r / cutoff) / r, f the cosine cutoff
     ds_i  = sum_j phi_s(s_j) * W_s(r_ij)                              eq. 7
     dv_i  = sum_j v_j * phi_vv(s_j) * W_vv(r_ij) + phi_vs(s_j) * W_vs(r_ij) r_ij / |r_ij|          eq. 8
     h_i'  : s_i += a_ss + a_sv <U v_i, V v_i>                         eq. 9, a = mlp([s_i, |V v_i|])
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from heliograph import segment
 from heliograph.blocks import MLP, AtomWise, Bessel, CosineCutoff, Elements
 from heliograph.edge import Edge
-from heliograph.graph import Features, Graph, dense
+from heliograph.graph import Features, Graph, Indexed, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
@@ -45,21 +45,40 @@ class Start(nn.Module):
         return graph.with_nodes(v=h.new_zeros(graph.N, 3, h.shape[1]))  # [N, 3, d]
 
 
-class Message(nn.Module):
-    """The terms of eqs. 7 and 8 under their sums."""
+class Basis(nn.Module):
+    """Neighbours with b(r) f(r) and f(r) side by side as the edges' `basis` [E, K + 1], the same for all layers."""
 
-    def __init__(self, d: int, radial: int, cutoff: float):
+    def __init__(self, radial: int, cutoff: float):
         super().__init__()
-        self.phi, self.W = MLP(d, d, 3 * d, act=nn.SiLU), nn.Linear(radial, 3 * d)
-        self.radial, self.cutoff = Bessel(radial, cutoff), CosineCutoff(cutoff)
+        self.near, self.b, self.f = Neighbours(cutoff), Bessel(radial, cutoff), CosineCutoff(cutoff)
+
+    def forward(self, graph: Graph) -> Graph:
+        graph = self.near(graph)
+        r = graph.edges["distance"]
+        assert isinstance(r, Indexed)
+        f = self.f(r.table)  # [P, 1]
+        return graph.with_edges(basis=Indexed(torch.cat([self.b(r.table) * f, f], -1), r.index))
+
+
+class Message(nn.Module):
+    """The terms of eqs. 7 and 8 under their sums, the two of eq. 8 apart. W has no bias: it is the weight of f.
+
+    `vectors` false: v_j is zero, as before the first block, and so is its term.
+    """
+
+    def __init__(self, d: int, radial: int, vectors: bool):
+        super().__init__()
+        self.phi = MLP(d, d, (3 if vectors else 2) * d, act=nn.SiLU)
+        self.W = nn.ModuleList(nn.Linear(radial + 1, d, bias=False) for _ in range(3 if vectors else 2))
 
     def forward(self, e: Edge) -> dict[str, Any]:
-        r = e.e["distance"]  # [E, 1]
-        phi_s, phi_vs, phi_vv = self.phi(e.j["h"]).chunk(3, -1)  # [E, d] each
-        W_s, W_vs, W_vv = (self.W(self.radial(r)) * self.cutoff(r)).chunk(3, -1)
+        phi_s, phi_vs, *phi_vv = self.phi(e.j["h"]).chunk(len(self.W), -1)  # [E, d] each
+        W_s, W_vs, *W_vv = (W(e.e["basis"]) for W in self.W)
         along = phi_vs[:, None] * W_vs[:, None] * e.e["direction"][:, :, None]  # [E, 3, d]
-        dv = e.j["v"] * phi_vv[:, None] * W_vv[:, None]
-        return {"ds": phi_s * W_s, "dv": dv, "along": along}
+        found = {"ds": phi_s * W_s, "along": along}
+        if phi_vv:
+            found["dv"] = e.j["v"] * phi_vv[0][:, None] * W_vv[0][:, None]
+        return found
 
 
 class Update(nn.Module):
@@ -72,7 +91,8 @@ class Update(nn.Module):
 
     def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
         s = dense(nodes["h"]) + messages["ds"]  # [N, d]
-        v = dense(nodes["v"]) + messages["dv"] + messages["along"]  # [N, 3, d]
+        v = dense(nodes["v"]) + messages["along"]  # [N, 3, d]
+        v = v + messages["dv"] if "dv" in messages else v
         Uv, Vv = self.U(v), self.V(v)
         norm = (Vv.square().sum(1) + 1e-8).sqrt()  # [N, d]
         a_vv, a_sv, a_ss = self.a(torch.cat([s, norm], -1)).chunk(3, -1)
@@ -80,19 +100,8 @@ class Update(nn.Module):
 
 
 def build(
-    inputs: Inputs,
-    out: int,
-    d: int = 128,
-    depth: int = 3,
-    radial: int = 20,
-    cutoff: float = 5.0,
-    aggregate: Aggregate = segment.sum,
+    inputs: Inputs, out: int, d: int = 128, depth: int = 3, radial: int = 20, cutoff: float = 5.0, aggregate: Aggregate = segment.sum
 ) -> MPNN:
     """`depth` blocks of width `d`; `radial` functions of the distance within `cutoff` angstrom."""
-    layers = [Layer(Message(d, radial, cutoff), Update(d)) for _ in range(depth)]
-    return MPNN(
-        Start(d),
-        layers,
-        AtomWise(MLP(d, d // 2, out, act=nn.SiLU), aggregate),
-        view=Neighbours(cutoff),
-    )
+    layers = [Layer(Message(d, radial, vectors=t > 0), Update(d)) for t in range(depth)]
+    return MPNN(Start(d), layers, AtomWise(MLP(d, d // 2, out, act=nn.SiLU), aggregate), view=Basis(radial, cutoff))

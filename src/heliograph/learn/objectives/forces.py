@@ -126,7 +126,8 @@ class Forces(Objective):
         self.loss = Loss(losses)
 
     def outputs(self, model: MPNN, graph: Graph, targets: Targets) -> dict[str, Tensor]:
-        graph, r = geometry.with_leaf(graph.to(next(model.parameters()).device))
+        graph = graph.to(next(model.parameters()).device)
+        graph, r = geometry.with_leaf(graph) if self.gradients else (graph, geometry.pair_vectors(graph))
         eps = self.atoms(model, graph, r, self.atoms.alone(model))
         energy = segment.sum(eps[:, None], graph.topology.members)[:, 0]  # [G]
         if not self.gradients:
