@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
-from heliograph.chem import frames
+from heliograph.chem import wire
 from heliograph.chem.worker import attempts
 from heliograph.data.record import Record, Structure
 from heliograph.errors import HeliographError
@@ -153,9 +153,9 @@ class Worker:
         process = self._running()
         results: list[Molecule | str | None] = []
         try:
-            frames.send(process.stdin, frames.request(structures, one_by_one))  # type: ignore[arg-type]
+            wire.send(process.stdin, wire.request(structures, one_by_one))  # type: ignore[arg-type]
             for _ in range(len(structures) if one_by_one else 1):
-                results += frames.answered(self._receive(process, self._limit))
+                results += wire.answered(self._receive(process, self._limit))
         except (EOFError, OSError, ValueError, SafetensorError):
             if self._closed:
                 raise HeliographError("featurization was interrupted") from None
@@ -176,7 +176,7 @@ class Worker:
         timer.daemon = True
         timer.start()
         try:
-            return frames.receive(process.stdout)  # type: ignore[arg-type]
+            return wire.receive(process.stdout)  # type: ignore[arg-type]
         finally:
             timer.cancel()
 
@@ -198,7 +198,7 @@ class Worker:
                     start_new_session=True,
                 )
             try:
-                frames.send(process.stdin, json.dumps(self._settings).encode())  # type: ignore[arg-type]
+                wire.send(process.stdin, json.dumps(self._settings).encode())  # type: ignore[arg-type]
                 self._receive(process, 120.0)  # "ready"
             except (EOFError, OSError, ValueError) as error:
                 self._kill()

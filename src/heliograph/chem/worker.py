@@ -51,21 +51,21 @@ def main() -> None:
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not mix with the answers
-    from heliograph.chem import frames  # RDKit is loaded before the first structure's time runs
+    from heliograph.chem import wire  # RDKit is loaded before the first structure's time runs
     from heliograph.chem.featurizer import Featurizer
 
     try:
-        settings, scaffold = json.loads(frames.receive(requests))
+        settings, scaffold = json.loads(wire.receive(requests))
         featurizer = Featurizer.from_dict(settings)
-        frames.send(answers, b"ready")
+        wire.send(answers, b"ready")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # up to here it explains a failed start; a library's chatter nobody reads
         while True:
-            structures, one_by_one = frames.requested(frames.receive(requests))
+            structures, one_by_one = wire.requested(wire.receive(requests))
             if one_by_one:
                 for structure in structures:
-                    frames.send(answers, frames.answer([attempt(structure, featurizer, scaffold)]))
+                    wire.send(answers, wire.answer([attempt(structure, featurizer, scaffold)]))
             else:
-                frames.send(answers, frames.answer(attempts(structures, featurizer, scaffold)))
+                wire.send(answers, wire.answer(attempts(structures, featurizer, scaffold)))
     except (EOFError, BrokenPipeError):
         os._exit(0)  # the parent is done, or gone
 

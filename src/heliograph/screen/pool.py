@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Any, TypeVar
 
-from heliograph.chem import frames
+from heliograph.chem import wire
 from heliograph.errors import HeliographError
 
 Task = Callable[[], tuple[dict[str, Any], bytes]]  # a request and its bytes, made when a process is free
@@ -128,9 +128,9 @@ class _Worker:
             timer.daemon = True
             timer.start()
         try:
-            frames.send(process.stdin, json.dumps(request).encode())  # type: ignore[arg-type]
-            frames.send(process.stdin, content)  # type: ignore[arg-type]
-            found: dict[str, Any] = json.loads(frames.receive(process.stdout))  # type: ignore[arg-type]
+            wire.send(process.stdin, json.dumps(request).encode())  # type: ignore[arg-type]
+            wire.send(process.stdin, content)  # type: ignore[arg-type]
+            found: dict[str, Any] = json.loads(wire.receive(process.stdout))  # type: ignore[arg-type]
             return found
         except (EOFError, OSError, ValueError):
             if self._closed:
@@ -160,8 +160,8 @@ class _Worker:
                 pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log}
                 self._process = process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)  # type: ignore[call-overload]
             try:
-                frames.send(process.stdin, json.dumps(self._settings).encode())
-                frames.receive(process.stdout)  # "ready"
+                wire.send(process.stdin, json.dumps(self._settings).encode())
+                wire.receive(process.stdout)  # "ready"
             except (EOFError, OSError, ValueError) as error:
                 self._kill()
                 log.seek(0)

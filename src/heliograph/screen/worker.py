@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import Any
 
-from heliograph.chem import frames
+from heliograph.chem import wire
 
 
 def main() -> None:
@@ -21,11 +21,11 @@ def main() -> None:
         import torch
 
         torch.set_num_threads(1)
-        answer = answering(json.loads(frames.receive(requests)))
-        frames.send(answers, b"ready")
+        answer = answering(json.loads(wire.receive(requests)))
+        wire.send(answers, b"ready")
         while True:
-            request = json.loads(frames.receive(requests))
-            frames.send(answers, json.dumps(answer(request, frames.receive(requests))).encode())
+            request = json.loads(wire.receive(requests))
+            wire.send(answers, json.dumps(answer(request, wire.receive(requests))).encode())
     except (EOFError, BrokenPipeError):
         os._exit(0)  # the parent is done, or gone
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError
 
-from heliograph.chem import frames
+from heliograph.chem import wire
 from heliograph.chem.featurizer import Featurizer, preset
 from heliograph.chem.molecule import Molecule, featurize
 from heliograph.data.record import Geometry, MolBlock, Structure
@@ -38,7 +38,7 @@ def test_structures() -> None:
         Geometry(np.zeros(0, np.uint8), np.zeros((0, 3))),
     ]
     for one_by_one in (False, True):
-        found, asked = frames.requested(frames.request(given, one_by_one))
+        found, asked = wire.requested(wire.request(given, one_by_one))
         assert asked is one_by_one
         assert all(same(one, other) for one, other in zip(given, found, strict=True))
 
@@ -50,19 +50,19 @@ def test_results(featurizer: Featurizer) -> None:
     structures: list[Structure] = [WATER, WATER] if featurizer.geometry != "none" else ["CCO", "[Na+].[Cl-]", "C"]
     molecules = [featurize(s, featurizer) for s in structures]
     for given in ([], ["not a molecule", None], [molecules[0], None, "why", *molecules[1:]]):
-        found = frames.answered(frames.answer(given))
+        found = wire.answered(wire.answer(given))
         assert all(same(one, other) for one, other in zip(given, found, strict=True))
 
 
 def test_what_is_damaged_is_told() -> None:
     stream = io.BytesIO()
-    frames.send(stream, b"whole")
+    wire.send(stream, b"whole")
     whole = stream.getvalue()
-    assert frames.receive(io.BytesIO(whole)) == b"whole"
+    assert wire.receive(io.BytesIO(whole)) == b"whole"
     for end in (0, 5, len(whole) - 1):
         with pytest.raises(EOFError):
-            frames.receive(io.BytesIO(whole[:end]))
+            wire.receive(io.BytesIO(whole[:end]))
     with pytest.raises(ValueError, match="not a frame"):
-        frames.receive(io.BytesIO(b"what a library prints"))
+        wire.receive(io.BytesIO(b"what a library prints"))
     with pytest.raises((ValueError, SafetensorError)):
-        frames.answered(b"gibberish")
+        wire.answered(b"gibberish")
