@@ -25,7 +25,6 @@ else can be named, so that a model file, which carries its composition, runs no 
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 import operator
 import tomllib
@@ -45,6 +44,7 @@ from heliograph.model import MPNN, Inputs, smallest
 AGGREGATIONS = ("sum", "mean", "max", "min", "std", "prod")
 MODULES = ("BatchNorm1d", "Dropout", "ELU", "GELU", "Identity", "LayerNorm", "LeakyReLU", "Linear", "ReLU", "SELU", "SiLU", "Sequential",
            "Sigmoid", "Softplus", "Tanh")  # fmt: skip
+PartOf = Callable[[str, str], Any]
 KEYS = {"description", "featurizer", "geometry", "arguments", "view", "embed", "layers", "readout"}
 LAYER_KEYS = {"repeat", "tied", "message", "aggregate", "update", "edge", "before", "after"}
 _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
@@ -61,10 +61,11 @@ def read(path: Path) -> dict[str, Any]:
         raise UsageError(f"--arch {path} is no TOML: {error}") from None
 
 
-def module(spec: Mapping[str, Any], name: str) -> ModuleType:
+def module(spec: Mapping[str, Any], name: str, part_of: PartOf) -> ModuleType:
     """The composition in the form of a zoo file: FEATURIZER, GEOMETRY, build(inputs, out, ...), and itself as COMPOSITION.
 
-    `name` is for error texts. Raises UsageError for what can be told to be wrong without knowing the data.
+    `name` is for error texts; `part_of(file, name)` is a module that a file of the zoo defines. Raises UsageError for
+    what can be told to be wrong without knowing the data.
     """
     _known(spec, KEYS, name)
     for key in ("embed", "layers", "readout"):
@@ -83,7 +84,7 @@ def module(spec: Mapping[str, Any], name: str) -> ModuleType:
         raise UsageError(f"{name}: {min(reserved)!r} can't be one of its [arguments], the name has a meaning already")
 
     def build(inputs: Inputs, out: int, **given: Any) -> MPNN:
-        return _Builder(name, {**arguments, **given}, inputs, out).network(spec)
+        return _Builder(name, {**arguments, **given}, inputs, out, part_of).network(spec)
 
     parameters = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in ("inputs", "out")]
     parameters += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=value) for n, value in arguments.items()]
@@ -97,8 +98,8 @@ def module(spec: Mapping[str, Any], name: str) -> ModuleType:
 class _Builder:
     """Expressions to objects, for one network."""
 
-    def __init__(self, name: str, arguments: Mapping[str, Any], inputs: Inputs, out: int):
-        self.name, self.inputs = name, inputs
+    def __init__(self, name: str, arguments: Mapping[str, Any], inputs: Inputs, out: int, part_of: PartOf):
+        self.name, self.inputs, self.part_of = name, inputs, part_of
         self.names = {**arguments, "nodes": inputs.nodes, "edges": inputs.edges, "geometry": int(inputs.geometry), "out": out, "k": 1}
 
     def network(self, spec: Mapping[str, Any]) -> MPNN:
@@ -146,7 +147,7 @@ class _Builder:
             case ast.Name(id=name):
                 return self.names[name] if name in self.names else part(name)
             case ast.Attribute(value=ast.Name(id=file), attr=name):
-                return part_of_zoo(file, name)
+                return self.part_of(file, name)
             case ast.BinOp(left=a, op=op, right=b) if type(op) in _OPERATORS:
                 return _OPERATORS[type(op)](*(_number(self.evaluate(x)) for x in (a, b)))
             case ast.UnaryOp(op=ast.USub(), operand=a):
@@ -187,18 +188,6 @@ def part(name: str) -> Any:
     if name in MODULES:
         return getattr(nn, name)
     raise UsageError(f"there is no part {name!r}: {suggest(name, [*AGGREGATIONS, *blocks.__all__, *views.__all__, *MODULES])}")
-
-
-def part_of_zoo(file: str, name: str) -> Any:
-    """A module that a file of the zoo defines."""
-    files: list[str] = importlib.import_module("heliograph.zoo").names()  # by its name: the zoo stands above
-    if file not in files:
-        raise UsageError(f"there is no architecture {file!r}: {suggest(file, files)}")
-    found = importlib.import_module(f"heliograph.zoo.{file}")
-    parts = {k: v for k, v in vars(found).items() if isinstance(v, type) and issubclass(v, nn.Module) and v.__module__ == found.__name__}
-    if name not in parts:
-        raise UsageError(f"{file} has no part {name!r}: {suggest(name, parts) if parts else 'its parts are all in blocks'}")
-    return parts[name]
 
 
 def _number(value: Any) -> Any:

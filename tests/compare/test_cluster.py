@@ -96,7 +96,7 @@ def test_what_travels_names_no_path_of_this_machine(config: Config, tmp_path: Pa
     _, files, _ = parcel.pack(asked, lambda content: sent.index(content))
     line, answers = parcel.answer(text, files, "of another table", asdict(units.Unit("mean", 0, 0)))
     assert "other molecules or folds" in json.loads(line)["failed"] and not answers
-    here = json.dumps(runner.about(units.prepare(asked, silent())))
+    here = json.dumps(units.about(units.prepare(asked, silent())))
     line, answers = parcel.answer(text, files, here, asdict(units.Unit(places[str(mine)], 0, 1)))
     unit = units.run(units.prepare(asked, silent()), units.Unit(str(mine), 0, 1))
     assert json.loads(line)["scores"] == unit["scores"] and answers == unit["answers"]

@@ -69,7 +69,7 @@ def test_trials_whose_validation_rows_say_nothing(config: Config, monkeypatch: p
     rare = ["rare"] + [str(int(k < 3)) for k in range(len(lines) - 1)]
     table.write_text("\n".join(f"{line},{value}" for line, value in zip(lines, rare, strict=True)) + "\n")
     found = runner.run(config(target_columns=("rare",), cv="1x3", archs=("sgc",), epochs=1, tune=2), progress=silent())
-    journal = Journal(Path(found.config["output_dir"]), runner.about(units.prepare(config(target_columns=("rare",), cv="1x3"), silent())))
+    journal = Journal(Path(found.config["output_dir"]), units.about(units.prepare(config(target_columns=("rare",), cv="1x3"), silent())))
     assert all("loss" not in trial for trials in journal.trials.values() for trial in trials) and journal.trials
     assert all(learner.settings == {} for learner in found.learners)
 

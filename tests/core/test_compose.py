@@ -145,4 +145,4 @@ def test_can_name_parts_only() -> None:
             compose.part(name)
     for file, name in (("gin", "torch"), ("gin", "build"), ("gin", "Layer"), ("..os", "system"), ("__init__", "importlib")):
         with pytest.raises(UsageError):
-            compose.part_of_zoo(file, name)
+            zoo.part(file, name)

@@ -50,11 +50,9 @@ def answer(text: str, files: Files, about: str, unit: Mapping[str, Any]) -> tupl
     os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # what forests take for the number of cores
     torch.set_num_threads(1)
     try:
-        from heliograph.compare import runner
-
         local = {place: str(_fetched(place, handle)) for place, (handle,) in files.items()}
         m = units.material(_moved(CompareConfig.model_validate_json(text), local).model_dump_json())
-        if json.dumps(runner.about(m)) != about:
+        if json.dumps(units.about(m)) != about:
             raise HeliographError("it makes other molecules or folds of the same table; are the versions of its libraries the same?")
         found = units.run(m, units.Unit(**{**unit, "learner": local.get(unit["learner"], unit["learner"])}))
     except Exception as error:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
@@ -22,7 +21,7 @@ from heliograph.compare.config import saved as config_of
 from heliograph.compare.journal import FILE, Journal
 from heliograph.compare.result import RESULTS, TABLE, CompareResult, collect
 from heliograph.compare.training import CONFIG
-from heliograph.compare.units import Material, Unit
+from heliograph.compare.units import Material, Unit, about
 from heliograph.errors import DataError, HeliographError, UsageError
 from heliograph.files import atomic
 from heliograph.learn import budget
@@ -141,15 +140,6 @@ def _differences(saved: CompareConfig, asked: CompareConfig) -> Iterator[tuple[s
     for group in ("data", "compare", "fit"):
         old, new = (getattr(c, group).model_dump() for c in (saved, asked))
         yield from ((name, old[name], new[name]) for name in old if old[name] != new[name])
-
-
-def about(m: Material) -> Mapping[str, Any]:
-    """What makes two comparisons one: the labels, the molecules, the folds."""
-    digest = hashlib.sha256(m.y.tobytes() + m.rows.tobytes())
-    for fold in m.folds:
-        for rows in (fold.train, fold.val, fold.test):
-            digest.update(rows.tobytes())
-    return {"molecules, labels and folds": digest.hexdigest()[:16]}
 
 
 def _save(config: CompareConfig) -> None:

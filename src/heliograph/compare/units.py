@@ -119,6 +119,15 @@ class Material:
         return tuning.BASELINES.get(learner, {})
 
 
+def about(m: Material) -> Mapping[str, Any]:
+    """What makes two comparisons one: the labels, the molecules, the folds."""
+    digest = hashlib.sha256(m.y.tobytes() + m.rows.tobytes())
+    for fold in m.folds:
+        for rows in (fold.train, fold.val, fold.test):
+            digest.update(rows.tobytes())
+    return {"molecules, labels and folds": digest.hexdigest()[:16]}
+
+
 @lru_cache(maxsize=1)
 def material(text: str) -> Material:
     """`prepare` for a configuration as JSON, once a process."""

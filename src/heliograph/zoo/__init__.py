@@ -35,7 +35,8 @@ def load(arch: str | Mapping[str, Any]) -> ModuleType:
     if not isinstance(arch, str) or arch.endswith(".toml"):
         from heliograph import compose
 
-        return compose.module(compose.read(Path(arch)), arch) if isinstance(arch, str) else compose.module(arch, "the composition")
+        composition, name = (compose.read(Path(arch)), arch) if isinstance(arch, str) else (arch, "the composition")
+        return compose.module(composition, name, part)
     if arch.endswith(".py"):
         path = Path(arch)
         if not path.is_file():
@@ -52,6 +53,19 @@ def load(arch: str | Mapping[str, Any]) -> ModuleType:
     if arch not in names():
         raise UsageError(f"--arch {arch}: there is no such architecture; {suggest(arch, names())}")
     return importlib.import_module(f"heliograph.zoo.{arch}")
+
+
+def part(file: str, name: str) -> Any:
+    """A module that a file of the zoo defines, for a composition. Raises UsageError."""
+    from torch import nn
+
+    if file not in names():
+        raise UsageError(f"there is no architecture {file!r}: {suggest(file, names())}")
+    found = importlib.import_module(f"heliograph.zoo.{file}")
+    parts = {k: v for k, v in vars(found).items() if isinstance(v, type) and issubclass(v, nn.Module) and v.__module__ == found.__name__}
+    if name not in parts:
+        raise UsageError(f"{file} has no part {name!r}: {suggest(name, parts) if parts else 'its parts are all in blocks'}")
+    return parts[name]
 
 
 def build(arch: str | Mapping[str, Any], inputs: Inputs, out: int, args: Mapping[str, Any] | None = None, level: str = "graph") -> MPNN:
