@@ -26,6 +26,7 @@ VARIANTS = [  # arguments that bring parts of their own
     "gilmer towers=2",
     "gilmer gaussians=5",
     "schnet dipole=true",
+    "painn dipole=true",
 ]
 CASES = [
     (name, geometry)

@@ -19,6 +19,7 @@ from heliograph.blocks.radial import Bessel, CosineCutoff, Gaussians
 from heliograph.blocks.readout import AtomWise, Dipole, EdgeWise, Gated, NodeWise, PerType, Pool, Set2Set, SumMaxLSTM
 from heliograph.blocks.scalers import Principal
 from heliograph.blocks.update import GRU, AddNorm, Residual
+from heliograph.blocks.vectors import DipoleVector, GatedVectors, Polarizability
 
 __all__ = [
     "GRU",
@@ -34,12 +35,14 @@ __all__ = [
     "Combine",
     "CosineCutoff",
     "Dipole",
+    "DipoleVector",
     "Dot",
     "Dropout",
     "EdgeWise",
     "Elements",
     "Embed",
     "Gated",
+    "GatedVectors",
     "Gaussians",
     "GraphNorm",
     "Hadamard",
@@ -57,6 +60,7 @@ __all__ = [
     "Ordered",
     "PairNorm",
     "PerType",
+    "Polarizability",
     "Pool",
     "PowerMean",
     "Principal",

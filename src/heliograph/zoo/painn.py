@@ -1,12 +1,12 @@
 """PaiNN: polarizable atom interaction network (Schuett, Unke & Gastegger 2021, arXiv:2102.03150).
 
     s_i^0 = a vector per element,  v_i^0 = 0                          s [N, d] scalars, v [N, 3, d] vectors
-    W(r)  = linear(b(r)) f(r)           filters, sec. IV B; b_n = sin(n pi r / cutoff) / r, f the cosine cutoff
-    ds_i  = sum_j phi_s(s_j) * W_s(r_ij)                              eq. 7
-    dv_i  = sum_j v_j * phi_vv(s_j) * W_vv(r_ij) + phi_vs(s_j) * W_vs(r_ij) r_ij / |r_ij|          eq. 8
-    h_i'  : s_i += a_ss + a_sv <U v_i, V v_i>                         eq. 9, a = mlp([s_i, |V v_i|])
-            v_i += a_vv U v_i                                         eq. 10
-    y     = sum_i mlp(s_i)
+    W(r)  = linear(b(r)) f(r)           filters; b_n = sin(n pi r / cutoff) / r, f the cosine cutoff
+    ds_i  = sum_j phi_s(s_j) * W_s(r_ij)     fig. 2b, message block
+    dv_i  = sum_j v_j * phi_vv(s_j) * W_vv(r_ij) + phi_vs(s_j) * W_vs(r_ij) r_ij / |r_ij|
+    h_i'  : s_i += a_ss + a_sv <U v_i, V v_i>      fig. 2c, update block; a = mlp([s_i, |V v_i|])
+            v_i += a_vv U v_i
+    y     = sum_i mlp(s_i);   dipole: |sum_i mu_i + q_i r_i|   from gated blocks of s_i and v_i, fig. 3
 
 r_ij points from receiver i to its sender j. The norm |V v_i| is sqrt(sum + 1e-8), as in the authors' code, so that it has derivatives
 at zero. Expressivity: above 1-WL on the graph labelled with distances, since vectors carry directions; energies are invariant
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.blocks import MLP, AtomWise, Bessel, CosineCutoff, Elements
+from heliograph.blocks import MLP, AtomWise, Bessel, CosineCutoff, DipoleVector, Elements
 from heliograph.edge import Edge
 from heliograph.graph import Features, Graph, Indexed, dense
 from heliograph.layer import Layer
@@ -61,7 +61,7 @@ class Basis(nn.Module):
 
 
 class Message(nn.Module):
-    """The terms of eqs. 7 and 8 under their sums, the two of eq. 8 apart. W has no bias: it is the weight of f.
+    """The terms of the sums of fig. 2b, the two of dv apart. W has no bias: it is the weight of f.
 
     `vectors` false: v_j is zero, as before the first block, and so is its term.
     """
@@ -82,7 +82,7 @@ class Message(nn.Module):
 
 
 class Update(nn.Module):
-    """Adds what came in, then mixes scalars and vectors, eqs. 9 and 10."""
+    """Adds what came in, then mixes scalars and vectors, fig. 2c."""
 
     def __init__(self, d: int):
         super().__init__()
@@ -100,8 +100,16 @@ class Update(nn.Module):
 
 
 def build(
-    inputs: Inputs, out: int, d: int = 128, depth: int = 3, radial: int = 20, cutoff: float = 5.0, aggregate: Aggregate = segment.sum
+    inputs: Inputs,
+    out: int,
+    d: int = 128,
+    depth: int = 3,
+    radial: int = 20,
+    cutoff: float = 5.0,
+    aggregate: Aggregate = segment.sum,
+    dipole: bool = False,
 ) -> MPNN:
-    """`depth` blocks of width `d`; `radial` functions of the distance within `cutoff` angstrom."""
+    """`depth` blocks of width `d`; `radial` functions within `cutoff` angstrom; `dipole`: targets are lengths of dipole moments."""
     layers = [Layer(Message(d, radial, vectors=t > 0), Update(d)) for t in range(depth)]
-    return MPNN(Start(d), layers, AtomWise(MLP(d, d // 2, out, act=nn.SiLU), aggregate), view=Basis(radial, cutoff))
+    readout = DipoleVector(d, out) if dipole else AtomWise(MLP(d, d // 2, out, act=nn.SiLU), aggregate)
+    return MPNN(Start(d), layers, readout, view=Basis(radial, cutoff))
