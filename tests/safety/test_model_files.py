@@ -16,7 +16,7 @@ from torch import Tensor
 
 from heliograph import zoo
 from heliograph.errors import ModelFileError
-from heliograph.predictor import Predictor, modelfile
+from heliograph.predictor import Predictor, guard, modelfile
 from tests.cli.conftest import Run, make_run
 from tests.predictor.test_modelfile import REFERENCES, make
 
@@ -171,6 +171,26 @@ def test_a_tampered_file_is_refused_at_once(whole: tuple[Text, Tensors], tmp_pat
         Predictor.load(path)
     assert time.monotonic() - began < 20  # far more than it takes, far less than what was asked for
     assert len(str(refused.value)) < 1200
+
+
+@pytest.mark.parametrize("what", [{"steps": 10**9}, {"of": {"repeat": [3, 10**8]}}, {"d": -(10**6)}, {"k": HUGE}])
+def test_numbers_that_no_tensor_explains(what: dict[str, Any]) -> None:
+    """Steps with the same weights make no tensor larger: the number itself is held against the file."""
+    tensors = [torch.zeros(300, 7), torch.zeros(())]
+    with pytest.raises(guard.Refused, match="its largest tensor has 300"):
+        guard.sizes(what, tensors)
+    guard.sizes({"steps": 1000, "d": 300, "p": 0.5, "tied": True, "of": ["gcn", 1000]}, tensors)
+
+
+@pytest.mark.parametrize("argument", ["steps", "readout_steps"])
+def test_steps_that_share_their_weights(tmp_path: Path, argument: str) -> None:
+    made = make("gilmer", d=8, hidden=8)
+    made.save(tmp_path / "whole.safetensors")
+    text, tensors = modelfile._open(tmp_path / "whole.safetensors")
+    assert argument in zoo.resolved(zoo.load("gilmer"), {})
+    text["arch_args"][argument] = BIG
+    with pytest.raises(ModelFileError, match="its largest tensor"):
+        Predictor.load(signed(tmp_path / "tampered.safetensors", text, tensors))
 
 
 def test_the_command_says_so_in_one_sentence(run: Run, whole: tuple[Text, Tensors], tmp_path: Path) -> None:
