@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -33,10 +33,26 @@ def connected(config: CompareConfig, progress: Progress) -> Iterator[int]:
 
     Raises UsageError (no Ray, no address), HeliographError (no cluster answers).
     """
-    address = config.compare.ray
+    address, cuda = config.compare.ray, config.fit.accelerator == "cuda"
     if address is None:
         yield 0
         return
+    with joined(address, progress) as (cpus, gpus):
+        if cpus < 1 or (cuda and gpus < 1):
+            raise UsageError(f"--ray {address}: the cluster has no {'CPU' if cpus < 1 else 'GPU, which --accelerator cuda asks for'}.")
+        yield max(1, min(cpus, gpus) if cuda else cpus)
+
+
+class Says(Protocol):
+    """Lines that stay."""
+
+    def say(self, text: str) -> None:
+        """Show one."""
+
+
+@contextmanager
+def joined(address: str, progress: Says | None) -> Iterator[tuple[int, int]]:
+    """Be part of a Ray cluster: its CPUs and GPUs. Raises UsageError (no Ray, no address), HeliographError (no cluster answers)."""
     try:
         import ray
     except ImportError as error:
@@ -50,10 +66,9 @@ def connected(config: CompareConfig, progress: Progress) -> Iterator[int]:
     try:
         torch.set_num_threads(1)  # as the units have, for the probes of --budget
         cpus, gpus = (int(ray.cluster_resources().get(kind, 0)) for kind in ("CPU", "GPU"))
-        progress.say(f"Ray cluster at {address}: {cpus} CPUs, {gpus} GPUs.")
-        if cpus < 1 or (config.fit.accelerator == "cuda" and gpus < 1):
-            raise UsageError(f"--ray {address}: the cluster has no {'CPU' if cpus < 1 else 'GPU, which --accelerator cuda asks for'}.")
-        yield max(1, min(cpus, gpus) if config.fit.accelerator == "cuda" else cpus)
+        if progress is not None:
+            progress.say(f"Ray cluster at {address}: {cpus} CPUs, {gpus} GPUs.")
+        yield cpus, gpus
     finally:
         torch.set_num_threads(threads)
         ray.shutdown()

@@ -29,6 +29,7 @@ class ScreenConfig(BaseModel):
     smiles_columns: str | None = Field(None, description="column with the SMILES (default: 'smiles', else found)")
     arch: Path | None = Field(None, description="file of an architecture of one's own that the model was trained with")
     jobs: int | None = Field(None, ge=0, description="processes that read, featurize and predict (default: one per core; 0: in this one)")
+    ray: str | None = Field(None, description="HOST:PORT of a Ray cluster that screens instead; its machines share no folder with this one")
     shard_size: PositiveInt = Field(2_000_000, description="bytes of the library that a process takes at a time")
 
     @model_validator(mode="after")
@@ -42,5 +43,5 @@ class ScreenConfig(BaseModel):
 
     def about(self) -> dict[str, Any]:
         """What decides the result; a screening is gone on with only if this is the same."""
-        free = {"output_dir", "jobs", "library", "model_path", "arch"}
+        free = {"output_dir", "jobs", "ray", "library", "model_path", "arch"}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in self.model_dump().items() if k not in free}

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from heliograph.chem import wire
 from heliograph.errors import HeliographError
@@ -25,6 +25,20 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PATIENCE = 900.0  # s for a shard that is read without a guard
 
 
+class Hands(Protocol):
+    """Who does tasks; a context manager."""
+
+    def __enter__(self) -> Hands: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+    def run(self, tasks: Iterable[tuple[T, Task]]) -> Iterator[tuple[T, dict[str, Any]]]:
+        """(name, answer) of each task, as they are finished."""
+
+    def ordered(self, tasks: Iterable[Task]) -> Iterator[dict[str, Any]]:
+        """The answer of each task, in order."""
+
+
 class Here:
     """The same in this process, one task after the other."""
 
@@ -33,7 +47,7 @@ class Here:
 
         self._answer = answering(settings)
 
-    def __enter__(self) -> Here:
+    def __enter__(self) -> Hands:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -66,7 +80,7 @@ class Pool:
             self._idle.put(worker)
         self._executor = ThreadPoolExecutor(jobs, thread_name_prefix="screen")
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> Hands:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -23,7 +23,7 @@ from heliograph.screen.best import Best, Hit
 from heliograph.screen.config import ScreenConfig
 from heliograph.screen.enrichment import enrichment
 from heliograph.screen.library import File, Shard
-from heliograph.screen.pool import Here, Pool, Task
+from heliograph.screen.pool import Hands, Here, Pool, Task
 from heliograph.screen.result import DIVERSE, RESULTS, TOP, Result
 from heliograph.screen.work import Outcome, Question, question
 
@@ -72,8 +72,8 @@ def run(config: ScreenConfig, *, resume: bool = False, overwrite: bool = False, 
     jobs = min(default_jobs() if config.jobs is None else config.jobs, max(1, len(units)))
     settings = {"question": asdict(asked), "model": os.fspath(config.model_path.absolute()), "arch": _absolute(config.arch)}
     whole = _Screening(config, files, units, asked, journal, old, progress)
-    guarded = bool(jobs) and predictor.featurizer.geometry != "none"
-    with Pool(settings, jobs) if jobs else Here(settings) as pool:
+    guarded = bool(jobs) and config.ray is None and predictor.featurizer.geometry != "none"
+    with _hands(config, settings, jobs, progress) as pool:
         result = whole.finish(pool, guarded, (*columns, *asked.names))
     result.seconds["all"] = time.monotonic() - began
     result.about = _about(config, files, predictor) | {"jobs": jobs}
@@ -86,6 +86,15 @@ def run(config: ScreenConfig, *, resume: bool = False, overwrite: bool = False, 
         said = ", ".join(f"{count:,} {reason}" for reason, count in result.reasons.items()) or "no rows"
         raise DataError(f"none of {result.rows:,} rows could be ranked: {said}")
     return result
+
+
+def _hands(config: ScreenConfig, settings: dict[str, Any], jobs: int, progress: Progress | None) -> Hands:
+    """Who does the work: a Ray cluster, processes, or this one."""
+    if config.ray is not None:
+        from heliograph.screen.cluster import Cluster
+
+        return Cluster(settings, config.ray, progress)
+    return Pool(settings, jobs) if jobs else Here(settings)
 
 
 def default_jobs() -> int:
@@ -118,7 +127,7 @@ class _Screening:
             self.outcomes[one.depth, one.shard] = one
         self.costs: dict[str, float] = defaultdict(float)
 
-    def finish(self, pool: Pool | Here, guarded: bool, columns: Sequence[str]) -> Result:
+    def finish(self, pool: Hands, guarded: bool, columns: Sequence[str]) -> Result:
         depth = self.config.top * (DEEPER if self.config.filters else 1)
         while True:
             best = self._scored(pool, depth, guarded)
@@ -131,7 +140,7 @@ class _Screening:
                 self.progress.say(f"{len(hits):,} of {len(candidates):,} candidates passed the filters: looking at {depth:,}")
         return self._result(hits[: self.config.top], [self.outcomes[depth, unit.number] for unit in self.units], columns)
 
-    def _scored(self, pool: Pool | Here, depth: int, guarded: bool) -> Best:
+    def _scored(self, pool: Hands, depth: int, guarded: bool) -> Best:
         """The `depth` best of the library; shards that are in the journal are not read again."""
         started, best = time.monotonic(), Best(depth)
         bytes_done = rows_done = 0
@@ -166,7 +175,7 @@ class _Screening:
         self.seconds["screening"] += time.monotonic() - started
         return best
 
-    def _passing(self, pool: Pool | Here, candidates: list[Hit]) -> list[Hit]:
+    def _passing(self, pool: Hands, candidates: list[Hit]) -> list[Hit]:
         """The first `top` candidates that pass all filters, asked from the best down."""
         if not self.config.filters:
             return candidates

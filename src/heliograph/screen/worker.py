@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from heliograph.chem import wire
@@ -33,7 +34,6 @@ def main() -> None:
 def answering(settings: dict[str, Any]) -> Any:
     """A function of a request and its bytes."""
     from heliograph.allocator import keep_freed_memory
-    from heliograph.chem.filters import Filters
     from heliograph.errors import HeliographError
     from heliograph.predictor.predictor import open as open_model
     from heliograph.screen.work import Question, Scorer
@@ -47,13 +47,20 @@ def answering(settings: dict[str, Any]) -> Any:
             if request["what"] == "score":
                 one = {k: request[k] for k in ("number", "suffix", "depth", "floor", "guarded")}
                 return scorer.score(content=content, **one).to_dict()
-            filters = Filters(question.filters)
-            found = [filters.rejects(smiles) for smiles in json.loads(content)]
-            return {"rejects": found, "seconds": filters.seconds}
+            return filtered(question.filters, content)
         except HeliographError as error:
             return {"error": str(error), "exit_code": error.exit_code}
 
     return answer
+
+
+def filtered(names: Sequence[str], content: bytes) -> dict[str, Any]:
+    """Which filter turns each of these SMILES (a JSON list) away, and what each filter took."""
+    from heliograph.chem.filters import Filters
+
+    filters = Filters(names)
+    found = [filters.rejects(smiles) for smiles in json.loads(content)]
+    return {"rejects": found, "seconds": filters.seconds}
 
 
 if __name__ == "__main__":
