@@ -16,7 +16,7 @@ from heliograph.predictor.predictor import Predictor, files
 from heliograph.predictor.predictor import open as open_model
 from heliograph.predictor.stream import answer, answer_columns, answer_values, check
 
-KEPT_BYTES = 2**26  # for states of atoms and bonds met before, all networks of a model together
+KEPT_BYTES = 2**24  # for states of atoms and bonds met before, all networks of a model together
 WARM = 64  # shipped molecules that a model answers for before it says that it is ready
 PATIENCE = 10.0  # s for one structure
 
