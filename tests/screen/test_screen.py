@@ -101,7 +101,11 @@ def test_order_of_what_comes_does_not_matter() -> None:
             best.add([hit for hit in hits[k : k + 7] if best.floor is None or hit.score >= best.floor])
         orders.append(best.ranked())
     assert all(order == orders[0] for order in orders)
-    assert len({hit.smiles for hit in orders[0]}) == 30
+    each: dict[str, tuple[float, tuple[int, int]]] = {}
+    for hit in hits:
+        each[hit.smiles] = min((-hit.score, hit.place), each.get(hit.smiles, (0.0, (9, 9))))
+    wanted = sorted((score, text, place) for text, (score, place) in each.items())[:30]
+    assert [(-hit.score, hit.smiles, hit.place) for hit in orders[0]] == wanted
 
 
 def test_score_where_and_library_columns(screen: Screen) -> None:
