@@ -290,10 +290,14 @@ def test_names_of_models() -> None:
 
 
 def test_it_ends_in_good_order_and_loads_again(running: Running, models: Path) -> None:
-    sha = httpx.get(f"{running.url}/v1/models").json()[0]["sha256"]
+    (before,) = httpx.get(f"{running.url}/v1/models").json()
+    time.sleep(1)  # the time is told in seconds
     running.process.send_signal(signal.SIGHUP)
-    assert httpx.post(f"{running.url}/v1/predict", json={"smiles": SMILES[:5]}).status_code == 200
-    assert httpx.get(f"{running.url}/v1/models").json()[0]["sha256"] == sha
+    after, deadline = before, time.monotonic() + 90
+    while after["loaded"] == before["loaded"] and time.monotonic() < deadline:
+        assert httpx.post(f"{running.url}/v1/predict", json={"smiles": SMILES[:5]}, timeout=60).status_code == 200
+        (after,) = httpx.get(f"{running.url}/v1/models", timeout=60).json()
+    assert after["loaded"] > before["loaded"] and after["sha256"] == before["sha256"]
     answers: list[int] = []
 
     def ask() -> None:
@@ -301,12 +305,19 @@ def test_it_ends_in_good_order_and_loads_again(running: Running, models: Path) -
 
     asking = threading.Thread(target=ask)
     asking.start()
-    time.sleep(0.15)
+    while 'queued_molecules{model="one"} 0' in (text := httpx.get(f"{running.url}/metrics", timeout=60).text) or "queued" not in text:
+        assert time.monotonic() < deadline and not answers
     running.process.send_signal(signal.SIGTERM)
     asking.join()
-    assert running.process.wait(10) == 0 and answers == [200]
+    assert running.process.wait(30) == 0 and answers == [200]
     events = [line["event"] for line in running.log()]
     assert "reloaded" in events and "request" in events
+
+
+def test_it_does_not_wait_for_models_that_are_being_loaded(running: Running) -> None:
+    running.process.send_signal(signal.SIGHUP)
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(30) == 0
 
 
 def test_a_taken_port_and_a_bad_model_are_told(run: Any, running: Running, models: Path, tmp_path: Path) -> None:

@@ -101,6 +101,7 @@ class Served:
             "columns": list(self.columns),
             "members": len(self.predictor.models),
             "sha256": self.sha256,
+            "loaded": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.loaded)),
             "training": training,
         }
 

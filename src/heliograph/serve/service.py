@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,7 +12,7 @@ from heliograph.errors import HeliographError
 from heliograph.serve.batching import Batcher
 from heliograph.serve.config import ServeConfig
 from heliograph.serve.metrics import SIZES, Metrics
-from heliograph.serve.served import Row, load_all
+from heliograph.serve.served import Row, Served, load_all
 
 
 class Service:
@@ -40,7 +41,7 @@ class Service:
         """Load all models again from their paths; those that are there go on answering until the new ones are ready, or for good."""
         loop = asyncio.get_running_loop()
         try:
-            fresh = await loop.run_in_executor(None, load_all, self.config.named(), self.config.arch, self.config.max_smiles)
+            fresh = await self._loaded(loop)
         except HeliographError as error:
             self.log({"event": "reload failed", "error": str(error)})
             return
@@ -48,6 +49,25 @@ class Service:
         for model in old.values():
             await loop.run_in_executor(self.thread, model.close)  # after what that thread is at
         self.log({"event": "reloaded", "models": {name: model.sha256 for name, model in fresh.items()}})
+
+    def _loaded(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[dict[str, Served]]:
+        """The models, loaded by a thread that nobody waits for when the service ends."""
+        done: asyncio.Future[dict[str, Served]] = loop.create_future()
+
+        def tell(found: dict[str, Served] | None, error: Exception | None) -> None:
+            if not done.cancelled():
+                done.set_result(found or {}) if error is None else done.set_exception(error)
+
+        def load() -> None:
+            try:
+                found = load_all(self.config.named(), self.config.arch, self.config.max_smiles)
+            except Exception as error:
+                loop.call_soon_threadsafe(tell, None, error)
+            else:
+                loop.call_soon_threadsafe(tell, found, None)
+
+        threading.Thread(target=load, name="reload", daemon=True).start()
+        return done
 
     async def predict(self, name: str, smiles: Sequence[str]) -> list[Row]:
         """Rows of a model in order. Raises Busy where its queue is full."""

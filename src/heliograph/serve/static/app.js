@@ -40,7 +40,7 @@ $("token-form").addEventListener("submit", (event) => {
 });
 
 function card(m) {
-  const facts = [["Architecture", m.architecture], ["Predicts", m.targets.map((t) => t.name + (t.unit ? ` (${t.unit})` : "")).join(", ")], ["Task", m.task], ["Networks", m.members], ["Columns", m.columns.join(", ")], ["File", `${m.sha256.slice(0, 16)}…`], ...Object.entries(m.training).map(([k, v]) => [k.replaceAll("_", " "), v])];
+  const facts = [["Architecture", m.architecture], ["Predicts", m.targets.map((t) => t.name + (t.unit ? ` (${t.unit})` : "")).join(", ")], ["Task", m.task], ["Networks", m.members], ["Columns", m.columns.join(", ")], ["File", `${m.sha256.slice(0, 16)}…`], ["Loaded", m.loaded], ...Object.entries(m.training).map(([k, v]) => [k.replaceAll("_", " "), v])];
   return make("div", { class: "card" }, make("h2", {}, m.name), make("dl", {}, ...facts.flatMap(([k, v]) => [make("dt", {}, k), make("dd", {}, String(v))])));
 }
 
