@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from heliograph.graph import Graph, Indexed, batch
     from heliograph.layer import Layer
     from heliograph.model import MPNN, Inputs
+    from heliograph.onegraph.estimators import LinkPredictor, NodeClassifier, NodeRegressor
     from heliograph.potential import Calculator, Potential
     from heliograph.predictor import Predictor
     from heliograph.topology import Topology
@@ -31,10 +32,13 @@ _HOMES = {
     "Indexed": "graph",
     "Inputs": "model",
     "Layer": "layer",
+    "LinkPredictor": "onegraph.estimators",
     "MPNN": "model",
     "ModelFileError": "errors",
     "MoleculeClassifier": "estimators",
     "MoleculeRegressor": "estimators",
+    "NodeClassifier": "onegraph.estimators",
+    "NodeRegressor": "onegraph.estimators",
     "Potential": "potential",
     "Predictor": "predictor",
     "StructureError": "errors",
@@ -53,9 +57,12 @@ __all__ = [
     "Indexed",
     "Inputs",
     "Layer",
+    "LinkPredictor",
     "ModelFileError",
     "MoleculeClassifier",
     "MoleculeRegressor",
+    "NodeClassifier",
+    "NodeRegressor",
     "Potential",
     "Predictor",
     "StructureError",

@@ -51,6 +51,7 @@ class Card:
     parameters: int
     arguments: tuple[tuple[str, str], ...]
     notes: str
+    parts: bool = True
 
     def __str__(self) -> str:
         lines = [self.text, "", *self.measured(), "", "arguments (--arch-args NAME=VALUE):"]
@@ -69,6 +70,7 @@ class Card:
         lines += [
             f"features    {self.featurizer}",
             f"a step      {self.cost}",
+            *([] if self.parts else ["large       needs the whole graph at once: no sampling of neighbours"]),
             f"parameters  {self.parameters:,} with the defaults and these features",
         ]
         if self.apart is not None:
@@ -106,6 +108,7 @@ def card(arch: str) -> Card:
         parameters=parameters,
         arguments=tuple((k, _default(p)) for k, p in inspect.signature(module.build).parameters.items() if k not in ("inputs", "out")),
         notes=inspect.cleandoc(module.build.__doc__ or ""),
+        parts=zoo.takes_parts(arch),
     )
 
 

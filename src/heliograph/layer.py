@@ -16,7 +16,7 @@ from torch import nn
 from heliograph import segment
 from heliograph.algebra import aggregated, held, updated
 from heliograph.edge import Edge
-from heliograph.graph import Graph
+from heliograph.graph import Graph, dense
 from heliograph.segment import Aggregate
 
 
@@ -29,6 +29,8 @@ class Layer(nn.Module):
     Where only the first R < N nodes receive (`Topology`), N is R for the update: the others are left behind.
     What a message and an edge update get, and aggregates, may be lazy tensors (`heliograph.edge`), to be used like plain ones. An update
     gets them, too, if it declares `lazy = True`.
+    Sums of messages over sampled edges are weighted by `edges["sampling_weight"]`, unless the message declares `self_normalised = True`:
+    its weights add up to one over whatever neighbours there are.
     """
 
     def __init__(self, message: nn.Module, update: nn.Module, aggregate: Aggregate = segment.sum, edge: nn.Module | None = None):
@@ -43,8 +45,15 @@ class Layer(nn.Module):
         if self.edge is not None:
             graph = graph.with_edges(**held(self.edge(Edge(graph))))
         incoming = graph.topology.incoming
-        messages = {name: aggregated(self.aggregate, m, incoming) for name, m in self.message(Edge(graph)).items()}
+        messages = {name: aggregated(self.aggregate, self._weighted(m, graph), incoming) for name, m in self.message(Edge(graph)).items()}
         return graph.onward(), messages
+
+    def _weighted(self, m: Any, graph: Graph) -> Any:
+        """A sampled edge's message over its probability, where a sum asks for it: right on average."""
+        if self.aggregate is not segment.sum or "sampling_weight" not in graph.edges or getattr(self.message, "self_normalised", False):
+            return m
+        weight = Edge(graph).e["sampling_weight"]  # [E, 1]
+        return m * (weight if len(m.shape) == 2 else dense(graph.edges["sampling_weight"]).view(-1, *(1,) * (len(m.shape) - 1)))
 
     def forward(self, graph: Graph) -> Graph:
         graph, messages = self.messages(graph)

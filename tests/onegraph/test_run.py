@@ -247,6 +247,8 @@ def test_what_does_not_fit_is_said_before_the_training(tmp_path: Path) -> None:
         run(config(tmp_path / "b", data={"target_columns": ["tem"]}), tables=both, progress=QUIET)
     with pytest.raises(UsageError, match="needs positions"):
         run(config(tmp_path / "c", model={"arch": "schnet"}), tables=both, progress=QUIET)
+    with pytest.raises(UsageError, match="gps needs the whole graph"):
+        run(config(tmp_path / "c", model={"arch": "gps", "num_neighbors": [2, 2], "arch_args": {}}), tables=both, progress=QUIET)
     with pytest.raises(UsageError, match="no edges"):
         run(config(tmp_path / "d"), progress=QUIET)
     with pytest.raises(HeliographError, match="is for links with relations"):

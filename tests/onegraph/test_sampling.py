@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 
 import numpy as np
@@ -13,16 +14,17 @@ from heliograph import zoo
 from heliograph.data.graph_store import GraphStore
 from heliograph.errors import UsageError
 from heliograph.graph import dense
-from heliograph.model import Inputs
+from heliograph.model import MPNN, Inputs
 from heliograph.sampling import Neighbors, loader
 from heliograph.sampling.exact import exact_nodes
 
 
-def store(n: int = 40, m: int = 160, seed: int = 0, **more: object) -> GraphStore:
+def store(n: int = 40, m: int = 160, seed: int = 0, edge_attr: int = 0) -> GraphStore:
     random = np.random.default_rng(seed)
     ends = random.integers(0, n, (m, 2)).astype(np.int32)
     ends = np.unique(np.sort(ends[ends[:, 0] != ends[:, 1]], axis=1), axis=0)
-    return GraphStore.build(ends, n, x=random.normal(size=(n, 5)).astype(np.float32), origin=True, **more)  # type: ignore[arg-type]
+    attr = random.normal(size=(len(ends), edge_attr)).astype(np.float32) if edge_attr else None
+    return GraphStore.build(ends, n, x=random.normal(size=(n, 5)).astype(np.float32), origin=True, edge_attr=attr)
 
 
 def test_the_store_is_the_graph_and_survives_the_disk(tmp_path: object) -> None:
@@ -87,17 +89,44 @@ def test_what_is_drawn_follows_from_the_key_alone() -> None:
     assert len(one) == 7 and all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
-@pytest.mark.parametrize("arch", ["gcn", "sage", "gin"])
-def test_all_neighbours_give_the_whole_graphs_answers(arch: str) -> None:
+FLAT = [name for name in zoo.names() if zoo.load(name).GEOMETRY != "required"]
+WHOLE = {"allset", "bruna", "dmpnn", "gps", "graphormer", "hgnn", "jk", "kgnn", "nerve", "san", "unigcnii", "weave"}
+STEPS = ("depth", "K", "steps")
+
+
+def network(arch: str, inputs: Inputs) -> MPNN:
+    """A small one of two steps."""
     torch.manual_seed(0)
-    s = store(60, 200)
-    model = zoo.build(arch, Inputs(5, 1), 3, {"d": 8, "depth": 2}, level="node").double().eval()
-    whole = model(s.graph())["y"]
-    seeds = np.array([5, 0, 33])
-    assert torch.allclose(model(Neighbors((-1, -1))(s, seeds, 0))["y"], whole[seeds], atol=1e-12)
-    assert torch.allclose(exact_nodes(model, s, seeds, edges=50), whole[seeds], atol=1e-12)
-    with torch.no_grad():
-        assert torch.allclose(exact_nodes(model, s, np.arange(60), edges=7), whole, atol=1e-12)
+    known = inspect.signature(zoo.load(arch).build).parameters
+    wanted = {"d": 16, "heads": 2} | dict.fromkeys(STEPS, 2)
+    return zoo.build(arch, inputs, 3, {k: v for k, v in wanted.items() if k in known}, level="node").double().eval()
+
+
+@pytest.mark.parametrize("arch", FLAT)
+def test_all_neighbours_give_the_whole_graphs_answers_and_gradients_or_the_file_says_so(arch: str) -> None:
+    s, seeds = store(60, 150, edge_attr=3), np.array([3, 17, 41])
+    if not zoo.takes_parts(arch):
+        assert arch in WHOLE  # `heliograph train --num-neighbors` refuses them (test_run)
+        return
+    model = network(arch, Inputs(5, 3))
+    whole, part = model(s.graph())["y"][seeds], model(Neighbors((-1, -1))(s, seeds, 0))["y"]
+    assert torch.allclose(part, whole, atol=1e-12)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    one, two = (torch.autograd.grad(y.square().sum(), parameters, allow_unused=True) for y in (whole, part))
+    for a, b in zip(one, two, strict=True):
+        assert (a is None) == (b is None) and (a is None or torch.allclose(a, b, atol=1e-12))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("arch", [a for a in FLAT if zoo.takes_parts(a)])
+def test_layer_by_layer_is_the_whole_graph(arch: str) -> None:
+    s = store(60, 150, edge_attr=3)
+    model = network(arch, Inputs(5, 3))
+    try:
+        found = exact_nodes(model, s, np.arange(60), edges=20)
+    except UsageError as error:
+        assert "needs the whole graph" in str(error) and arch in ("gatedgcn", "gilmer", "interaction")
+        return
+    assert torch.allclose(found, model(s.graph())["y"], atol=1e-12)
 
 
 def test_the_weighted_sum_of_a_sample_is_unbiased() -> None:

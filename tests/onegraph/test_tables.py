@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from heliograph.data.columns import Encoder
+from heliograph.data.formats.graph_files import read_graph_file
 from heliograph.data.formats.graph_tables import read_edges, read_nodes
 from heliograph.errors import DataError
 from heliograph.onegraph.config import GraphDataConfig
@@ -114,6 +115,35 @@ def test_columns_become_features_that_another_table_gets_too() -> None:
     again = Encoder.from_dict(encoder.to_dict())
     other = pa.table({"n": [3.0], "flag": [1], "kind": ["new"]})
     assert again.encode(other)[0].tolist() == [0, 0, 1, 0, 0]
+
+
+def test_one_file_holds_a_graph(tmp_path: Path) -> None:
+    nx = pytest.importorskip("networkx")
+    from scipy.io import mmwrite
+    from scipy.sparse import save_npz
+
+    graph = nx.Graph()
+    for k, name in enumerate(["ann", "bob", "cy"]):
+        graph.add_node(name, age=30 + k, town=["north", "south"][k % 2])
+    graph.add_edge("ann", "bob", weight=2.0)
+    graph.add_edge("bob", "cy", weight=0.5)
+    nx.write_graphml(graph, tmp_path / "g.graphml")
+    nx.write_gexf(graph, tmp_path / "g.gexf")
+    for name in ("g.graphml", "g.gexf"):
+        nodes, edges = read_graph_file(tmp_path / name)
+        assert nodes is not None and nodes["id"].to_pylist() == ["ann", "bob", "cy"] and nodes["age"].to_pylist() == ["30", "31", "32"]
+        assert edges["source"].to_pylist() == ["ann", "bob"] and [float(w) for w in edges["weight"].to_pylist()] == [2.0, 0.5]
+        read = load(GraphDataConfig(level="link"), (None, tmp_path / name))
+        assert read.N == 3 and len(read.ends) == 2 and read.encoders.nodes.width == 3
+    A = nx.to_scipy_sparse_array(graph, weight="weight")
+    mmwrite(tmp_path / "g.mtx", A)
+    save_npz(tmp_path / "g.npz", A.tocsr())
+    for name in ("g.mtx", "g.npz"):
+        read = load(GraphDataConfig(level="link"), (None, tmp_path / name))
+        assert read.N == 3 and sorted(map(sorted, read.ends.tolist())) == [[0, 1], [1, 2]]
+    write(tmp_path / "bad.graphml", "<graphml><node")
+    with pytest.raises(DataError, match="no graphml file"):
+        read_graph_file(tmp_path / "bad.graphml")
 
 
 def test_a_graph_of_tables_has_everything_in_its_place() -> None:

@@ -57,6 +57,8 @@ class Transform(nn.Module):
 class Attend(nn.Module):
     """softmax_j(leaky_relu(a . [W h_i, W h_j])) W h_j after `Transform`, [E, H, d / H] (Velickovic et al. 2018, eqs. 1 to 4)."""
 
+    self_normalised = True
+
     def __init__(self, d: int, heads: int, slope: float = 0.2, dropout: float = 0.0):
         super().__init__()
         self.attention = AdditiveAttention(heads, per_head(d, heads), slope, dropout)

@@ -13,7 +13,7 @@ import torch
 
 from heliograph import zoo
 from heliograph.data.graph_store import GraphStore
-from heliograph.data.sources.one_graph import Draw, Edges, Links, Nodes
+from heliograph.data.sources.one_graph import LARGE, Draw, Edges, Links, Nodes
 from heliograph.errors import DataError, UsageError, suggest
 from heliograph.learn import losses, metrics
 from heliograph.learn.config import FitConfig
@@ -84,12 +84,6 @@ def architecture(config: GraphTrainConfig, graph: OneGraph) -> tuple[str, Mappin
         raise UsageError(
             f"--arch {arch} needs positions in space, which a table of nodes has not: take another, like gcn, sage or gat"
         )
-    limit = getattr(module, "ALL_PAIRS", 0)
-    if limit and limit < graph.N:
-        raise UsageError(
-            f"--arch {arch} compares all pairs of nodes: {graph.N:,} nodes are {graph.N**2:,} pairs, and {limit:,} nodes are the most. "
-            "Take one that follows the edges, like gcn, sage or gat."
-        )
     args = {"d": 64, "depth": 2, "dropout": 0.0 if config.data.level == "link" else 0.5}
     if graph.relation is not None or config.data.bipartite:
         args = {}  # those of the papers
@@ -111,7 +105,13 @@ def vectors_of(config: GraphTrainConfig, graph: OneGraph, usual: int = VECTORS) 
     return width, []
 
 
-def _draw(config: GraphTrainConfig) -> Draw | None:
+def _draw(config: GraphTrainConfig, arch: str, edges: int) -> Draw | None:
+    """The sampler that is asked for. Raises UsageError where the architecture needs the whole graph and can't have it."""
+    if arch != "none" and not zoo.takes_parts(arch):
+        if config.model.num_neighbors is not None:
+            raise UsageError(f"--num-neighbors: {arch} needs the whole graph at once; take another architecture, like sage, gcn or gat")
+        if edges > LARGE:
+            raise UsageError(f"--arch {arch} needs the whole graph at once, and {edges:,} edges are too many: take sage, gcn or gat")
     return None if config.model.num_neighbors is None else Neighbors(config.model.num_neighbors)
 
 
@@ -150,7 +150,7 @@ def _supervised(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) 
         directed=graph.store.directed, n=graph.N if vectors else 0, vectors=vectors,
     )  # fmt: skip
     scaled = {"y": torch.from_numpy(scaling.scale(y, None))}
-    draw = _draw(config)
+    draw = _draw(config, arch, graph.store.E)
     if draw is not None and level == "edge":
         raise UsageError("--num-neighbors is for nodes and links; edges' labels are learned on the whole graph")
     source = (
@@ -206,7 +206,7 @@ def _links(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> Tr
         arch, args, Inputs(graph.encoders.nodes.width, graph.store.edge_width), 1, "link", decoder=chosen,
         directed=graph.store.directed, n=graph.N if vectors else 0, vectors=vectors,
     )  # fmt: skip
-    draw = _draw(config)
+    draw = _draw(config, arch, graph.store.E)
     source = Links(
         Subgraph(graph), graph.ends, parts, negatives=config.model.num_negatives, first_side=graph.first_side,
         directed=graph.store.directed, seed=config.fit.seed, draw=draw,

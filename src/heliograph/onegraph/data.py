@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from heliograph.data.columns import Encoder
+from heliograph.data.formats.graph_files import is_graph_file, read_graph_file
 from heliograph.data.formats.graph_tables import EdgeTable, NodeTable, as_text, read_edges, read_nodes
 from heliograph.data.graph_store import GraphStore
 from heliograph.errors import DataError, suggest
@@ -104,6 +105,9 @@ def load(
     Raises DataError where a table can't be read or holds nothing that can be used.
     """
     given_nodes, given_edges = tables
+    if is_graph_file(given_edges):
+        inside, given_edges = read_graph_file(given_edges)
+        given_nodes = inside if given_nodes is None and not config.bipartite else given_nodes
     nodes = None if given_nodes is None else read_nodes(given_nodes, config.id_column)
     usable = None if nodes is None else nodes.usable
     known = None if nodes is None else nodes.ids.take(pa.array(usable))
@@ -137,7 +141,7 @@ def load(
         edge_attr=attr,
         relation=relation,
         relations=len(relations),
-        origin=True,
+        origin=config.level == "link",  # which edges are asked for
         ids=edges.ids,
     )
     rows = np.full(n, -1) if usable is None else usable
@@ -183,16 +187,16 @@ def clean(
 
     Returns the rows that stay, ascending, counts per reason, and sentences.
     """
-    a, b = ends[:, 0].astype(np.int64), ends[:, 1].astype(np.int64)
+    a, b = ends[:, 0], ends[:, 1]
     loop = a == b
     if relation is not None:
-        loop &= False  # an entity may stand in a relation to itself
-        loop |= relation < 0
-    low, high = (a, b) if directed else (np.minimum(a, b), np.maximum(a, b))
-    n = int(ends.max(initial=0)) + 1
-    key = low * n + high
+        loop = relation < 0  # an entity may stand in a relation to itself
+    key = (a if directed else np.minimum(a, b)).astype(np.int64)
+    key *= int(ends.max(initial=0)) + 1
+    key += b if directed else np.maximum(a, b)
     if relation is not None:
-        key = key * (int(relation.max(initial=0)) + 1) + relation
+        key *= int(relation.max(initial=0)) + 1
+        key += relation
     order = np.argsort(key, kind="stable")
     again = np.zeros(len(key), bool)
     again[order[1:]] = key[order[1:]] == key[order[:-1]]
@@ -202,17 +206,14 @@ def clean(
     if directed:
         found["an edge that came before"] = int(again.sum())
         return keep, {k: v for k, v in found.items() if v}, []
-    back = again & (a > b) if not len(keep) else again & _against(a, b, order, key, again)
+    rows = np.flatnonzero(again)
+    first = order[np.searchsorted(key, key[rows], sorter=order)]  # the first row of each such pair
+    back = np.zeros(len(key), bool)
+    back[rows] = a[rows] != a[first]
     found["an edge that came before"] = int((again & ~back).sum())
     found["the way back of an edge that came before (edges are undirected)"] = int(back.sum())
     notes = ["Edges are undirected: each is used both ways (--directed: as the table has them)."]
     return keep, {k: v for k, v in found.items() if v}, notes
-
-
-def _against(a: np.ndarray, b: np.ndarray, order: np.ndarray, key: np.ndarray, again: np.ndarray) -> np.ndarray:
-    """Whether a repeated edge runs against the first of its pair, [m] bool."""
-    first = order[np.searchsorted(key[order], key)]  # the first row with that key
-    return again & (a != a[first])
 
 
 def _fit(

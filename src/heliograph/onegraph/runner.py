@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from heliograph import manifest, memory
+from heliograph.data.formats.graph_files import is_graph_file
 from heliograph.data.sources.one_graph import Links
 from heliograph.errors import DataError, UsageError
 from heliograph.learn import ensemble, metrics
@@ -108,7 +109,8 @@ def _check(config: GraphTrainConfig, tables: Tables | None) -> None:
     data = config.data
     if tables is None and data.edges is None:
         raise UsageError("no edges: give their table with --edges edges.csv")
-    if data.level == "node" and (data.data_path if tables is None else tables[0]) is None:
+    nodes, edges = tables or (data.data_path, data.edges)
+    if data.level == "node" and nodes is None and not is_graph_file(edges):
         raise UsageError(
             "to predict a column of nodes, give their table first: heliograph train nodes.csv --edges edges.csv ..."
         )

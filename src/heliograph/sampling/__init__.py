@@ -8,8 +8,25 @@ of the whole graph, and an edge that was drawn with probability p has `sampling_
 
 from __future__ import annotations
 
+from heliograph.sampling.exact import exact_nodes, exact_states
+from heliograph.sampling.layerwise import FastGCN, Ladies, Layerwise
 from heliograph.sampling.loader import loader
 from heliograph.sampling.neighbors import Neighbors
 from heliograph.sampling.sample import Sample, Sampler
+from heliograph.sampling.subgraphs import Clusters, Saint, by_label_propagation, induced
 
-__all__ = ["Neighbors", "Sample", "Sampler", "loader"]
+__all__ = [
+    "Clusters",
+    "FastGCN",
+    "Ladies",
+    "Layerwise",
+    "Neighbors",
+    "Saint",
+    "Sample",
+    "Sampler",
+    "by_label_propagation",
+    "exact_nodes",
+    "exact_states",
+    "induced",
+    "loader",
+]

@@ -18,42 +18,47 @@ from heliograph.topology import Topology
 
 EDGES = 1_000_000  # at most so many at a time, and one receiver at least
 NODES = 100_000
+WHOLE = "this network needs the whole graph at once, for it keeps states on edges or of several layers: take another for large graphs"
 Tell = Callable[[int, int], object]
 
 
 def exact_states(model: MPNN, store: GraphStore, edges: int = EDGES, tell: Tell | None = None) -> dict[str, Tensor]:
     """Compute the final states of all nodes, name -> [N, ...] on the CPU: the same as on the whole graph, in flat memory.
 
-    `tell` hears of the layers that are done. Raises UsageError for a network whose layers keep states on edges.
+    `tell` hears of the layers that are done. Raises UsageError for a network whose layers keep states on edges or look at several layers'
+    states.
     """
     model.eval()
-    if any(layer.edge is not None for layer in model.layers if isinstance(layer, Layer)):
-        raise UsageError(
-            "this network keeps states on edges: it needs the whole graph at once. Take another architecture for large graphs."
-        )
+    for step in model.layers:
+        within = any(isinstance(m, Layer) for m in step.modules() if m is not step)
+        if within or (isinstance(step, Layer) and step.edge is not None and len(model.layers) > 1):
+            raise UsageError(WHOLE)
     parameter = next(model.parameters())
     states: dict[str, Feature] = dict(store.node_features(None))
-    chunks = _chunks(np.asarray(store.columns["indptr"]), edges)
-    every = Neighbors((-1,))
+    whole: dict[str, Feature] = {}
+    chunks, every = _chunks(np.asarray(store.columns["indptr"]), edges), Neighbors((-1,))
     steps: list[nn.Module] = [model.embed, *model.layers]
     with torch.no_grad():
         for k, module in enumerate(steps):
             found: dict[str, Tensor] = {}
             for a, b in chunks:
-                if isinstance(module, Layer):
+                if isinstance(module, Layer) or not k:  # first states may depend on edges, too
                     sample = every.draw(store, np.arange(a, b), 0)
-                    block = sample.graph(store)
-                    block = Graph(block.topology, _rows(states, torch.from_numpy(sample.nodes)), block.edges)
+                    drawn = sample.graph(store)
+                    block = Graph(drawn.topology, _rows(states, torch.from_numpy(sample.nodes)), drawn.edges, whole)
                     block = block.to(parameter.device, parameter.dtype)
                     block = block if model.view is None else model.view(block)
                 else:
-                    block = _alone(store, states, a, b).to(parameter.device, parameter.dtype)
-                for name, value in module(block).nodes.items():
+                    block = _alone(store, states, whole, a, b).to(parameter.device, parameter.dtype)
+                result = module(block)
+                if not k and set(result.edges) - set(block.edges):
+                    raise UsageError(WHOLE)
+                for name, value in result.nodes.items():
                     rows = dense(value)[: b - a].cpu()
                     if name not in found:
                         found[name] = torch.empty(store.N, *rows.shape[1:], dtype=rows.dtype)
                     found[name][a:b] = rows
-            states = dict(found)
+            states, whole = dict(found), dict(result.globals)
             if tell is not None:
                 tell(k + 1, len(steps))
     return {name: dense(value) for name, value in states.items()}
@@ -78,17 +83,19 @@ def _rows(states: dict[str, Feature], rows: Tensor) -> dict[str, Feature]:
     return {name: take(value, rows) for name, value in states.items()}
 
 
-def _alone(store: GraphStore, states: dict[str, Feature], a: int, b: int) -> Graph:
+def _alone(store: GraphStore, states: dict[str, Feature], whole: dict[str, Feature], a: int, b: int) -> Graph:
     """Nodes a to b without edges, which know their degree in the whole graph."""
     some: dict[str, Feature] = {
         k: Indexed(v.table, v.index[a:b]) if isinstance(v, Indexed) else v[a:b] for k, v in states.items()
     }
-    return _edgeless(some, b - a, torch.from_numpy(store.degree[a:b]))
+    return _edgeless(some, b - a, torch.from_numpy(store.degree[a:b]), whole)
 
 
-def _edgeless(nodes: dict[str, Feature], n: int, degree: Tensor | None) -> Graph:
+def _edgeless(
+    nodes: dict[str, Feature], n: int, degree: Tensor | None, whole: dict[str, Feature] | None = None
+) -> Graph:
     none = torch.zeros(0, dtype=torch.long)
-    return Graph(Topology(none, none, torch.tensor([n]), torch.tensor([0]), N=n, degree=degree), nodes)
+    return Graph(Topology(none, none, torch.tensor([n]), torch.tensor([0]), N=n, degree=degree), nodes, None, whole)
 
 
 def _chunks(indptr: np.ndarray, edges: int) -> list[tuple[int, int]]:

@@ -2,8 +2,9 @@
 
 A file has `build(inputs, out, ...) -> MPNN` and three constants: `FEATURIZER`, the preset of atom and bond features that it is
 used with; `GEOMETRY`, "none" | "optional" | "required"; and `BOUND`, what it can tell apart of the graphs that its layers see, with their
-labels: "1-WL" where colour refinement is its limit, "above 1-WL" where it tells more apart. Where it knows more aggregations than
-`heliograph.segment`, `AGGREGATES` has them by name. `--arch gin` is `zoo/gin.py`; `--arch path/to/mine.py` works the same, and
+labels: "1-WL" where colour refinement is its limit, "above 1-WL" where it tells more apart. `PARTS = False` says that it needs the whole
+graph at once and can't be trained on samples of neighbours. Where it knows more aggregations than `heliograph.segment`, `AGGREGATES` has
+them by name. `--arch gin` is `zoo/gin.py`; `--arch path/to/mine.py` works the same, and
 `--arch mine.toml` puts parts together (`heliograph.compose`).
 """
 
@@ -66,6 +67,11 @@ def part(file: str, name: str) -> Any:
     if name not in parts:
         raise UsageError(f"{file} has no part {name!r}: {suggest(name, parts) if parts else 'its parts are all in blocks'}")
     return parts[name]
+
+
+def takes_parts(arch: str | Mapping[str, Any]) -> bool:
+    """Whether a network can be run on a part of a graph, in which only the first nodes receive."""
+    return bool(getattr(load(arch), "PARTS", True))
 
 
 def build(arch: str | Mapping[str, Any], inputs: Inputs, out: int, args: Mapping[str, Any] | None = None, level: str = "graph") -> MPNN:

@@ -29,6 +29,7 @@ from heliograph.topology import Segments
 from heliograph.views import Incidence, OnView
 
 FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
+PARTS = False
 
 
 class Values(nn.Module):

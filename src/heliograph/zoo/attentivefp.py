@@ -38,6 +38,8 @@ SLOPE = 0.01
 class FirstMessage(nn.Module):
     """softmax_j(leaky_relu(a . [h_i, u_ij])) W_2 u_ij."""
 
+    self_normalised = True
+
     def __init__(self, d: int, d_edge: int, dropout: float):
         super().__init__()
         self.W_1, self.W_2 = nn.Linear(d + d_edge, d, bias=False), nn.Linear(d, d, bias=False)

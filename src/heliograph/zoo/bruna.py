@@ -29,6 +29,7 @@ from heliograph.segment import Aggregate
 from heliograph.views import SpectralSplines
 
 FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
+PARTS = False
 
 
 class Message(nn.Module):

@@ -25,6 +25,7 @@ from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 
 FEATURIZER, GEOMETRY, BOUND = "chemprop_cip", "none", "1-WL"
+PARTS = False
 
 
 class Start(nn.Module):

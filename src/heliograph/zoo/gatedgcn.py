@@ -31,6 +31,8 @@ FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
 class Message(nn.Module):
     """sigmoid(A h_i + B h_j + C e_ij) * V h_j."""
 
+    self_normalised = True
+
     def __init__(self, d: int, d_edge: int):
         super().__init__()
         self.A, self.B, self.C = nn.Linear(d, d), nn.Linear(d, d, bias=False), nn.Linear(d_edge, d, bias=False)

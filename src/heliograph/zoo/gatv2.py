@@ -34,6 +34,8 @@ FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
 class Message(nn.Module):
     """w_ij W_l h_j, eqs. 3, 4 and 7."""
 
+    self_normalised = True
+
     def __init__(self, d: int, d_edge: int, heads: int, dropout: float):
         super().__init__()
         self.W_l, self.W_r, self.W_e = nn.Linear(d, d, bias=False), nn.Linear(d, d), nn.Linear(d_edge, d, bias=False)

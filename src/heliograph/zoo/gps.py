@@ -30,6 +30,7 @@ from heliograph.segment import Aggregate
 from heliograph.views import CompleteGraph, Concatenate, RandomWalks
 
 FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "above 1-WL"
+PARTS = False
 
 
 class Message(nn.Module):

@@ -29,6 +29,7 @@ from heliograph.model import MPNN, Inputs
 from heliograph.views import Degree, MasterNode, ShortestPaths, without_master
 
 FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "above 1-WL"
+PARTS = False
 DEGREES = 64  # nodes with more neighbours share a vector
 
 

@@ -22,6 +22,7 @@ from heliograph.segment import Aggregate
 from heliograph.views import Incidence, OnView
 
 FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
+PARTS = False
 
 
 class Update(nn.Module):

@@ -26,6 +26,7 @@ from heliograph.model import MPNN, Inputs, smallest
 from heliograph.segment import Aggregate
 
 FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
+PARTS = False
 
 
 def jumping(layers: nn.ModuleList, mode: str, d: int, depth: int) -> JumpingKnowledge:

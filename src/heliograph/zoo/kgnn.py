@@ -28,6 +28,7 @@ from heliograph.topology import Segments
 from heliograph.views import node_sets
 
 FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "above 1-WL"
+PARTS = False
 
 
 class OnSets(nn.Module):

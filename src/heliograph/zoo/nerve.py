@@ -29,6 +29,7 @@ from heliograph.segment import Aggregate
 from heliograph.views import Nerve, OnView, cliques
 
 FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "above 1-WL"
+PARTS = False
 
 
 class Ranks(nn.Module):

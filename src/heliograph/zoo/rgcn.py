@@ -45,6 +45,8 @@ class Start(nn.Module):
 class Message(nn.Module):
     """sum_k e_ijk / c_ik W_k h_j, W_k = sum_b a_kb V_b."""
 
+    self_normalised = True
+
     def __init__(self, relations: int, d: int, bases: int):
         super().__init__()
         self.a, self.V = nn.Linear(relations, bases, bias=False), nn.Linear(bases, d * d, bias=False)

@@ -34,6 +34,7 @@ from heliograph.topology import Topology
 from heliograph.views import CompleteGraph, LaplacianEigenvectors
 
 FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "above 1-WL"
+PARTS = False
 DEPTH, HEADS = 2, 4  # of the encoding's transformer
 
 

@@ -26,6 +26,7 @@ from heliograph.segment import Aggregate
 from heliograph.views import Incidence, OnView
 
 FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
+PARTS = False
 
 
 class Embed(nn.Module):
