@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from heliograph.data.formats.cells import Convention, as_number, bound, convention, is_missing, numbers, two_words
+from heliograph.data.formats.cells import as_number, convention, is_missing, numbers, two_words
 from heliograph.errors import DataError, suggest
 
 _COUNTING = "id|ids|idx|index|no|nr|num|number"  # alone or after one of the next line: a refractive index stays a target
@@ -32,7 +32,7 @@ LOOKED_AT = 100  # rows
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """`names` chosen; `left_out`: every other column with the reason; `how`: conventions of numbers that are not plain."""
+    """`names` chosen; `left_out`: every other column with the reason."""
 
     names: tuple[str, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -146,10 +146,3 @@ def _by_cells(everything: Sequence[str], filled: Sequence[str], separator: str |
     if len(found) > 20 and all(b - a == 1.0 for a, b in pairwise(found)):  # 0, 1, 2, ...: row numbers
         return "counts the rows"
     return ""
-
-
-def odd_cells(cells: Sequence[str], how: Convention) -> list[str]:
-    """Cells without a number."""
-    from heliograph.data.formats.cells import plain
-
-    return [cell for cell in cells if as_number(bound(plain(cell, how))[1]) is None]
