@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from heliograph import MoleculeRegressor
+from heliograph.errors import ModelFileError
 from heliograph.predictor import Predictor
 from heliograph.predictor.compositions import Compositions
 from heliograph.predictor.stream import PredictConfig, predict_file
@@ -101,3 +102,13 @@ def test_old_files_know_the_elements_of_their_references(predictor: Predictor) -
     old = Predictor(predictor.models, replace(predictor.document, outputs=outputs))
     found = old.predict_records(["CCO", "CCBr"])
     assert np.isnan(found.y[:, 0]).tolist() == [False, True] and "Br" in found.reasons[1]
+
+
+DAMAGED: list[object] = [{}, [], {"elements": None}, {"elements": [6, 999]}, {"elements": [1, 6], "basis": [[1.0]]},
+                         {"elements": [6], "basis": [["a"]]}, {"elements": [6], "basis": [[1e400]]}]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", DAMAGED, ids=repr)
+def test_damaged_compositions_are_errors_of_the_file(data: object) -> None:
+    with pytest.raises(ModelFileError, match="compositions of training in this file are none"):
+        Compositions.from_dict(data)  # type: ignore[arg-type]
