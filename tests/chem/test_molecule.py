@@ -31,7 +31,7 @@ BAD = {
     "c1cccc1": "not valid SMILES: can't kekulize mol",
     "C(C)(C)(C)(C)C": "not valid SMILES: explicit valence for atom # 0 C, 5, is greater than permitted",
     "CC)": "not valid SMILES: extra close parentheses at position 3",
-    "hello": "not valid SMILES: a name, it seems; look up its SMILES",
+    "hello": "not valid SMILES: looks like a name; give its SMILES",
     "C\0C": "not valid SMILES: NUL character",
     "C\udce9": "not valid SMILES: bytes that are not UTF-8",
     "C" * 10_000: "too many atoms: 10000, limit 5000",

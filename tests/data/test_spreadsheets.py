@@ -302,9 +302,9 @@ NOTATIONS = {
     "[#6]-[#8]": "not SMILES: a SMARTS pattern",
     "[C,N]C": "not SMILES: a SMARTS pattern",
     "[$(C=O)]": "not SMILES: a SMARTS pattern",
-    "C6H12O6": "not valid SMILES: a formula",
-    "aspirin": "not valid SMILES: a name",
-    "sodium chloride": "not valid SMILES: a name",
+    "C6H12O6": "not valid SMILES: looks like a formula",
+    "aspirin": "not valid SMILES: looks like a name",
+    "sodium chloride": "not valid SMILES: looks like a name",
     "C[C@H](O)[C@@H](C)N |&1:1,3|": "not one molecule",
     "C[C@H](O)N |o1:1|": "not one molecule",
 }

@@ -246,7 +246,7 @@ def test_a_budget_becomes_epochs(config: Config, tmp_path: Path) -> None:
         ({"arch_args": {"depht": 3}}, UsageError, r"--arch-args depht: gcn has no such argument; did you mean 'depth'"),
         ({"metrics": ("roc",)}, UsageError, "is for binary"),
         ({"task_type": "binary"}, DataError, "binary labels are 0 or 1"),
-        ({"target_columns": ("kind",)}, DataError, r"labels are not numbers .* --task-type multiclass"),
+        ({"target_columns": ("kind",)}, DataError, r"are not numbers: .* --task-type multiclass"),
         ({"geometry": "embed"}, UsageError, "gcn does not read positions"),
         ({"geometry": "none", "arch": "schnet", "arch_args": {}}, UsageError, "schnet reads positions"),
         ({"geometry": "given", "arch": "schnet", "arch_args": {}}, UsageError, "a table of SMILES has no coordinates"),

@@ -22,23 +22,23 @@ def foreign(text: str) -> str:
     if _INCHI.match(text):
         return "InChI; convert it first (RDKit: Chem.MolToSmiles(Chem.MolFromInchi(text)))"
     if _INCHIKEY.fullmatch(text):
-        return "an InChIKey, which names a structure and does not say it"
+        return "an InChIKey; it names a structure without saying it"
     if ">" in text and _is_reaction(text):
         return "a reaction; a row is one molecule"
     if text[:1] == "[" and text[-1:] == "]" and _is_selfies(text):
         return "SELFIES; convert it first (selfies.decoder)"
     if "[" in text and _SMARTS.search(text.partition(" ")[0]):
-        return "a SMARTS pattern, not a molecule"
+        return "a SMARTS pattern; a row is one molecule"
     return ""
 
 
 def guess(text: str) -> str:
     """What a text that is no SMILES may be: a formula, a name; "" where it is a SMILES gone wrong."""
     if _FORMULA.fullmatch(text) and _HYDROGENS.search(text):
-        return "a formula, which many molecules share"
+        return "looks like a formula; give SMILES"
     words = [word for word in _WORD.findall(text) if set(word) - set("bcnops")]
     if words and _NAME.fullmatch(text):
-        return "a name, it seems; look up its SMILES"
+        return "looks like a name; give its SMILES"
     return ""
 
 

@@ -12,7 +12,6 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdCIPLabeler
 
 from heliograph.chem.parse import parse_smiles
-from heliograph.errors import StructureError
 
 TETRAHEDRAL = (1, 2)  # RDKit's numbers of the tags clockwise and counter-clockwise
 _CENTRES = {"R": 1, "S": 2, "r": 3, "s": 4}
@@ -74,35 +73,3 @@ def without_stereo(smiles: Iterable[str]) -> list[str]:
             Chem.RemoveStereochemistry(mol)
             flat.append(str(Chem.MolToSmiles(mol)))
     return flat
-
-
-def difference(a: str, b: str) -> str:
-    """In what two SMILES differ, in a word or two: stereochemistry, isotopes, charges and hydrogens, bonds or connections."""
-    try:
-        first, second = (parse_smiles(text) for text in (a, b))
-    except StructureError:
-        return "something that is no SMILES"
-    with rdBase.BlockLogs():
-        for what, change in (
-            ("stereochemistry", Chem.RemoveStereochemistry),
-            ("isotopes", _without_isotopes),
-            ("charges or numbers of hydrogens", _without_charges),
-        ):
-            for mol in (first, second):
-                change(mol)
-            if Chem.MolToSmiles(first) == Chem.MolToSmiles(second):
-                return what
-    return "bonds, or how atoms are connected"
-
-
-def _without_isotopes(mol: Chem.Mol) -> None:
-    for atom in mol.GetAtoms():
-        atom.SetIsotope(0)
-
-
-def _without_charges(mol: Chem.Mol) -> None:
-    for atom in mol.GetAtoms():
-        atom.SetFormalCharge(0)
-        atom.SetNumExplicitHs(0)
-        atom.SetNumRadicalElectrons(0)
-        atom.SetNoImplicit(True)
