@@ -22,6 +22,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "schnet": {"d": 8, "depth": 2, "gaussians": 10, "cutoff": 4.0},
     "schnet_edge": {"d": 8, "depth": 2, "gaussians": 10, "cutoff": 4.0},
 }
+ALL_PAIRS: dict[str, dict[str, Any]] = {"dtnn": {"d": 8, "steps": 2, "factors": 10}}
 BESIDE = Path(__file__).parents[2].parent / "shared" / "data"
 
 
@@ -40,7 +41,7 @@ def potential(
     models = []
     for k in range(members):
         torch.manual_seed(k)
-        model = zoo.build(arch, INPUTS, 1, SMALL[arch]).double()
+        model = zoo.build(arch, INPUTS, 1, (SMALL | ALL_PAIRS)[arch]).double()
         for p in model.parameters():
             p.data += 0.05 * torch.randn_like(p)
         model.readout.mlp[-1].weight.data *= 10  # forces of the size of real ones
@@ -50,7 +51,7 @@ def potential(
         E0[z], shift[z] = -10.0 * z, -0.3 * z**0.5
     refs = References(E0, 1.7, "given", shift)
     document = Document(
-        "structures", arch, zoo.resolved(zoo.load(arch), SMALL[arch]), {"nodes": 0, "edges": 0, "geometry": True}, {},
+        "structures", arch, zoo.resolved(zoo.load(arch), (SMALL | ALL_PAIRS)[arch]), {"nodes": 0, "edges": 0, "geometry": True}, {},
         {"references": refs.to_dict()},
     )  # fmt: skip
     return Potential(models, document)

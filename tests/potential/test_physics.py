@@ -229,3 +229,13 @@ def test_the_hessian_is_symmetric() -> None:
         rows.append(-(up - down) / (2 * h))
     H = np.array(rows)
     assert np.allclose(H, H.T, atol=1e-6) and np.abs(H).max() > 1e-2
+
+
+def test_dtnn_looks_at_all_pairs_of_a_molecule_and_at_no_crystal() -> None:
+    net, frame, h = potential("dtnn"), molecule(), 2e-5  # its Gaussians are narrow
+    forces = answer(net, frame).forces
+    assert np.allclose(forces.sum(0), 0, atol=1e-10) and np.abs(forces).max() > 1e-3
+    step = np.random.default_rng(0).normal(size=frame.pos.shape)
+    up, down = (answer(net, replace(frame, pos=frame.pos + s * h * step)).energy for s in (1, -1))
+    assert -(up - down) / (2 * h) == pytest.approx(float((forces * step).sum()), abs=1e-6)
+    assert "looks at all pairs" in net([crystal()])[0].reason

@@ -30,13 +30,18 @@ def pairs(
 ) -> Pairs:
     """Return each pair of atoms at a distance below `cutoff` [angstrom], sorted.
 
-    `pos` [n, 3]; `cell` [3, 3] with one lattice vector a row, or None without one. Raises StructureError where the cell of a periodic
-    axis is no cell, or where two atoms are at the same place.
+    An infinite cutoff means all pairs. `pos` [n, 3]; `cell` [3, 3] with one lattice vector a row, or None
+    without one. Raises StructureError where the cell of a periodic axis is no cell, where two atoms are at
+    the same place, and for all pairs of a periodic structure.
     """
     periodic = np.asarray(pbc, dtype=bool)
     box = completed(cell, periodic)
     if not len(pos):
         return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3), np.int64))
+    if np.isinf(cutoff):  # all pairs
+        if periodic.any():
+            raise StructureError("this architecture looks at all pairs: a periodic structure has no end of them")
+        cutoff = float(np.linalg.norm(np.ptp(pos, axis=0))) + 1.0
     search = NeighborList(cutoff=float(cutoff), full_list=False, sorted=True, n_threads=1)
     i, j, S, d = search.compute(np.ascontiguousarray(pos, np.float64), box, periodic, "ijSd")
     near = d < cutoff

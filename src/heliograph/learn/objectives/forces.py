@@ -12,6 +12,7 @@ component of forces and of the stress (the six independent ones, where the volum
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -46,6 +47,8 @@ def check_potential(model: MPNN) -> None:
 
 def jump(model: MPNN, cutoff: float) -> float:
     """Return how much an energy jumps where an atom crosses the cutoff, over what its neighbour at a third of it changes. Smooth: 0."""
+    if math.isinf(cutoff):
+        return 0.0
     values = []
     with torch.no_grad():
         for distance in (cutoff / 3, cutoff * (1 - 1e-4)):
