@@ -415,3 +415,19 @@ def test_no_sigma_is_less_than_the_noise_of_repeated_measurements(
     noise = replicates(oof.structures, oof.y_true[:, 0])
     assert noise is not None and noise.sd > 0.5 and test.y_std is not None
     assert test.y_std.min() >= noise.sd - 1e-9
+
+
+def test_a_map_of_probabilities_comes_before_the_mean_of_members(
+    config: Make, table: Path, tmp_path: Path
+) -> None:
+    """The answer is the mean of the members' calibrated probabilities, the ends that of their ends."""
+    from heliograph.uncertainty.classes import Map
+
+    table.write_text(table.read_text() + "\n".join(table.read_text().splitlines()[1:]) + "\n")
+    train.run(config(target_columns=("o",), members="folds", ensemble_size=3, calibrate="platt"))
+    predictor = Predictor.load(tmp_path / "run" / "model.safetensors")
+    found = Map.from_dict(predictor.document.calibration["targets"][0]["map"])
+    asked = ["CCO", "CCN", "c1ccccc1"]
+    wanted = np.mean([found(m.predict_records(asked).y[:, 0]) for m in predictor.members], axis=0)
+    assert predictor.predict_records(asked).y[:, 0] == pytest.approx(wanted, abs=1e-9)
+    assert abs(found(np.array([0.3]))[0] - 0.3) > 1e-3

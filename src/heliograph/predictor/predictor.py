@@ -211,7 +211,8 @@ class Predictor:
             raise UsageError("this store was built with another featurizer than the model's; build it with predictor.featurizer")
         rows = np.arange(len(store)) if rows is None else np.asarray(rows)
         kept = list(environments) or [None] * len(self.models)
-        found = combine([self._answers(model, store, rows, batch_size, one) for model, one in zip(self.models, kept, strict=True)])
+        each = [self._answers(model, store, rows, batch_size, one) for model, one in zip(self.models, kept, strict=True)]
+        found = combine([self.trust.member(answers) for answers in each])
         return self.trust(store.take(rows), found) if self.trust.present else found
 
     def _answers(self, model: MPNN, store: Store, rows: np.ndarray, batch_size: int, environments: Environments | None) -> Answers:
@@ -285,7 +286,11 @@ def combine(answers: Sequence[Answers]) -> Answers:
     if answers[0].probabilities is None:
         heads = [np.square(a.head) for a in answers if a.head is not None]
         head = np.sqrt(np.mean(heads, axis=0)) if heads else None
-        return Answers(stacked.mean(0), None, stacked.std(0), answers[0].reasons, head)
+        ends = {}
+        for name in ("lower", "upper"):
+            values = [getattr(a, name) for a in answers if getattr(a, name) is not None]
+            ends[name] = np.mean(values, axis=0) if values else None
+        return Answers(stacked.mean(0), None, stacked.std(0), answers[0].reasons, head, ends["lower"], ends["upper"])
     each = np.stack([a.probabilities for a in answers if a.probabilities is not None])  # [members, n, T, C]
     mean = each.mean(0)
     chosen = mean.argmax(-1)  # [n, T]

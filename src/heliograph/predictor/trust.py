@@ -171,6 +171,28 @@ class Trust:
             return self._numbers(store, answers, place)
         return self._classes(answers)
 
+    def member(self, answers: Answers) -> Answers:
+        """Return one network's answers about classes with the map of its probabilities applied: it was
+        fitted to those of single networks, so it comes before their mean.
+        """
+        if not self.calibrated or self.task.kind == "regression":
+            return answers
+        y = answers.y.copy()
+        p = None if answers.probabilities is None else answers.probabilities.copy()
+        lower, upper = np.full((*y.shape, 1), np.nan), np.full((*y.shape, 1), np.nan)
+        for t, entry in enumerate(self.targets):
+            if entry is None:
+                continue
+            if p is None:
+                found = Map.from_dict(entry["map"])
+                lower[:, t, 0], upper[:, t, 0] = found.bounds(y[:, t])
+                y[:, t] = found(y[:, t])
+            else:
+                p[:, t] = cooled(p[:, t], float(entry["temperature"]))
+                y[:, t] = p[:, t].argmax(-1)
+        bounds: dict[str, Any] = {"lower": lower, "upper": upper} if p is None else {}
+        return replace(answers, y=y, probabilities=p, **bounds)
+
     def _numbers(self, store: Store, answers: Answers, place: Place | None) -> Answers:
         n, T, K = *answers.y.shape, len(self.coverages)
         std = np.full((n, T), np.nan)
@@ -190,30 +212,17 @@ class Trust:
         return replace(answers, std=std, lower=lower, upper=upper, coverages=self.coverages)
 
     def _classes(self, answers: Answers) -> Answers:
-        binary, y = self.task.kind == "binary", answers.y.copy()
-        p = _both(y) if answers.probabilities is None else answers.probabilities.copy()  # [n, T, C]
-        lower, upper = np.full((*y.shape, 1), np.nan), np.full((*y.shape, 1), np.nan)
+        """Add sets of classes to the mean of the networks' answers (`member`)."""
+        p = _both(answers.y) if answers.probabilities is None else answers.probabilities  # [n, T, C]
         sets = np.zeros((*p.shape, len(self.coverages)), dtype=bool)
         for t, entry in enumerate(self.targets):
             if entry is None:
                 continue
-            if binary:
-                found = Map.from_dict(entry["map"])
-                lower[:, t, 0], upper[:, t, 0] = found.bounds(y[:, t])
-                y[:, t] = found(y[:, t])
-                p[:, t] = _both(y[:, t])
-            else:
-                p[:, t] = cooled(p[:, t], float(entry["temperature"]))
-                y[:, t] = p[:, t].argmax(-1)
             inside = Sets.from_dict(entry["sets"])
             for c, coverage in enumerate(self.coverages):
                 k = len(inside.scores)
                 sets[:, t, :k, c] = inside(p[:, t, :k], coverage)
-        found_p = None if answers.probabilities is None else p
-        bounds: dict[str, Any] = {"lower": lower, "upper": upper} if binary else {}
-        return replace(
-            answers, y=y, probabilities=found_p, sets=sets, coverages=self.coverages, **bounds
-        )
+        return replace(answers, sets=sets, coverages=self.coverages)
 
     def columns(self, t: int) -> list[str]:
         """Return the names of the columns that a calibration adds for target `t`."""

@@ -106,8 +106,14 @@ def learn(predictor: Predictor, store: Store, y: np.ndarray, folds: Folds | None
 
 def relearn(predictor: Predictor, store: Store, y: np.ndarray, config: TrustConfig) -> Learned:
     """Calibrate a predictor by its answers to molecules of `store` that none of its members was trained on; its domain stays."""
-    answers = predictor.with_trust({}, {}).predict_store(store)
-    spread = "members" if answers.std is not None else "head" if answers.head is not None else "none"
+    bare = predictor.with_trust({}, {})
+    answers = bare.predict_store(store)
+    if predictor.task.kind != "regression":  # a map is of single networks' probabilities: of one network for each molecule, in turn
+        each = [member.predict_store(store) for member in bare.members]
+        turn, rows = np.arange(len(store)) % len(each), np.arange(len(store))
+        alone: dict[str, Any] = {name: np.stack([getattr(a, name) for a in each])[turn, rows] for name in each[0].arrays()}
+        answers = replace(each[0], **alone)
+    spread = "members" if len(predictor.models) > 1 else "head" if answers.head is not None else "none"
     place = None if predictor.trust.domain is None else predictor.trust.domain(store)
     one = _Fit(predictor.task, store, y, answers, None, place, config)
     ones = [1.0] * len(predictor.targets)
