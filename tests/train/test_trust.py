@@ -157,9 +157,9 @@ def test_foreign_molecules_bad_rows_and_other_coverages(
     assert float(lines[0]["y_lower"]) < float(lines[0]["y_pred"]) < float(lines[0]["y_upper"])
     table.write_text("smiles\nnot a molecule\n")
     predict_file(PredictConfig(**ask), overwrite=True)  # type: ignore[arg-type]
-    assert len(out.read_text().splitlines()[1].split(",")) == len(
-        out.read_text().splitlines()[0].split(",")
-    )
+    with out.open(newline="") as file:
+        header, line = csv.reader(file)
+    assert len(header) == len(line) and line[-1] and not any(line[1:-1])
 
 
 def test_a_killed_training_by_folds_goes_on_to_the_same_file(
@@ -415,6 +415,24 @@ def test_no_sigma_is_less_than_the_noise_of_repeated_measurements(
     noise = replicates(oof.structures, oof.y_true[:, 0])
     assert noise is not None and noise.sd > 0.5 and test.y_std is not None
     assert test.y_std.min() >= noise.sd - 1e-9
+
+
+def test_what_averaging_takes_off_is_taken_off_sigma(
+    config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half the error of one member: half the sigma."""
+    from heliograph.train import trust
+
+    stds = []
+    for factor in (1.0, 0.5):
+        monkeypatch.setattr(trust, "_factor", lambda *given, factor=factor: factor)
+        result = train.run(
+            config(members="folds", ensemble_size=2, calibrate="conformal-regression"),
+            overwrite=True,
+        )
+        assert result.predictions["test"].y_std is not None
+        stds.append(result.predictions["test"].y_std)
+    assert stds[1] == pytest.approx(stds[0] / 2)
 
 
 def test_a_map_of_probabilities_comes_before_the_mean_of_members(
