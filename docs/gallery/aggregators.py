@@ -23,8 +23,8 @@ AGGREGATES: dict[str, Aggregate] = {"sum": segment.sum, "mean": segment.mean, "m
 
 
 def heard(aggregate: Aggregate) -> list[float]:
-    """What a node hears from each multiset; the states are chosen so that sums of up to a hundred differ (a = 1, b = 100)."""
-    code = {1: 1.0, 2: 100.0}
+    """What a node hears from each multiset; the states are chosen so that sums of up to nine differ (a = 1, b = 10)."""
+    code = {1: 1.0, 2: 10.0}
     x = torch.tensor([code[k] for some in MULTISETS.values() for k in some])
     index = torch.repeat_interleave(torch.arange(len(MULTISETS)), torch.tensor([len(some) for some in MULTISETS.values()]))
     return [round(v, 4) for v in aggregate(x[:, None], Segments(index, len(MULTISETS)))[:, 0].tolist()]
@@ -90,7 +90,7 @@ def draw(figure: Any) -> None:
     left.legend()
     for k, (name, f) in enumerate(AGGREGATES.items()):
         right.bar([p + 0.27 * k for p in range(3)], heard(f), 0.25, label=name)
-    right.set(yscale="log", xticks=[0.27, 1.27, 2.27], xticklabels=list(MULTISETS), title="what is heard from a multiset")
+    right.set(xticks=[0.27, 1.27, 2.27], xticklabels=list(MULTISETS), title="what is heard from a multiset")
     right.legend()
 
 

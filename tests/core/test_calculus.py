@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import networkx
 import numpy as np
@@ -169,6 +171,20 @@ def test_the_boundary_of_a_boundary_is_zero(lift: Callable[[Graph], Cells]) -> N
     vertices = rank == 0
     x = torch.randn(g.N, generator=torch.Generator().manual_seed(0), dtype=DTYPE)
     assert torch.allclose(calculus.hodge(g, x)[vertices], calculus.laplacian(graph, x[vertices]), atol=1e-12)  # L on rank 0
+
+
+def test_signs_are_those_of_toponetx() -> None:
+    """Every entry of its incidence matrices of edges, triangles and tetrahedra (kept in a file), and no other."""
+    known = json.loads((Path(__file__).parent / "files" / "toponetx.json").read_text())
+    ends = torch.tensor([[a, b] for pair in known["edges"] for a, b in (pair, pair[::-1])])
+    graph = Graph.build(ends[:, 0], ends[:, 1], [12], [len(ends)])
+    cells = cliques(graph, 3)
+    vertices = [tuple(cells.vertex[cells.cell == k].tolist()) for k in range(len(cells))]
+    signed = (cells.incidence != 0).nonzero().flatten().tolist()
+    found = {(vertices[int(cells.lower[k])], vertices[int(cells.upper[k])], int(cells.incidence[k])) for k in signed}
+    wanted = {(tuple(face), tuple(cell), sign) for rows in known["incidence"].values() for face, cell, sign in rows}
+    assert found == wanted
+    assert len(wanted) == 2 * 34 + 3 * 29 + 4 * 6
 
 
 def test_betti_numbers() -> None:

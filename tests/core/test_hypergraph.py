@@ -110,6 +110,9 @@ def test_a_layer_on_a_view_of_its_own() -> None:
     done = layer(graph)
     assert torch.equal(dense(done.nodes["h"]), 1 - torch.eye(7, dtype=DTYPE))
     assert done.topology is graph.topology
+    batch = awkward().with_nodes(h=torch.arange(float(awkward().N))[:, None])
+    back = OnView(nn.Identity(), Incidence())(batch)  # a view of more nodes: those of the graph come back in order
+    assert torch.equal(dense(back.nodes["h"]), dense(batch.nodes["h"]))
     with pytest.raises(DataError, match="no `rank` tells which"):
         OnView(nn.Identity(), MasterNode())(graph)
 
