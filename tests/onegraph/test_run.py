@@ -20,6 +20,7 @@ from heliograph.onegraph import GraphTrainConfig, run
 from heliograph.onegraph.predict import GraphPredictConfig, predict
 from heliograph.onegraph.predictor import GraphPredictor
 from heliograph.onegraph.result import GraphResult
+from heliograph.report import rewrite
 from heliograph.report.onegraph import write as report
 
 QUIET = Lines(lambda text: None)
@@ -163,6 +164,7 @@ def test_links_are_found_scored_and_ranked(tmp_path: Path) -> None:
         progress=QUIET,
     )
     report(result, out / "report.html")
+    assert rewrite(out, tmp_path / "again.html").read_text() == (out / "report.html").read_text()
     assert result.metrics["test"]["mean"]["roc_auc"] > 0.7
     assert {"common neighbours", "Adamic-Adar", "preferential attachment"} <= set(result.baselines)
     nodes, edges = written(tmp_path)

@@ -49,9 +49,15 @@ def _rewrite(folder: Path, path: Path) -> Path:
     if is_potential(folder):
         return write_potential(PotentialResult.load(folder), path)
     try:
-        compared = "learners" in json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+        found = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+        compared, one_graph = "learners" in found, "of" in found and found["of"] == "one graph"
     except (OSError, ValueError, TypeError):
-        compared = False  # what is missing or damaged is said by the reader of trainings
+        compared = one_graph = False  # what is missing or damaged is said by the reader of trainings
+    if one_graph:
+        from heliograph.onegraph.result import GraphResult
+        from heliograph.report.onegraph import write as write_graph
+
+        return write_graph(GraphResult.load(folder), path)
     if not compared:
         return write(TrainResult.load(folder), path)
     from heliograph.compare.result import CompareResult
