@@ -93,7 +93,8 @@ def interactions(k: int) -> dict[str, str]:
     pairs = {
         "lin_rbf1": "e.0", "lin_rbf2": "e.1", "lin_sbf1": "a_in", "lin_sbf2": "a_out", "lin_kj": "kj",
         "lin_ji": "ji",
-        "lin_down": "down", "lin_up": "up", "layers_before_skip.0.lin1": "before.W.0", "layers_before_skip.0.lin2": "before.W.2", "lin": "W",
+        "lin_down": "down", "lin_up": "up", "layers_before_skip.0.lin1": "before.W.0", "layers_before_skip.0.lin2": "before.W.2",
+        "lin": "W",
         "layers_after_skip.0.lin1": "after.0.W.0", "layers_after_skip.0.lin2": "after.0.W.2",
         "layers_after_skip.1.lin1": "after.1.W.0", "layers_after_skip.1.lin2": "after.1.W.2",
     }  # fmt: skip

@@ -38,7 +38,7 @@ class Message(nn.Module):
         self.inf, self.phi_x = nn.Linear(d, 1), MLP(d, d, 1, act=nn.SiLU) if moves else None
 
     def forward(self, e: Edge) -> dict[str, Any]:
-        apart = e.i["x"] - e.j["x"]  # [E, n]
+        apart = e.i["moved"] - e.j["moved"]  # [E, n]
         square = (apart * apart).sum(-1, keepdim=True)  # [E, 1]
         m = self.phi_e(torch.cat([e.i["h"], e.j["h"], square], -1))  # [E, d]
         found = {"m": m * torch.sigmoid(self.inf(m))}
@@ -57,7 +57,7 @@ class Update(nn.Module):
     def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
         h = dense(nodes["h"])
         found = {"h": h + self.phi_h(torch.cat([h, messages["m"]], -1))}
-        return found | ({"x": dense(nodes["x"]) + messages["dx"] * dense(nodes["share"])} if "dx" in messages else {})
+        return found | ({"moved": dense(nodes["moved"]) + messages["dx"] * dense(nodes["per_move"])} if "dx" in messages else {})
 
 
 class Start(nn.Module):
@@ -70,7 +70,7 @@ class Start(nn.Module):
     def forward(self, graph: Graph) -> Graph:
         pos, t = dense(graph.nodes["pos"]), graph.topology
         others = (t.n_node - 1).clamp(min=1).to(pos.dtype)[t.members.index]
-        return self.elements(graph).with_nodes(x=pos, share=1 / others[:, None])
+        return self.elements(graph).with_nodes(moved=pos, per_move=1 / others[:, None])
 
 
 def build(inputs: Inputs, out: int, d: int = 128, depth: int = 7, moves: int = -1) -> MPNN:
