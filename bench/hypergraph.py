@@ -3,7 +3,7 @@
     python bench/hypergraph.py [--sets cora_cocitation ...] [--archs mlp gcn hgnn unigcnii allset] [--splits 10] [-o FILE.jsonl]
 
 Needs hypergraph/SET.npz in $HELIOGRAPH_DATA or ../shared/data; says so where it is absent. About 5 % of the nodes train, all others are
-the test; there is no validation set, so nothing is chosen: 200 epochs of Adam, lr 0.01, weight decay 5e-4, dropout 0.5, width 32, two
+the test; there is no validation set, and 200 epochs of Adam, lr 0.01, weight decay 5e-4, dropout 0.5, width 32, two
 layers S relu(S X W_1) W_2, as HyperGCN's repository has them (Yadati et al. 2019, arXiv:1809.02589); unigcnii with eight layers, dropout
 0.2, width 64 and a weight decay of 0.01 in its layers. Features are normalised by row, every node is a hyperedge of its own, too,
 and the last epoch counts. A file that holds some runs is gone on with.
