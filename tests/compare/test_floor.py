@@ -230,7 +230,8 @@ def inputs(graph: Graph, more: int = 0) -> Inputs:
 def test_no_bounded_architecture_trains_below_it(arch: str, set_name: str) -> None:
     graph, y, floor = centred(set_name)
     torch.manual_seed(0)
-    least = trained(zoo.build(arch, inputs(graph), 1, {} if arch == "sgc" else {"d": 16}), graph, y, steps=20)
+    args = {"sgc": {}, "compgcn": {"d": 16, "dropout": 0.0}}.get(arch, {"d": 16})  # noise in training would part equals
+    least = trained(zoo.build(arch, inputs(graph), 1, args), graph, y, steps=20)
     assert floor * (1 - 1e-9) <= least < 1.05 * floor
 
 
