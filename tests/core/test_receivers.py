@@ -254,7 +254,7 @@ def test_rewired_topologies_are_sorted_and_keep_their_graphs() -> None:
     assert torch.equal(t.senders[order][rows], other.senders)
 
 
-@pytest.mark.parametrize("view", [CompleteGraph(), RadiusGraph(2.0), with_distances])
+@pytest.mark.parametrize("view", [CompleteGraph(), RadiusGraph(2.0)])
 def test_views_that_know_no_periodic_images_say_so(view: Callable[[Graph], Graph]) -> None:
     ends = torch.tensor([0, 1])
     nodes: dict[str, Feature] = {"x": torch.zeros(2, 1), "pos": torch.eye(3)[:2]}
@@ -262,4 +262,6 @@ def test_views_that_know_no_periodic_images_say_so(view: Callable[[Graph], Graph
     graph = Graph.build(ends, ends.flip(0), [2], [2], nodes=nodes, edges={"edge_attr": torch.zeros(2, 1)}, shift=shift)
     with pytest.raises(DataError, match="no periodic images"):
         view(graph)
+    with pytest.raises(DataError, match="no global feature 'cell'"):  # distances to images want the cell
+        with_distances(graph)
     assert MasterNode()(graph).topology.shift is not None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from heliograph import MoleculeRegressor
-from heliograph.errors import ModelFileError
+from heliograph.errors import DataError
 from heliograph.predictor import Predictor
 from heliograph.predictor.compositions import Compositions
 from heliograph.predictor.stream import PredictConfig, predict_file
@@ -110,5 +110,5 @@ DAMAGED: list[object] = [{}, [], {"elements": None}, {"elements": [6, 999]}, {"e
 
 @pytest.mark.parametrize("data", DAMAGED, ids=repr)
 def test_damaged_compositions_are_errors_of_the_file(data: object) -> None:
-    with pytest.raises(ModelFileError, match="compositions of training in this file are none"):
+    with pytest.raises(DataError, match="compositions of training in this file are none"):
         Compositions.from_dict(data)  # type: ignore[arg-type]

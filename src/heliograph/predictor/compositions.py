@@ -14,7 +14,7 @@ from typing import Any, final
 import numpy as np
 
 from heliograph.chem.elements import SYMBOLS, formula
-from heliograph.errors import ModelFileError
+from heliograph.errors import DataError
 
 _SAME = 1e-6  # length of what is left of a composition outside the span, beside its own
 
@@ -63,13 +63,13 @@ class Compositions:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Compositions:
-        """Raises ModelFileError where the data are none."""
+        """Read `to_dict` back. Raises DataError where the data are none."""
         try:
             elements, basis = tuple(int(z) for z in data["elements"]), data.get("basis")
             rows = None if basis is None else np.array(basis, dtype=np.float64).reshape(-1, len(elements))
             good = all(0 <= z < 119 for z in elements) and (rows is None or bool(np.isfinite(rows).all()))
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
-            raise ModelFileError(f"the compositions of training in this file are none: {str(error)[:80]}") from None
+            raise DataError(f"the compositions of training in this file are none: {str(error)[:80]}") from None
         if not good:
-            raise ModelFileError("the compositions of training in this file are none: elements or numbers that there are not")
+            raise DataError("the compositions of training in this file are none: elements or numbers that there are not")
         return cls(elements, rows)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import segment
-from heliograph.blocks import Embed, Head, Pool
+from heliograph.blocks import Dropout, Embed, Head, Pool
 from heliograph.edge import Edge
 from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
@@ -68,7 +68,7 @@ class Update(nn.Module):
     def __init__(self, d: int, how: Composition, dropout: float):
         super().__init__()
         self.W_out, self.W_in, self.W_loop = (nn.Linear(d, d, bias=False) for _ in range(3))
-        self.loop, self.norm, self.dropout = nn.Parameter(torch.randn(1, d) * d**-0.5), nn.BatchNorm1d(d), nn.Dropout(dropout)
+        self.loop, self.norm, self.dropout = nn.Parameter(torch.randn(1, d) * d**-0.5), nn.BatchNorm1d(d), Dropout(dropout)
         self.how: Composition = how
 
     def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
