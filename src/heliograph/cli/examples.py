@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 GROUPS = {
     "Learn": ("train", "compare", "evaluate", "calibrate"),
     "Ask": ("explain", "diagnose", "drift", "models"),
-    "Use": ("predict", "screen", "active", "embed", "serve"),
-    "Atoms": ("relax", "md", "label"),
+    "Use": ("predict", "screen", "expand", "active", "embed", "serve"),
+    "Graphs": ("rewire",),
+    "Atoms": ("relax", "md", "generate", "label"),
     "Tools": ("data", "split", "report", "doctor"),
 }
 GRAPHS = "One graph given as tables: heliograph train nodes.csv --edges edges.csv -o run"
@@ -32,6 +33,9 @@ EXAMPLES = {
     "predict_graph": "heliograph predict run --pairs pairs.csv -o predicted.csv",
     "screen": "heliograph screen run library.smi --top 1000 -o hits",
     "active": "heliograph active suggest run pool.csv --count 96 --known measured.csv -o batch.csv",
+    "expand": "heliograph expand hits.csv --library library.smi -o analogues.csv",
+    "rewire": "heliograph rewire --edges edges.csv --method fosr -o rewired.csv",
+    "generate": "heliograph generate train molecules.sdf --budget 1h -o generator",
     "embed": "heliograph embed run molecules.csv -o vectors.parquet",
     "serve": "heliograph serve run --port 8000",
     "relax": "heliograph relax run start.xyz -o relaxed.xyz",

@@ -110,6 +110,8 @@ def run(config: GenerateTrainConfig, *, resume: bool = False, overwrite: bool = 
 
 def load(path: str | os.PathLike[str] | None = None) -> Sampler:
     """The sampler of a model file or run folder; None is the one that ships with the package. Raises ModelFileError."""
+    if path is None and not SHIPPED.is_file():
+        raise ModelFileError("no generator ships with this version: give one that `heliograph generate train` made.")
     file = SHIPPED if path is None else Path(path) / MODEL if Path(path).is_dir() else Path(path)
     document, members = modelfile.read(file)
     if document.kind != "generator":
