@@ -316,6 +316,31 @@ def test_another_kind_of_model_is_named(tmp_path: Path) -> None:
         runner.load(tmp_path / "m.safetensors")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"arch_args": {"d": 10**9, "depth": 5, "sets": 8, "pair": 32}},
+        {"arch_args": {"d": 24, "depth": 10**8, "sets": 4, "pair": 8}},
+        {"arch_args": {"d": "wide"}},
+        {"parts": {"vocabulary": {}, "process": "flow"}},
+        {"parts": {}},
+    ],
+    ids=str,
+)
+def test_a_strangers_file_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    from dataclasses import replace
+
+    from heliograph.learn.state import tensors_of
+    from heliograph.predictor import modelfile
+
+    sampler = untrained()
+    parts = {"vocabulary": sampler.vocabulary.to_dict(), "process": "flow"}
+    whole = modelfile.Document("generator", "semla", {"d": 16, "depth": 2, "sets": 4, "pair": 8}, {}, {}, parts)
+    modelfile.write(tmp_path / "m.safetensors", replace(whole, **change), [tensors_of(sampler.model)])  # type: ignore[arg-type]
+    with pytest.raises(ModelFileError, match=r"m\.safetensors"):
+        runner.load(tmp_path / "m.safetensors")
+
+
 def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     trained = config(tmp_path)

@@ -31,7 +31,7 @@ class GeneratorConfig(Group):
     data_path: Path = Field(description="molecules with hydrogens and positions: sdf, xyz, extxyz (plain or .gz), or a shipped set's name")
     properties: tuple[str, ...] = Field(default=(), description="numeric columns that samples can be asked for")
     process: Name = Field(default="flow", description="flow: flow matching; ancestral, sde, ode: the variance-preserving diffusion")
-    d: PositiveInt = Field(default=128, description="width of node states")
+    d: PositiveInt = Field(default=128, multiple_of=8, description="width of node states, a multiple of 8 (heads of attention)")
     depth: PositiveInt = Field(default=5, description="blocks of the network")
     sets: PositiveInt = Field(default=8, description="coordinate sets of a node")
     pair: PositiveInt = Field(default=32, description="width of pair messages")

@@ -125,7 +125,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Sampler:
         model = network.build(len(vocabulary.species), 2 * len(vocabulary.properties), **known)
         modelfile.fill(model, members[0], file)
         return Sampler(model.eval(), vocabulary, process(document.parts["process"]))
-    except (KeyError, TypeError, ValueError, IndexError, UsageError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError, UsageError) as error:
         raise ModelFileError(f"{file} can't be used by this version ({error}); it was written with {document.versions}") from error
 
 
