@@ -74,7 +74,7 @@ def train(
 
 @app.command()
 def sample(
-    model: Annotated[Path | None, typer.Argument(metavar="MODEL_OR_RUN", help="a generator (default: the shipped one)")] = None,
+    model: Annotated[Path, typer.Argument(metavar="MODEL_OR_RUN", help="a generator: its model file or run folder")],
     n: Annotated[int, typer.Option("-n", "--number", min=1, help="molecules to draw")] = 100,
     output_path: Annotated[Path, typer.Option("-o", "--output", help="where to write: .sdf or .xyz")] = Path("new.sdf"),
     formula: Annotated[str | None, typer.Option(help="exactly this formula, e.g. C7H10O2")] = None,

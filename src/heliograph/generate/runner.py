@@ -40,7 +40,6 @@ MODEL, CONFIG = "model.safetensors", "config.toml"
 _NAMES = r"config\.toml|train\.log|metrics\.csv|model\.safetensors|resume/(state|member_\d+)\.safetensors"
 GENERATOR = manifest.Kind("a generator", re.compile(_NAMES))
 FILES = (CONFIG, "train.log", "metrics.csv", MODEL, "resume/state.safetensors", "resume/member_0.safetensors")
-SHIPPED = Path(__file__).with_name("smallmol.safetensors")
 
 
 @final
@@ -108,11 +107,9 @@ def run(config: GenerateTrainConfig, *, resume: bool = False, overwrite: bool = 
     return Summary(sizes, reasons, best, time.monotonic() - began, folder / MODEL)
 
 
-def load(path: str | os.PathLike[str] | None = None) -> Sampler:
-    """The sampler of a model file or run folder; None is the one that ships with the package. Raises ModelFileError."""
-    if path is None and not SHIPPED.is_file():
-        raise ModelFileError("no generator ships with this version: give one that `heliograph generate train` made.")
-    file = SHIPPED if path is None else Path(path) / MODEL if Path(path).is_dir() else Path(path)
+def load(path: str | os.PathLike[str]) -> Sampler:
+    """Return the sampler of a model file or run folder. Raises ModelFileError."""
+    file = Path(path) / MODEL if Path(path).is_dir() else Path(path)
     document, members = modelfile.read(file)
     if document.kind != "generator":
         raise ModelFileError(f"{file} is a model of {document.kind}, not a generator; `heliograph generate train` makes one")
