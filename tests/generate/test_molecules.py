@@ -102,6 +102,14 @@ def test_matched_noise_is_nearer_and_not_reflected() -> None:
         assert np.linalg.det(turn) == pytest.approx(1.0, abs=1e-6)
 
 
+def test_noise_that_is_a_mirror_image_is_turned_and_not_reflected() -> None:
+    x = np.random.default_rng(0).standard_normal((6, 3)) * [3.0, 2.0, 0.2]  # nearly flat, so that atoms keep their partners
+    x -= x.mean(0)
+    found = matched(x * [1.0, 1.0, -1.0], x)
+    assert np.linalg.det(np.linalg.lstsq(x * [1.0, 1.0, -1.0], found, rcond=None)[0]) == pytest.approx(1.0, abs=1e-6)
+    assert np.abs(found - x).max() > 0.01
+
+
 def test_answers_turn_with_the_noise_and_do_not_mind_the_order_of_atoms() -> None:
     sampler = untrained()
     model = network.build(len(sampler.vocabulary.species), 2, d=16, depth=2, sets=4, pair=8, heads=2).double()
