@@ -40,19 +40,20 @@ class Elements(nn.Module):
 class Vectors(nn.Module):
     """x_i = [x_i, v_i]: a learned vector for each of n nodes of one graph, by their feature `id` [N] long.
 
-    A network that has them knows these nodes and no others (id -1: a zero vector in evaluation). Their table
-    takes no weight decay (`undecayed`): a step would shrink the rows that it did not use.
+    A network that has them knows these nodes and no others (id -1: a zero vector; while training only where it is
+    `partial`: some nodes have none). Their table takes no weight decay (`undecayed`): a step would shrink the rows that it did not use.
     """
 
     undecayed = True
 
-    def __init__(self, n: int, d: int):
+    def __init__(self, n: int, d: int, partial: bool = False):
         super().__init__()
+        self.partial = partial
         self.table = nn.Parameter(torch.randn(n, d) * d**-0.5)
 
     def forward(self, graph: Graph) -> Graph:
         id = dense(graph.nodes["id"])
         v = nn.functional.embedding(id.clamp(min=0), self.table)  # [N, d]
-        if not self.training:
+        if self.partial or not self.training:
             v = torch.where(id[:, None] < 0, torch.zeros_like(v), v)
         return graph.with_nodes(x=torch.cat([dense(graph.nodes["x"]), v], -1))

@@ -46,20 +46,26 @@ ENVIRONMENT = {"GOMP_SPINCOUNT": "1000"}
 
 # Options that only one graph, given as tables, has: its verbs have modules of their own.
 GRAPHS = {"train": ("train_graph", ("--edges",)), "predict": ("predict_graph", ("--edges", "--pairs", "--top-k"))}
+PLAIN = ("-i", "--data-path", "--resume", "--overwrite", "-v", "--verbose", "-q", "--quiet")  # before a table or a schema
 
 
 def home(verb: str, args: Sequence[str]) -> str:
     """The module of a verb, which depends on what it is about: one of the options above, or the folder of such a run."""
     module, marks = GRAPHS.get(verb, ("", ()))
-    marked = any(arg.split("=")[0] in marks for arg in args) or any(_of_graph(arg) for arg in args if module and not arg.startswith("-"))
-    return module if marked else verb
+    for before, arg in zip(("", *args), args, strict=False):
+        if not module or (arg.startswith("-") and arg.split("=")[0] not in marks):
+            continue
+        schema = arg.endswith(".toml") and (not before.startswith("-") or before in PLAIN)
+        if schema or arg.split("=")[0] in marks or _of_graph(arg):
+            return module
+    return verb
 
 
 def _of_graph(folder: str) -> bool:
     """Whether a folder holds a run on one graph."""
     try:
         with open(os.path.join(folder, "config.toml"), encoding="utf-8") as file:
-            return any(line.startswith("edges = ") for line in file)
+            return any(line.startswith("bipartite = ") for line in file)
     except (OSError, UnicodeDecodeError):
         return False
 

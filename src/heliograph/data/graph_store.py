@@ -31,7 +31,8 @@ class GraphStore:
 
     Where there are such: `edge` [E] int32, the row of the table that an edge comes from, with `back` [E] bool where it runs against it;
     `relation` [E] uint16; `x` [N, d]; `edge_attr` [M, k], features of the table's rows; `weight` [E]; `ids_text`, `ids_ends`, the
-    names of the nodes as one UTF-8 text; `known` [N], the number of each node in the graph that a model learned from (-1: in none).
+    names of the nodes as one UTF-8 text; `known` [N], the number of each node in the graph that a model learned from (-1: in none);
+    `kind` [N] uint8, the type of each node.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -169,6 +170,8 @@ class GraphStore:
         rows: Any = slice(None) if nodes is None else nodes
         number = np.asarray(c["known"][rows]) if "known" in c else np.arange(self.N) if nodes is None else nodes
         found: dict[str, Feature] = {"id": torch.from_numpy(number.astype(np.int64, copy=False))}
+        if "kind" in c:
+            found["kind"] = torch.from_numpy(np.asarray(c["kind"][rows]).astype(np.int64))
         if "x" in c:
             found["x"] = torch.from_numpy(np.asarray(c["x"][rows], np.float32))
         else:

@@ -74,7 +74,7 @@ def architecture(config: GraphTrainConfig, graph: OneGraph) -> tuple[str, Mappin
     """The name of the architecture, its arguments (defaults filled in), and notes."""
     arch = config.model.arch
     if arch == "auto":
-        arch = "gcn"
+        arch = "rgcn" if graph.begins else "gcn"
     if arch == "none":
         return arch, {}, []
     if arch not in zoo.names():  # no file of one's own: neither a run folder nor a model file could say that it may be run
@@ -85,22 +85,33 @@ def architecture(config: GraphTrainConfig, graph: OneGraph) -> tuple[str, Mappin
             f"--arch {arch} needs positions in space, which a table of nodes has not: take another, like gcn, sage or gat"
         )
     args = {"d": 64, "depth": 2, "dropout": 0.0 if config.data.level == "link" else 0.5}
-    if graph.relation is not None or config.data.bipartite:
+    if (graph.relation is not None and config.data.level == "link") or config.data.bipartite:
         args = {}  # those of the papers
     known = inspect.signature(module.build).parameters
     chosen = {k: v for k, v in args.items() if k in known} | dict(config.model.arch_args)
-    return arch, zoo.resolved(module, chosen), []
+    blind = graph.relation is not None and not _sees_edges(arch)
+    notes = [f"{arch} does not see of which relation an edge is; rgcn and compgcn do."] if blind else []
+    return arch, zoo.resolved(module, chosen), notes
+
+
+def _sees_edges(arch: str) -> bool:
+    """Whether an architecture has weights for features of edges."""
+    few, many = (sum(p.numel() for p in zoo.build(arch, Inputs(3, k), 1).parameters()) for k in (1, 2))
+    return few != many
 
 
 def vectors_of(config: GraphTrainConfig, graph: OneGraph, usual: int = VECTORS) -> tuple[int, list[str]]:
     """Width of the nodes' learned vectors, and a sentence where there are some. Raises UsageError where nodes would have nothing."""
     width = config.model.node_vectors
     if width is None:
-        width = usual if not graph.encoders.nodes.width else 0
+        width = usual if not graph.encoders.width or graph.encoders.learned else 0
+        if width and graph.begins:
+            which = ", ".join(graph.encoders.learned)
+            return width, [f"Nodes without features ({which}) get a learned vector of {width} each; unknown ones have none."]
         if width:
             note = f"Nodes have no features: each gets a learned vector of {width}, so the model answers for these nodes only."
             return width, [note]
-    if not width and not graph.encoders.nodes.width:
+    if not width and not graph.encoders.width:
         raise UsageError("nodes have no features: --node-vectors must be at least 1")
     return width, []
 
@@ -127,7 +138,8 @@ def _labels(config: GraphTrainConfig, graph: OneGraph) -> Labels:
         where = "the table of nodes" if config.data.level == "node" else "the table of edges"
         raise UsageError(f"name the columns of {where} that are to be predicted: --target-columns NAME")
     of_nodes = config.data.level == "node"
-    cells = {c: graph.node_cells(c) if of_nodes else graph.edge_texts(c) for c in columns}
+    prefix = f"{graph.encoders.target}." if graph.begins else ""
+    cells = {c.removeprefix(prefix): graph.node_cells(c) if of_nodes else graph.edge_texts(c) for c in columns}
     rows = [str(r + 1) for r in (graph.node_rows if of_nodes else graph.edge_rows)]
     return labels.read(config.data, cells, rows)
 
@@ -146,8 +158,8 @@ def _supervised(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) 
     arch, args, more = architecture(config, graph)
     vectors, why = vectors_of(config, graph)
     network = Network(
-        arch, args, Inputs(graph.encoders.nodes.width, graph.store.edge_width), task.out, level,
-        directed=graph.store.directed, n=graph.N if vectors else 0, vectors=vectors,
+        arch, args, Inputs(graph.encoders.width, graph.store.edge_width), task.out, level,
+        directed=graph.store.directed, n=int(graph.learned.sum()) if vectors else 0, vectors=vectors,
     )  # fmt: skip
     scaled = {"y": torch.from_numpy(scaling.scale(y, None))}
     draw = _draw(config, arch, graph.store.E)
@@ -203,7 +215,7 @@ def _links(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> Tr
         raise UsageError(f"--decoder {decoder} is for links with relations (--relation-column); use dot or mlp")
     chosen = "mlp" if decoder == "auto" else decoder
     network = Network(
-        arch, args, Inputs(graph.encoders.nodes.width, graph.store.edge_width), 1, "link", decoder=chosen,
+        arch, args, Inputs(graph.encoders.width, graph.store.edge_width), 1, "link", decoder=chosen,
         directed=graph.store.directed, n=graph.N if vectors else 0, vectors=vectors,
     )  # fmt: skip
     draw = _draw(config, arch, graph.store.E)
@@ -253,11 +265,11 @@ class Subgraph:
         c, store = self.graph.store.columns, self.graph.store
         attr = c["edge_attr"][rows] if "edge_attr" in c else None
         relation = None if self.graph.relation is None else self.graph.relation[rows]
-        made = GraphStore.build(
+        kept = {name: c[name] for name in ("known", "kind") if name in c}
+        return GraphStore.build(
             self.graph.ends[rows], self.graph.N, directed=store.directed, x=c.get("x"), edge_attr=attr, relation=relation,
             relations=store.relations, origin=True,
-        )  # fmt: skip
-        return made
+        ).with_columns(**kept)  # fmt: skip
 
 
 def link_score(outputs: Mapping[str, torch.Tensor], rows: np.ndarray) -> dict[str, dict[str, float]]:

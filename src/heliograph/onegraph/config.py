@@ -16,7 +16,10 @@ Decoder = Literal["auto", "dot", "mlp", "distmult", "complex", "transe", "rotate
 class GraphDataConfig(Group):
     """Which tables, and what their columns mean."""
 
-    data_path: Path | None = Field(default=None, description="table of nodes (CSV, TSV, Parquet); links need none")
+    data_path: Path | None = Field(
+        default=None,
+        description="table of nodes (CSV, TSV, Parquet; links need none), or a schema (TOML) of several types of nodes and edges",
+    )
     edges: Path | None = Field(
         default=None, description="table of edges: where each begins and ends, other columns are features"
     )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from heliograph.data.formats.graph_tables import read_cells
+from heliograph.data.formats.schema import EdgeType, NodeType, Schema
 from heliograph.errors import DataError
 from heliograph.graph import Graph, dense
+from heliograph.onegraph.data import OneGraph
 
 ID, SOURCE, TARGET = "id", "source", "target"
 
@@ -46,6 +50,54 @@ def tables_of(graph: Any) -> tuple[pa.Table | None, pa.Table, bool]:
         "a graph is a networkx graph, PyG's Data, a heliograph.Graph, (adjacency, x) or (table of nodes, table of edges); got "
         f"{type(graph).__name__}"
     )
+
+
+def is_hetero(graph: Any) -> bool:
+    """Whether it is PyG's `HeteroData`."""
+    return hasattr(graph, "node_types") and hasattr(graph, "edge_types")
+
+
+def schema_of(graph: Any, columns: Mapping[str, Mapping[str, pa.Array]] | None = None) -> Schema:
+    """The types of PyG's `HeteroData` as tables: `x` and `edge_index`. `columns`: more columns of some types of nodes.
+
+    Nodes are called by their numbers. An edge type is called by its own name, or SOURCE-NAME-TARGET where two have that name.
+    """
+    nodes, edges = {}, {}
+    for name in graph.node_types:
+        x, n = graph[name].get("x"), int(graph[name].num_nodes)
+        table = {ID: pa.array(np.arange(n)).cast(pa.string())}
+        if x is not None:
+            table["x"] = _lists(x.detach().cpu().numpy())
+        nodes[name] = NodeType(pa.table(table | dict((columns or {}).get(name, {}))), ID)
+    for (source, _, target), name in zip(graph.edge_types, edge_names(graph), strict=True):
+        ends = graph[source, _, target].edge_index.detach().cpu().numpy()
+        table = {SOURCE: pa.array(ends[0]).cast(pa.string()), TARGET: pa.array(ends[1]).cast(pa.string())}
+        edges[name] = EdgeType(pa.table(table), source, target)
+    return Schema(nodes, edges, "HeteroData")
+
+
+def edge_names(graph: Any) -> list[str]:
+    """A name for each edge type of `HeteroData`."""
+    names = [rel for _, rel, _ in graph.edge_types]
+    return [rel if names.count(rel) == 1 else f"{a}-{rel}-{b}" for a, rel, b in graph.edge_types]
+
+
+def to_hetero(graph: OneGraph) -> Any:
+    """PyG's `HeteroData` of a graph of several types: `x` where a type has features, else `num_nodes`; `edge_index` of relations."""
+    from torch_geometric.data import HeteroData
+
+    made, kinds, column = HeteroData(), graph.encoders.kinds, len(graph.encoders.kinds)
+    for kind, a, b in zip(kinds, graph.begins, graph.begins[1:], strict=False):
+        if kind.encoder.width:
+            made[kind.name].x = torch.from_numpy(graph.store.columns["x"][a:b, column : column + kind.encoder.width].copy())
+        else:
+            made[kind.name].num_nodes = b - a
+        column += kind.encoder.width
+    assert graph.relation is not None
+    for r, ((a, b), name) in enumerate(zip(graph.encoders.between, graph.encoders.relations, strict=True)):
+        ends = graph.ends[graph.relation == r] - [graph.begins[a], graph.begins[b]]
+        made[kinds[a].name, name, kinds[b].name].edge_index = torch.from_numpy(ends.T.astype(np.int64).copy())
+    return made
 
 
 def _networkx(graph: Any) -> tuple[pa.Table, pa.Table, bool]:

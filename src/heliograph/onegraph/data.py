@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 from heliograph.data.columns import Encoder
 from heliograph.data.formats.graph_files import is_graph_file, read_graph_file
 from heliograph.data.formats.graph_tables import EdgeTable, NodeTable, as_text, read_edges, read_nodes
+from heliograph.data.formats.schema import Schema, is_schema, read_schema
 from heliograph.data.graph_store import GraphStore
 from heliograph.errors import DataError, suggest
 from heliograph.onegraph.config import GraphDataConfig
@@ -23,8 +25,20 @@ Tables = tuple[Any, Any]  # nodes (None: none) and edges: files, DataFrames or A
 
 
 @dataclass(frozen=True)
+class Kind:
+    """A type of nodes, and what turns its columns into features; without any, its nodes have a learned vector each."""
+
+    name: str
+    encoder: Encoder = field(default_factory=Encoder)
+
+
+@dataclass(frozen=True)
 class Encoders:
-    """What turns columns into features, and how edges are read: kept in the model file."""
+    """What turns columns into features, and how edges are read: kept in the model file.
+
+    Of a graph of several types: its `kinds` of nodes, the numbers of the kinds at both ends of each relation (`between`), and the
+    kind that is answered for (`target`).
+    """
 
     nodes: Encoder = field(default_factory=Encoder)
     edges: Encoder = field(default_factory=Encoder)
@@ -32,21 +46,45 @@ class Encoders:
     bipartite: bool = False
     relations: tuple[str, ...] = ()
     relation_column: str | None = None
+    kinds: tuple[Kind, ...] = ()
+    between: tuple[tuple[int, int], ...] = ()
+    target: str = ""
+
+    @property
+    def width(self) -> int:
+        """Features of a node; of several types, which one it is comes first, then the features of each type."""
+        return len(self.kinds) + sum(k.encoder.width for k in self.kinds) if self.kinds else self.nodes.width
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """Types of nodes that have no features of their own."""
+        return tuple(k.name for k in self.kinds if not k.encoder.width)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
         plain = {k: getattr(self, k) for k in ("directed", "bipartite", "relation_column")}
+        several = {
+            "kinds": [[k.name, k.encoder.to_dict()] for k in self.kinds],
+            "between": [list(b) for b in self.between],
+            "target": self.target,
+        }
         return {
             "nodes": self.nodes.to_dict(),
             "edges": self.edges.to_dict(),
             "relations": list(self.relations),
             **plain,
+            **(several if self.kinds else {}),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Encoders:
         nodes, edges = Encoder.from_dict(data["nodes"]), Encoder.from_dict(data["edges"])
-        return cls(nodes, edges, data["directed"], data["bipartite"], tuple(data["relations"]), data["relation_column"])
+        kinds = tuple(Kind(name, Encoder.from_dict(encoder)) for name, encoder in data.get("kinds", ()))
+        between = tuple((int(a), int(b)) for a, b in data.get("between", ()))
+        return cls(
+            nodes, edges, data["directed"], data["bipartite"], tuple(data["relations"]), data["relation_column"],
+            kinds, between, data.get("target", ""),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +92,9 @@ class OneGraph:
     """A graph as the tables have it. `ends` [M, 2] are its edges after cleaning, `edge_rows` [M] their rows in the file.
 
     `node_rows` [N]: the row in the node table of each node (of the users' and items' ids, where there is no table: -1).
-    `kinds`: how many nodes are of the first side, where the graph is bipartite. `reasons`: rows left out, by table and reason.
+    `first_side`: how many nodes are of the first side, where the graph is bipartite. `reasons`: rows left out, by table and reason.
+    `begins` [T + 1]: where the nodes of each type begin, where there are several; `node_table` is then that of the type that is
+    answered for.
     """
 
     store: GraphStore
@@ -72,6 +112,25 @@ class OneGraph:
     notes: list[str]
     first_side: int = 0
     end_columns: tuple[str, str] = ("source", "target")
+    begins: tuple[int, ...] = ()
+
+    @cached_property
+    def names(self) -> pa.Array:
+        """Names of all nodes that no two share: TYPE:ID where there are several types."""
+        if not self.begins:
+            return self.ids
+        each = [
+            pc.binary_join_element_wise(pa.array([kind.name]).take(pa.array(np.zeros(b - a, int))), self.ids[a:b], ":")
+            for kind, a, b in zip(self.encoders.kinds, self.begins, self.begins[1:], strict=False)
+        ]
+        return pa.concat_arrays(each)
+
+    @cached_property
+    def learned(self) -> np.ndarray:
+        """Nodes that have a learned vector where the model has such vectors, [N] bool: without several types, all."""
+        if not self.begins:
+            return np.ones(self.N, bool)
+        return np.repeat([k.name in self.encoders.learned for k in self.encoders.kinds], np.diff(self.begins))
 
     @property
     def N(self) -> int:
@@ -79,14 +138,19 @@ class OneGraph:
         return self.store.N
 
     def node_cells(self, column: str) -> pa.Array:
-        """Cells of a column of the node table, node by node. Raises DataError where there is no such column."""
+        """Cells of a column of the node table, node by node. Raises DataError where there is no such column.
+
+        Of several types it may be written TYPE.COLUMN; nodes of other types have "".
+        """
+        column = column.removeprefix(f"{self.encoders.target}.") if self.begins else column
         if self.node_table is None:
             raise DataError(f"there is no table of nodes, so no column {column!r}: give it as the first argument")
         if column not in self.node_table.cells.column_names:
             raise DataError(
                 f"{self.node_table.name} has no column {column!r}; {suggest(column, self.node_table.cells.column_names)}"
             )
-        return as_text(self.node_table.cells[column].take(pa.array(self.node_rows)))
+        rows = pa.array(self.node_rows, mask=self.node_rows < 0)
+        return as_text(self.node_table.cells[column].take(rows))
 
     def edge_texts(self, column: str) -> pa.Array:
         """Cells of a column of the edge table, edge by edge. Raises DataError where there is no such column."""
@@ -105,6 +169,10 @@ def load(
     Raises DataError where a table can't be read or holds nothing that can be used.
     """
     given_nodes, given_edges = tables
+    if is_schema(given_nodes):
+        from heliograph.onegraph.typed import load_typed
+
+        return load_typed(config, read_schema(given_nodes), encoders)
     if is_graph_file(given_edges):
         inside, given_edges = read_graph_file(given_edges)
         given_nodes = inside if given_nodes is None and not config.bipartite else given_nodes
@@ -254,4 +322,6 @@ def _fit(
 
 def name_of(given: Any) -> str:
     """What a table is called in messages and configurations."""
+    if isinstance(given, Schema):
+        return given.name
     return str(given) if isinstance(given, str | Path) else "tables in memory"

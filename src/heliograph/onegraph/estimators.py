@@ -12,12 +12,13 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError
 
+from heliograph.data.formats.schema import Schema
 from heliograph.data.splits import random_split
 from heliograph.errors import DataError, UsageError
 from heliograph.learn.progress import Lines
 from heliograph.onegraph.asked import found
 from heliograph.onegraph.config import GraphDataConfig, GraphFitConfig, GraphTrainConfig
-from heliograph.onegraph.convert import ID, tables_of
+from heliograph.onegraph.convert import ID, is_hetero, schema_of, tables_of
 from heliograph.onegraph.data import OneGraph, load
 from heliograph.onegraph.predictor import GraphPredictor
 from heliograph.onegraph.runner import run
@@ -49,7 +50,7 @@ class _GraphEstimator(BaseEstimator):
         self.fit_args, self.random_state = fit_args, random_state
 
     def _train(
-        self, nodes: pa.Table | None, edges: pa.Table, data: dict[str, Any], split: dict[str, Any] | None = None
+        self, nodes: pa.Table | Schema | None, edges: pa.Table | None, data: dict[str, Any], split: dict[str, Any] | None = None
     ) -> None:
         given = dict(self.fit_args or {})
         for name in given:
@@ -75,6 +76,8 @@ class _GraphEstimator(BaseEstimator):
         """A graph read as the model reads it; warns of nothing, since rows in memory have no damaged lines."""
         if not hasattr(self, "predictor_"):
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit(graph, y) first")
+        if is_hetero(graph):
+            return load(GraphDataConfig(), (schema_of(graph), None), encoders=self.predictor_.encoders)
         nodes, edges, _ = tables_of(graph)
         return load(GraphDataConfig(), (nodes, edges), encoders=self.predictor_.encoders)
 
@@ -90,7 +93,13 @@ class _GraphEstimator(BaseEstimator):
             words[rows[parts["val"]]] = "val"
         return words
 
-    def _fit_nodes(self, graph: Any, labels: list[str], labelled: np.ndarray, task: str) -> None:
+    def _fit_nodes(self, graph: Any, labels: list[str], labelled: np.ndarray, task: str, kind: str = "") -> None:
+        if kind:
+            if kind not in graph.node_types or int(graph[kind].num_nodes) != len(labels):
+                raise DataError(f"y has {len(labels)} labels of the type {kind!r}; the graph has the types {', '.join(graph.node_types)}")
+            columns = {_LABEL: pa.array(labels), _PART: pa.array(self._part(labelled), pa.string())}
+            data: dict[str, Any] = {"target_columns": (f"{kind}.{_LABEL}",), "splits_column": _PART, "task_type": task}
+            return self._train(schema_of(graph, {kind: columns}), None, data)
         nodes, edges, directed = tables_of(graph)
         if nodes is None or len(nodes) != len(labels):
             n = None if nodes is None else len(nodes)
@@ -115,21 +124,36 @@ class _GraphEstimator(BaseEstimator):
         asked = self._asked(graph)
         y, p, std, _ = self.predictor_.nodes(asked)
         assert asked.node_table is not None
-        if len(asked.node_table) == asked.N:
+        of_type = asked.node_rows >= 0
+        y, p, std = y[of_type], None if p is None else p[of_type], None if std is None else std[of_type]
+        if len(asked.node_table) == len(y):
             return y, p, std
         spread = [None if x is None else np.full((len(asked.node_table), *x.shape[1:]), np.nan) for x in (y, p, std)]
         for to, x in zip(spread, (y, p, std), strict=True):
             if to is not None and x is not None:
-                to[asked.node_rows] = x
+                to[asked.node_rows[of_type]] = x
         assert spread[0] is not None
         return spread[0], spread[1], spread[2]
 
 
+def _of_type(y: Any) -> tuple[str, Any]:
+    """The type of nodes ("" where there is one only) and their labels. Raises DataError for labels of several types."""
+    if not isinstance(y, Mapping):
+        return "", y
+    if len(y) != 1:
+        raise DataError(f"labels are of one type of nodes, {{type: labels}}; got {len(y)} types")
+    return next(iter(y.items()))
+
+
 class NodeClassifier(ClassifierMixin, _GraphEstimator):
-    """Classes of the nodes of one graph. `y` [N]: -1 (or NaN, None, "") for a node without a label. Fitted: `classes_`."""
+    """Classes of the nodes of one graph. `y` [N]: -1 (or NaN, None, "") for a node without a label. Fitted: `classes_`.
+
+    Of PyG's `HeteroData`, `y` is {type: labels}, and the answers are those of the nodes of that type.
+    """
 
     def fit(self, graph: Any, y: Any) -> NodeClassifier:
         """Learn from the labelled nodes; all nodes and edges pass messages. Raises DataError, UsageError."""
+        kind, y = _of_type(y)
         given = list(np.asarray(y, dtype=object))
         known = np.array(
             [
@@ -149,7 +173,7 @@ class NodeClassifier(ClassifierMixin, _GraphEstimator):
             raise DataError(f"y has one class only ({self.classes_[:1]}); a classifier needs two or more")
         labels = np.full(len(given), "", object)
         labels[known] = [f"c{k:06d}" for k in index]  # sorted as the classes are
-        self._fit_nodes(graph, labels.tolist(), known, "multiclass")
+        self._fit_nodes(graph, labels.tolist(), known, "multiclass", kind)
         return self
 
     def predict_proba(self, graph: Any) -> np.ndarray:
@@ -170,15 +194,15 @@ class NodeClassifier(ClassifierMixin, _GraphEstimator):
 
 
 class NodeRegressor(RegressorMixin, _GraphEstimator):
-    """A number of each node of one graph. `y` [N]: NaN for a node without a label."""
+    """A number of each node of one graph. `y` [N]: NaN for a node without a label; of PyG's `HeteroData` {type: numbers}."""
 
     def fit(self, graph: Any, y: Any) -> NodeRegressor:
         """Learn from the labelled nodes; all nodes and edges pass messages. Raises DataError, UsageError."""
+        kind, y = _of_type(y)
         values = np.asarray(y, np.float64)
         known = np.isfinite(values)
-        self._fit_nodes(
-            graph, [repr(float(v)) if k else "" for v, k in zip(values, known, strict=True)], known, "regression"
-        )
+        labels = [repr(float(v)) if k else "" for v, k in zip(values, known, strict=True)]
+        self._fit_nodes(graph, labels, known, "regression", kind)
         return self
 
     def predict(self, graph: Any) -> np.ndarray:

@@ -50,9 +50,11 @@ class Network:
     relations: int = 0
     first_side: int = 0
     dropout: float = 0.0
+    kinds: tuple[int, ...] = ()  # the type of the tail of each relation, inverse ones too, where there are several types
 
     def __call__(self) -> MPNN:
-        first = [Vectors(self.n, self.vectors)] if self.vectors else []  # drawn first, whatever comes after
+        # drawn first, whatever comes after
+        first = [Vectors(self.n, self.vectors, partial=bool(self.inputs.nodes))] if self.vectors else []
         inputs = Inputs(self.inputs.nodes + self.vectors, self.inputs.edges)
         if self.arch == "none":
             plain = MPNN(

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from heliograph.data.formats.graph_tables import END_COLUMNS, as_text, read_cells
+from heliograph.data.formats.schema import is_schema
 from heliograph.errors import DataError, UsageError
 from heliograph.learn.progress import Lines, Progress
 from heliograph.onegraph import answers, triples
 from heliograph.onegraph.asked import GraphPredictConfig, Summary, found, free, write_table
-from heliograph.onegraph.config import GraphDataConfig, GraphTrainConfig
+from heliograph.onegraph.config import GraphDataConfig, GraphTrainConfig, Level
 from heliograph.onegraph.data import OneGraph, load
 from heliograph.onegraph.predictor import GraphPredictor
 from heliograph.train import toml
@@ -63,6 +64,11 @@ def read_graph(config: GraphPredictConfig, predictor: GraphPredictor) -> OneGrap
     if trained is not None and edges is None:
         edges = trained.edges
         nodes = nodes or trained.data_path
+    if trained is not None and config.edges is None and is_schema(trained.data_path):
+        nodes = config.data_path or trained.data_path
+    if is_schema(nodes):
+        level: Level = predictor.level  # type: ignore[assignment]  # one of them
+        return load(GraphDataConfig(level=level), (nodes, None), encoders=predictor.encoders)
     if edges is None or not Path(edges).is_file():
         where = f"{edges} is not here" if edges else f"there is no run beside {config.model_path.name} that names it"
         raise DataError(
@@ -79,9 +85,10 @@ def _nodes(config: GraphPredictConfig, predictor: GraphPredictor, graph: OneGrap
     y, p, std, reasons = predictor.nodes(graph)
     if graph.node_table is None:
         raise DataError("this model answers for nodes: give their table before --edges")
-    table, rows = graph.node_table.cells, graph.node_rows
-    why = dict(graph.node_table.reasons) | {int(rows[k]): reason for k, reason in reasons.items()}
-    return _kept(config.output_path, predictor, table, rows, why, y, p, std)
+    table, of_type = graph.node_table.cells, graph.node_rows >= 0
+    why = dict(graph.node_table.reasons) | {int(graph.node_rows[k]): reason for k, reason in reasons.items() if of_type[k]}
+    y, p, std = y[of_type], None if p is None else p[of_type], None if std is None else std[of_type]
+    return _kept(config.output_path, predictor, table, graph.node_rows[of_type], why, y, p, std)
 
 
 def _edges(config: GraphPredictConfig, predictor: GraphPredictor, graph: OneGraph) -> Summary:

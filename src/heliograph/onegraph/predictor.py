@@ -105,12 +105,12 @@ class GraphPredictor:
         store = graph.store
         if self.ids is None:
             return store, np.zeros(store.N, bool)
-        known = np.asarray(pc.fill_null(pc.index_in(graph.ids, value_set=self.ids), -1)).astype(np.int64)
-        if (known < 0).all():
+        known = np.asarray(pc.fill_null(pc.index_in(graph.names, value_set=self.ids), -1)).astype(np.int64)
+        if (known[graph.learned] < 0).all():
             raise DataError(
                 "none of these nodes is one that the model learned: it has a learned vector for each node of its own graph"
             )
-        return store.with_columns(known=known), known < 0
+        return store.with_columns(known=known), (known < 0) & graph.learned
 
     def nodes(self, graph: OneGraph) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, dict[int, str]]:
         """Answers for all nodes: values [N, T], probabilities [N, T, C] of classes, the members' spread [N, T].

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from heliograph import manifest, memory
 from heliograph.data.formats.graph_files import is_graph_file
+from heliograph.data.formats.schema import is_schema
 from heliograph.data.sources.one_graph import Links
 from heliograph.errors import DataError, UsageError
 from heliograph.learn import ensemble, metrics
@@ -107,7 +109,10 @@ def run(
 def _check(config: GraphTrainConfig, tables: Tables | None) -> None:
     """What can be told to be wrong before anything is read or written."""
     data = config.data
-    if tables is None and data.edges is None:
+    if is_schema(tables[0] if tables else data.data_path):
+        if data.edges is not None or data.bipartite or data.relation_column or data.id_column or data.feature_columns is not None:
+            raise UsageError("a schema names all tables and what they mean: leave the other options of tables out")
+    elif tables is None and data.edges is None:
         raise UsageError("no edges: give their table with --edges edges.csv")
     nodes, edges = tables or (data.data_path, data.edges)
     if data.level == "node" and nodes is None and not is_graph_file(edges):
@@ -130,6 +135,9 @@ def _edge_labels(config: GraphTrainConfig) -> tuple[str, ...]:
 
 def _said(graph: OneGraph, table: str) -> str:
     """What came of a table, in one sentence."""
+    if graph.begins:
+        reasons = ", ".join(f"{n:,} {why}" for why, n in graph.reasons.get(table, {}).items())
+        return f"{table}: {graph.rows_read[table]:,} rows" + (f"; left out: {reasons}." if reasons else ".")
     name = graph.edge_name if table == "edges" else graph.node_table.name if graph.node_table else ""
     used = len(graph.ends) if table == "edges" else graph.N
     reasons = ", ".join(f"{n:,} {why}" for why, n in graph.reasons.get(table, {}).items())
@@ -179,7 +187,7 @@ def facts(graph: OneGraph, training: Training) -> Facts:
         both = np.isfinite(a) & np.isfinite(b)
         homophily = float((a[both] == b[both]).mean()) if both.any() else math.nan
     return Facts(
-        nodes=graph.N, edges=len(graph.ends), features=graph.encoders.nodes.width, directed=store.directed, relations=store.relations,
+        nodes=graph.N, edges=len(graph.ends), features=graph.encoders.width, directed=store.directed, relations=store.relations,
         isolated=int((degree == 0).sum()), mean_degree=float(degree.mean()), max_degree=int(degree.max(initial=0)), homophily=homophily,
         rows_read=graph.rows_read, reasons=graph.reasons,
     )  # fmt: skip
@@ -204,7 +212,8 @@ def made(training: Training, members: list[Finished]) -> GraphPredictor:
     models = [network_of(training.job, member) for member in members]
     summaries = [member.summary for member in members]
     document = document_of(training.network, training.graph.encoders, training.task, training.scaling, summaries)
-    ids = training.graph.ids if training.network.vectors else None
+    graph = training.graph
+    ids = graph.names.filter(pa.array(graph.learned)) if training.network.vectors else None
     return GraphPredictor(
         models, training.network, training.graph.encoders, training.task, training.scaling, document, ids
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +115,27 @@ def read_edges(
     columns. `keep`: the other columns that are wanted (None: all of them). `two_sides`: the ends are of two kinds (users and items), an
     id of one is no id of the other; the second kind's nodes are numbered after the first's. Raises DataError.
     """
+    interned = Ids(ids)
+    sides = (interned, Ids(None)) if two_sides else (interned, interned)
+    table = read_between(given, sides, end_columns, keep, (known_as, known_as))
+    if not two_sides:
+        return table
+    first_side = len(interned.known)
+    table.ends[:, 1] += first_side
+    return replace(table, ids=pa.concat_arrays([interned.known, sides[1].known]), first_side=first_side)
+
+
+def read_between(
+    given: Given,
+    sides: tuple[Ids, Ids],
+    end_columns: Sequence[str] | None = None,
+    keep: Sequence[str] | None = None,
+    known_as: tuple[str, str] = ("the table of nodes", "the table of nodes"),
+) -> EdgeTable:
+    """Read a table of edges whose ends are places among the ids of each side; `ids` are the first side's. As `read_edges` else."""
     name = _name(given)
     counts: Counter[str] = Counter()
     ends, others, rows = [], [], []
-    interned = _Ids(ids)
-    sides = (interned, _Ids(None)) if two_sides else (interned, interned)
     read = 0
     columns: tuple[str, str] = ("", "")
     for cells, bad in _blocks(given):
@@ -137,7 +153,9 @@ def read_edges(
         counts["an end is blank"] += int((blank & ~damaged).sum())
         places = [side(text, ~(blank | damaged)) for side, text in zip(sides, both, strict=True)]
         unknown = ((places[0] < 0) | (places[1] < 0)) & ~(blank | damaged)
-        counts[f"an end is not in {known_as}"] += int(unknown.sum())
+        first = int((places[0][unknown] < 0).sum())
+        counts[f"an end is not in {known_as[0]}"] += first
+        counts[f"an end is not in {known_as[1]}"] += int(unknown.sum()) - first
         good = np.flatnonzero(~(blank | damaged | unknown))
         ends.append(np.stack([p[good] for p in places], axis=1))
         others.append(cells.select(wanted).take(pa.array(good)) if len(good) < len(cells) else cells.select(wanted))
@@ -147,12 +165,7 @@ def read_edges(
         raise DataError(f"{name}: none of its {read:,} rows is an edge: {_listed(counts) or 'it is empty'}")
     together = pa.concat_tables(others, promote_options="permissive")
     found = {reason: n for reason, n in counts.items() if n}
-    numbers, names, first_side = np.concatenate(ends), interned.known, 0
-    if two_sides:
-        first_side = len(names)
-        numbers[:, 1] += first_side
-        names = pa.concat_arrays([names, sides[1].known])
-    return EdgeTable(name, names, numbers, together, np.concatenate(rows), read, found, columns, first_side)
+    return EdgeTable(name, sides[0].known, np.concatenate(ends), together, np.concatenate(rows), read, found, columns)
 
 
 def read_cells(given: Given) -> pa.Table:
@@ -176,7 +189,7 @@ def missing(text: pa.Array) -> np.ndarray:
     return np.array(pc.is_in(pc.utf8_lower(text), value_set=pa.array(sorted(MISSING))))
 
 
-class _Ids:
+class Ids:
     """Places of ids: among those that are given, or in the order in which they appear."""
 
     def __init__(self, given: pa.Array | None):
