@@ -23,6 +23,7 @@ VARIANTS = [  # arguments that bring parts of their own
     "sage aggregate=lstm",
     "jk mode=max",
     "jk mode=lstm of=gat",
+    "ggnn both_ways=true",
     "gilmer towers=2",
     "gilmer gaussians=5",
     "schnet dipole=true",

@@ -11,7 +11,7 @@ from heliograph.blocks.gilmer import Mix, Towers, WithMaster
 from heliograph.blocks.hypergraph import At, Received, Scales, Weighted, collect, spread
 from heliograph.blocks.jumping import JumpingKnowledge, Largest, LSTMAttention, SideBySide
 from heliograph.blocks.links import Dot, Hadamard, Ordered, Unordered
-from heliograph.blocks.message import apply_matrix
+from heliograph.blocks.message import BothWays, apply_matrix
 from heliograph.blocks.neighbour import Combine, Neighbour
 from heliograph.blocks.norm import GraphNorm, OnStates, PairNorm
 from heliograph.blocks.propagation import Propagate, normalised, propagated
@@ -31,6 +31,7 @@ __all__ = [
     "Attend",
     "Attention",
     "Bessel",
+    "BothWays",
     "ByLength",
     "Combine",
     "CosineCutoff",

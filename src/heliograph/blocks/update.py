@@ -41,11 +41,11 @@ class AddNorm(nn.Module):
 
 @final
 class GRU(nn.Module):
-    """h_i' = GRU(h_i, m_i) (Li et al. 2016, arXiv:1511.05493; Cho et al. 2014)."""
+    """h_i' = GRU(h_i, m_i) (Li et al. 2016, arXiv:1511.05493; Cho et al. 2014). `d_message`: width of m_i, where it is not d."""
 
-    def __init__(self, d: int):
+    def __init__(self, d: int, d_message: int | None = None):
         super().__init__()
-        self.cell = nn.GRUCell(d, d)
+        self.cell = nn.GRUCell(d if d_message is None else d_message, d)
 
     def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"h": self.cell(messages["m"], dense(nodes["h"]))}

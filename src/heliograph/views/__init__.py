@@ -18,6 +18,7 @@ from heliograph.views.line import line_graph
 from heliograph.views.loops import SelfLoops
 from heliograph.views.master import MasterNode, without_master
 from heliograph.views.pairs import CompleteGraph, Neighbours, RadiusGraph, with_distances
+from heliograph.views.reverse import WithReverse
 from heliograph.views.rewire import DropEdge, DropMessage, Expander, Rewired
 from heliograph.views.sets import node_sets
 from heliograph.views.triangles import SharedTriangles, triangles
@@ -47,6 +48,7 @@ __all__ = [
     "ShortestPaths",
     "SpectralSplines",
     "VirtualEdges",
+    "WithReverse",
     "cliques",
     "hyperedges",
     "incidence",
