@@ -35,8 +35,8 @@ FORMS: list[tuple[str, dict[str, Any], dict[str, str | None]]] = [  # kernel, co
     ),
     ("argmax", ROWS, {"out": "*i64"}),
     ("argmax", ROWS, {"out": "*i64", "index": None}),
-    ("picked", FLAT, {"best": "*i64"}),
-    ("picked", FLAT, {"best": "*i64", "index": None}),
+    ("take_best", FLAT, {"best": "*i64"}),
+    ("take_best", FLAT, {"best": "*i64", "index": None}),
     ("spread", ROWS, {"best": "*i64", "by": "*i64"}),
     ("softmax", ROWS, {}),
     ("softmax_slope", ROWS, {}),
@@ -64,7 +64,7 @@ def compiled(name: str, constants: dict[str, Any], types: dict[str, str | None],
 def main() -> None:
     capability = int(sys.argv[1]) if len(sys.argv) > 1 else 90
     for name, constants, types in FORMS:
-        for pointer in ("*fp32", "*fp64") if name in ("act_slope_sum", "softmax", "softmax_slope", "picked") else ("*fp32",):
+        for pointer in ("*fp32", "*fp64") if name in ("act_slope_sum", "softmax", "softmax_slope", "take_best") else ("*fp32",):
             print(name, constants, types, pointer, len(compiled(name, constants, types, pointer, capability)), flush=True)
 
 

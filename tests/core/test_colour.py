@@ -221,7 +221,7 @@ def test_numbers_are_exact() -> None:
     for n, segments, values in ((0, 1, 1), (1, 1, 1), (7, 3, 2), (500, 3, 3), (3000, 1500, 2), (3000, 1500, 1000)):
         a, b, c = (torch.randint(values, (n,), generator=rng) for _ in range(3))
         for columns in ([a], [a, b], [a, b, c]):
-            found = kernels.numbers(columns)
+            found = kernels.factorize(columns)
             assert found is not None
             number, rows = found
             assert same(number, wl.together(*columns)) and torch.equal(number[rows], torch.arange(len(rows)))
@@ -231,9 +231,9 @@ def test_numbers_are_exact() -> None:
         number, rows = found
         assert same(number, wl.multisets(a, runs)) and torch.equal(number[rows], torch.arange(len(rows)))
         some = torch.randperm(segments + 1, generator=rng)[: segments // 2 + 1]
-        fast, part = kernels.runs(some, runs)
+        fast, part = kernels.select_segments(some, runs)
         with kernels.use("reference"):
-            slow, other = kernels.runs(some, runs)
+            slow, other = kernels.select_segments(some, runs)
         assert torch.equal(fast, slow) and torch.equal(part.index, other.index) and torch.equal(runs.index[fast], some[part.index])
 
 
@@ -364,7 +364,7 @@ def test_what_listens_or_comes_from_elsewhere_may_use_it_like_a_tensor() -> None
     class Readout(nn.Module):
         def forward(self, graph: Graph) -> dict[str, Tensor]:
             seen.append(graph.nodes["h"])
-            return {"y": segment.mean(graph.nodes["h"], graph.topology.members)}  # type: ignore[arg-type]
+            return {"y": segment.mean(graph.nodes["h"], graph.topology.nodes_by_graph)}  # type: ignore[arg-type]
 
     class Alone(nn.Module):
         def forward(self, states: list[Tensor]) -> Tensor:

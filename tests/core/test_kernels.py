@@ -267,7 +267,7 @@ def calls() -> list[tuple[Operator, tuple[Any, ...]]]:
         (outer.outer_left, (table(rng, 7, 4, 2), b, of_b, by)),
         (outer.outer_right, (table(rng, 7, 4, 2), a, of_a, by)),
         (maxima.argmax, (a.detach(), first, segments.pointer)),
-        (maxima.picked, (a, maxima.argmax(a.detach(), first, segments.pointer), of_a, by)),
+        (maxima.take_best, (a, maxima.argmax(a.detach(), first, segments.pointer), of_a, by)),
         (maxima.spread, (table(rng, 7, 4), maxima.argmax(a.detach(), first, segments.pointer), of_a, by, 11)),
         (segment_softmax.softmax, (w, by, 7)),
         (segment_softmax.softmax_slope, (w, table(rng, 40, 4), by, 7)),

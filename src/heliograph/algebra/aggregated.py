@@ -63,7 +63,7 @@ class Aggregated(Expression):
 
     def at(self, rows: Tensor) -> Tensor:
         """The sums of some segments: only what lies in them is looked at."""
-        edges, part = kernels.runs(rows, self.segments)
+        edges, part = kernels.select_segments(rows, self.segments)
         return self.reduce(self.inner.take(edges), part)
 
 

@@ -212,7 +212,7 @@ def together(first: Tensor, *others: Tensor) -> Tensor:
     if not keeping():
         if not others:
             return first
-        found = kernels.numbers([first, *others])
+        found = kernels.factorize([first, *others])
         return wl.together(first, *others) if found is None else found[0]
     if others:
         first = _mix(first)  # small numbers, as degrees are, would else meet: 5 * 1 + 6 = 5 * 2 + 1
@@ -244,7 +244,7 @@ def held(colour: Tensor, rows: Tensor) -> Distinct | None:
 
 def distinct(colours: list[Tensor]) -> Distinct | None:
     """One row of each combination of colours; None where that saves little and nothing is kept."""
-    if not keeping() and (found := kernels.numbers(colours)) is not None:
+    if not keeping() and (found := kernels.factorize(colours)) is not None:
         return held(*found)
     whole = together(*colours)
     hashes, colour = torch.unique(whole, return_inverse=True)

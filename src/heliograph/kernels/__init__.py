@@ -25,9 +25,9 @@ from heliograph.kernels.operator import PLAIN
 from heliograph.kernels.reference import ACTIVATIONS, Index
 from heliograph.topology import Segments
 
-__all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "dot", "dropout", "form_sum", "gather", "gather_max", "gather_sum",
-           "multisets", "numbers", "outer_sum", "product_sum", "runs", "segment_max", "segment_sum", "shifted_softplus", "softmax",
-           "use"]  # fmt: skip
+__all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "dot", "dropout", "factorize", "form_sum", "gather", "gather_max",
+           "gather_sum", "multisets", "outer_sum", "product_sum", "segment_max", "segment_sum", "select_segments",
+           "shifted_softplus", "softmax", "use"]  # fmt: skip
 
 SETS = ("fused", "reference")
 
@@ -242,7 +242,7 @@ def gather_max(table: Tensor, index: Index, segments: Segments) -> Tensor:
 
     x = _flat(table)
     best = maxima.argmax(x.detach(), index, segments.pointer)  # [n, d]
-    out = maxima.picked(x, best, ops.column(index, len(x), x.requires_grad), ops.by_segments(segments))
+    out = maxima.take_best(x, best, ops.column(index, len(x), x.requires_grad), ops.by_segments(segments))
     return _shaped(out, table.shape[1:])
 
 
@@ -277,7 +277,7 @@ def softmax(x: Tensor, segments: Segments) -> Tensor:
     return _shaped(segment_softmax.softmax(_flat(x), ops.by_segments(segments), segments.n), x.shape[1:])
 
 
-def numbers(columns: Sequence[Tensor]) -> tuple[Tensor, Tensor] | None:
+def factorize(columns: Sequence[Tensor]) -> tuple[Tensor, Tensor] | None:
     """A number 0, 1, ... for each row of several columns of whole numbers [n] (>= 0, below 2^31), equal for equal rows alone; where
     each appears first. None where there is no loop for it."""
     if chosen() == "reference" or columns[0].device.type != "cpu":
@@ -303,7 +303,7 @@ def multisets(values: Tensor, segments: Segments) -> tuple[Tensor, Tensor] | Non
     return number, rows[:count]
 
 
-def runs(rows: Tensor, segments: Segments) -> tuple[Tensor, Segments]:
+def select_segments(rows: Tensor, segments: Segments) -> tuple[Tensor, Segments]:
     """What lies in some segments, one after the other: which rows of all, [M'], and those segments alone."""
     count = segments.pointer.index_select(0, rows + 1) - segments.pointer.index_select(0, rows)
     total = int(count.sum())
@@ -313,7 +313,7 @@ def runs(rows: Tensor, segments: Segments) -> tuple[Tensor, Segments]:
     from heliograph.kernels import numbering
 
     edges, index = rows.new_empty(total), rows.new_empty(total)
-    numbering.runs(rows.numpy(), segments.pointer.numpy(), edges.numpy(), index.numpy())
+    numbering.select_segments(rows.numpy(), segments.pointer.numpy(), edges.numpy(), index.numpy())
     return edges, Segments(index, len(rows))
 
 
@@ -334,5 +334,5 @@ def compile_all() -> None:
     )
     for terms in range(1, 5):
         y = y + act_sum("relu", [(x, index)] * terms, segments).sum()
-    numbers([index]), multisets(index, segments), runs(index[:1], segments)
+    factorize([index]), multisets(index, segments), select_segments(index[:1], segments)
     (y + gather_max(gather_sum(x, index, segments), None, Segments(index[:1], 1))).sum().backward()

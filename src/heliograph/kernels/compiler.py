@@ -68,7 +68,7 @@ def first(pointer: Any, n: int, part: int, parts: int) -> int:
 
 
 @inner
-def run(pointer: Any, i: int) -> tuple[int, int]:
+def segment_bounds(pointer: Any, i: int) -> tuple[int, int]:
     return (i, i + 1) if len(pointer) == 0 else (pointer[i], pointer[i + 1])
 
 

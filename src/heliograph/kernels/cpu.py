@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from heliograph.kernels.compiler import at, exp, first, inner, jit, keep, run, softplus, term
+from heliograph.kernels.compiler import at, exp, first, inner, jit, keep, segment_bounds, softplus, term
 
 LOG2 = math.log(2.0)
 IDENTITY, RELU, SILU, SSP = range(4)  # in the order of reference.ACTIVATIONS
@@ -43,7 +43,7 @@ def gather_sum(x: Any, index: Any, order: Any, pointer: Any, parts: int, out: An
     for part in prange(parts):
         for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i, :] = 0
-            low, high = run(pointer, i)
+            low, high = segment_bounds(pointer, i)
             for k in range(low, high):
                 r = at(index, at(order, k))
                 for c in range(d):
@@ -60,7 +60,7 @@ def product_sum(a: Any, ia: Any, b: Any, ib: Any, order: Any, pointer: Any, part
     for part in prange(parts):
         for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i, :] = 0
-            low, high = run(pointer, i)
+            low, high = segment_bounds(pointer, i)
             for k in range(low, high):
                 e = at(order, k)
                 u, v = at(ia, e), at(ib, e)
@@ -87,7 +87,7 @@ def dot_sum(a: Any, ia: Any, b: Any, ib: Any, order: Any, pointer: Any, parts: i
     for part in prange(parts):
         for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i, :] = 0
-            low, high = run(pointer, i)
+            low, high = segment_bounds(pointer, i)
             for k in range(low, high):
                 e = at(order, k)
                 u, v = at(ia, e), at(ib, e)
@@ -109,7 +109,7 @@ def act_sum(
     for part in prange(parts):
         for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i, :] = 0
-            low, high = run(pointer, i)
+            low, high = segment_bounds(pointer, i)
             for k in range(low, high):
                 e = at(order, k)
                 u, v, w, y = at(ia, e), at(ib, e), at(ic, e), at(iq, e)
@@ -142,7 +142,7 @@ def act_slope_sum(
     for part in prange(parts):
         for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i, :] = 0
-            low, high = run(pointer, i)
+            low, high = segment_bounds(pointer, i)
             for k in range(low, high):
                 e = at(order, k)
                 u, v, w, y, r = at(ia, e), at(ib, e), at(ic, e), at(iq, e), at(ig, e)
@@ -244,7 +244,7 @@ def argmax(x: Any, index: Any, pointer: Any, parts: int, out: Any) -> None:
 
 
 @jit
-def picked(x: Any, index: Any, best: Any, parts: int, out: Any) -> None:
+def take_best(x: Any, index: Any, best: Any, parts: int, out: Any) -> None:
     """out[i, c] = the value of column c that edge best[i, c] uses; zero for none."""
     n, d = out.shape
     for part in prange(parts):
@@ -261,7 +261,7 @@ def spread(g: Any, best: Any, by: Any, order: Any, pointer: Any, parts: int, out
     for part in prange(parts):
         for r in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[r, :] = 0
-            low, high = run(pointer, r)
+            low, high = segment_bounds(pointer, r)
             for k in range(low, high):
                 e = at(order, k)
                 i = by[e]
@@ -405,7 +405,7 @@ def form_sum(y: Any, of_y: Any, a: Any, of_a: Any, b: Any, of_b: Any, order: Any
     for part in prange(parts):
         for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i] = 0
-            low, high = run(pointer, i)
+            low, high = segment_bounds(pointer, i)
             for k in range(low, high):
                 e = at(order, k)
                 u, v = at(of_a, e), at(of_b, e)
@@ -424,7 +424,7 @@ def form_dot(a: Any, of_a: Any, b: Any, of_b: Any, g: Any, of_g: Any, order: Any
     for part in prange(parts):
         for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
             out[i] = 0
-            low, high = run(pointer, i)
+            low, high = segment_bounds(pointer, i)
             for k in range(low, high):
                 e = at(order, k)
                 u, v, r = at(of_a, e), at(of_b, e), at(of_g, e)
@@ -451,7 +451,7 @@ LOOPS = (
     sigmoid_times,
     dropout,
     argmax,
-    picked,
+    take_best,
     spread,
     softmax,
     softmax_slope,

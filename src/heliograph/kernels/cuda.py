@@ -98,8 +98,8 @@ def argmax(x: Any, index: Any, pointer: Any, out: Tensor) -> None:
     _rows(programs.argmax, out, x, index, pointer, out, *out.shape)
 
 
-def picked(x: Tensor, index: Any, best: Tensor, out: Tensor) -> None:
-    _launch(programs.picked, (triton.cdiv(out.numel(), ELEMENTS),), out, x, index, best, out, out.numel(), out.shape[1], C=ELEMENTS)
+def take_best(x: Tensor, index: Any, best: Tensor, out: Tensor) -> None:
+    _launch(programs.take_best, (triton.cdiv(out.numel(), ELEMENTS),), out, x, index, best, out, out.numel(), out.shape[1], C=ELEMENTS)
 
 
 def spread(g: Any, best: Any, by: Tensor, order: Any, pointer: Any, out: Tensor) -> None:

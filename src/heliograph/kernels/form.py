@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from heliograph.kernels.operator import Operator
-from heliograph.kernels.ops import nones, run
+from heliograph.kernels.ops import launch, nones
 
 Columns = Sequence[Tensor | None]
 
@@ -26,7 +26,7 @@ def form_sum(
     """out[i, m, c] = sum of y[m] a[m, c] b[m, c] over the edges of row i, [n, rows, d]; rows = 1 adds up over m, too."""
     out = a.new_empty(n, rows, a.shape[2])
     weights = a.new_empty(0, 0) if y is None else y
-    run("form_sum", weights, of_y[0], a, of_a[0], b, of_b[0], by[1], by[2], out=out)
+    launch("form_sum", weights, of_y[0], a, of_a[0], b, of_b[0], by[1], by[2], out=out)
     return out
 
 
@@ -41,7 +41,7 @@ def _(
 def form_dot(a: Tensor, b: Tensor, g: Tensor, of_a: Columns, of_b: Columns, of_g: Columns, by: Columns, n: int, rows: int) -> Tensor:
     """out[i, m] = sum over c of a[m, c] b[m, c] g[m, c], and over the edges of row i, [n, rows]."""
     out = a.new_empty(n, rows)
-    run("form_dot", a, of_a[0], b, of_b[0], g, of_g[0], by[1], by[2], out=out)
+    launch("form_dot", a, of_a[0], b, of_b[0], g, of_g[0], by[1], by[2], out=out)
     return out
 
 

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from heliograph.kernels.operator import Operator
-from heliograph.kernels.ops import nones, run
+from heliograph.kernels.ops import launch, nones
 
 
 @Operator
 def argmax(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
     """The edge whose row of x [R, d] has the largest value in each segment, [n, d]; the first of equals; -1 where there is none."""
     out = pointer.new_empty(pointer.shape[0] - 1, x.shape[1])
-    run("argmax", x, index, pointer, out=out)
+    launch("argmax", x, index, pointer, out=out)
     return out
 
 
@@ -30,14 +30,14 @@ def _(x: Tensor, index: Tensor | None, pointer: Tensor) -> Tensor:
 
 
 @Operator
-def picked(x: Tensor, best: Tensor, own: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
+def take_best(x: Tensor, best: Tensor, own: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
     """out[i, c] = x[own[best[i, c]], c], [n, d]; zero where best is -1."""
     out = x.new_empty(best.shape)
-    run("picked", x, own[0], best, out=out)
+    launch("take_best", x, own[0], best, out=out)
     return out
 
 
-@picked.register_fake
+@take_best.register_fake
 def _(x: Tensor, best: Tensor, own: Sequence[Tensor | None], by: Sequence[Tensor | None]) -> Tensor:
     return x.new_empty(best.shape)
 
@@ -46,7 +46,7 @@ def _(x: Tensor, best: Tensor, own: Sequence[Tensor | None], by: Sequence[Tensor
 def spread(g: Tensor, best: Tensor, own: Sequence[Tensor | None], by: Sequence[Tensor | None], rows: int) -> Tensor:
     """out[r, c] = sum of g[i, c] over the edges of row r that are the best of their segment i in column c, [rows, d]."""
     out = g.new_empty(rows, g.shape[1])
-    run("spread", g, best, by[0], own[1], own[2], out=out)
+    launch("spread", g, best, by[0], own[1], own[2], out=out)
     return out
 
 
@@ -60,15 +60,15 @@ def _inputs(ctx: Any, inputs: Any, output: Tensor) -> None:
     ctx.rows = x.shape[0]
 
 
-def _picked_backward(ctx: Any, g: Tensor) -> Any:
+def _take_best_backward(ctx: Any, g: Tensor) -> Any:
     return spread(g.contiguous(), ctx.best, ctx.own, ctx.by, ctx.rows), None, *nones(ctx.own, ctx.by)
 
 
 def _spread_backward(ctx: Any, h: Tensor) -> Any:
-    return picked(h.contiguous(), ctx.best, ctx.own, ctx.by), None, *nones(ctx.own, ctx.by), None
+    return take_best(h.contiguous(), ctx.best, ctx.own, ctx.by), None, *nones(ctx.own, ctx.by), None
 
 
-picked.register_autograd(_picked_backward, setup_context=_inputs)
+take_best.register_autograd(_take_best_backward, setup_context=_inputs)
 spread.register_autograd(_spread_backward, setup_context=_inputs)
-for _op in (argmax, picked, spread):
+for _op in (argmax, take_best, spread):
     _op.register_autocast(torch.float32)

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from heliograph.kernels.operator import Operator
-from heliograph.kernels.ops import run
+from heliograph.kernels.ops import launch
 
 
 @Operator
 def dropout(x: Tensor, seed: int, p: float) -> Tensor:
     """x / (1 - p) where an element is kept, else 0; x is contiguous, 0 <= p < 1, 0 <= seed < 2^63. Linear in x: its own derivative."""
     out = torch.empty_like(x)
-    run("dropout", x.view(-1), seed & 0xFFFFFFFF, seed >> 32, p, out=out.view(-1))
+    launch("dropout", x.view(-1), seed & 0xFFFFFFFF, seed >> 32, p, out=out.view(-1))
     return out
 
 

@@ -105,7 +105,7 @@ def number_multisets(x: Any, pointer: Any, number: Any, rows: Any) -> int:
 
 @keep
 @numba.njit(nogil=True)
-def runs(rows: Any, pointer: Any, edges: Any, index: Any) -> None:
+def select_segments(rows: Any, pointer: Any, edges: Any, index: Any) -> None:
     """The edges of some rows, run after run, and the place among `rows` of each."""
     e = 0
     for k in range(len(rows)):
@@ -114,4 +114,4 @@ def runs(rows: Any, pointer: Any, edges: Any, index: Any) -> None:
             e += 1
 
 
-LOOPS = (number_pairs, number_multisets, runs)
+LOOPS = (number_pairs, number_multisets, select_segments)

@@ -58,7 +58,7 @@ def _nothing() -> Any:
     return np.empty(0, np.int64)
 
 
-def run(loop: str, *args: Any, out: Tensor) -> None:
+def launch(loop: str, *args: Any, out: Tensor) -> None:
     """Fill `out` by a loop of `cpu` or `cuda`, where it lies; arguments are tensors (None: no index) and numbers."""
     if out.device.type == "cuda":
         from heliograph.kernels import cuda
@@ -78,7 +78,7 @@ def nones(*columns: Sequence[Tensor | None]) -> list[Any]:
 @Operator
 def group(index: Tensor, rows: int) -> tuple[Tensor, Tensor]:
     order, pointer = torch.empty_like(index), index.new_empty(rows + 1)
-    run("group", index, order, out=pointer)
+    launch("group", index, order, out=pointer)
     return order, pointer
 
 
@@ -91,7 +91,7 @@ def _(index: Tensor, rows: int) -> tuple[Tensor, Tensor]:
 def gather_sum(x: Tensor, own: Sequence[Tensor | None], by: Sequence[Tensor | None], n: int) -> Tensor:
     """out[i] = sum of x[own] over the edges of row i, [n, d]."""
     out = x.new_empty(n, x.shape[1])
-    run("gather_sum", x, own[0], by[1], by[2], out=out)
+    launch("gather_sum", x, own[0], by[1], by[2], out=out)
     return out
 
 
@@ -126,7 +126,7 @@ def product_sum(
 ) -> Tensor:
     """out[i] = sum of a[of_a] * b[of_b] over the edges of row i, [n, d]; a [R, H], b [R', d], H divides d."""
     out = b.new_empty(n, b.shape[1])
-    run("product_sum", a, of_a[0], b, of_b[0], by[1], by[2], out=out)
+    launch("product_sum", a, of_a[0], b, of_b[0], by[1], by[2], out=out)
     return out
 
 
@@ -163,7 +163,7 @@ def dot_sum(
 ) -> Tensor:
     """out[i, h] = sum over the edges of row i of the dot product of a[of_a] and b[of_b] over head h's columns, [n, H]."""
     out = a.new_empty(n, heads)
-    run("dot_sum", a, of_a[0], b, of_b[0], by[1], by[2], out=out)
+    launch("dot_sum", a, of_a[0], b, of_b[0], by[1], by[2], out=out)
     return out
 
 
@@ -198,7 +198,7 @@ def act_sum(
 ) -> Tensor:
     """out[i] = sum of f(a[c1] + b[c2] + c[c3] + q[c4]) over the edges of row i, [n, d]; `columns` holds three tensors a table."""
     out = a.new_empty(n, a.shape[1])
-    run("act_sum", kind, *_terms((a, b, c, q), columns), by[1], by[2], out=out)
+    launch("act_sum", kind, *_terms((a, b, c, q), columns), by[1], by[2], out=out)
     return out
 
 
@@ -261,7 +261,7 @@ def act_slope_sum(
 ) -> Tensor:
     """out[r] = sum of g[of_g] f'(a[c1] + b[c2] + c[c3] + q[c4]) over the edges of row r, [n, d]."""
     out = g.new_empty(n, g.shape[1])
-    run("act_slope_sum", kind, *_terms((a, b, c, q), columns), g, of_g[0], by[1], by[2], out=out)
+    launch("act_slope_sum", kind, *_terms((a, b, c, q), columns), g, of_g[0], by[1], by[2], out=out)
     return out
 
 
@@ -325,7 +325,7 @@ act_slope_sum.register_autograd(_act_slope_backward, setup_context=_act_slope_in
 def shifted_softplus(x: Tensor) -> Tensor:
     """ln(1 + exp(x)) - ln 2; x is contiguous."""
     out = torch.empty_like(x)
-    run("shifted_softplus", x.view(-1), out=out.view(-1))
+    launch("shifted_softplus", x.view(-1), out=out.view(-1))
     return out
 
 
@@ -338,7 +338,7 @@ def _(x: Tensor) -> Tensor:
 def sigmoid_times(x: Tensor, g: Tensor) -> Tensor:
     """g / (1 + exp(-x)); both are contiguous."""
     out = torch.empty_like(x)
-    run("sigmoid_times", x.view(-1), g.view(-1), out=out.view(-1))
+    launch("sigmoid_times", x.view(-1), g.view(-1), out=out.view(-1))
     return out
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from heliograph.kernels.operator import Operator
-from heliograph.kernels.ops import EDGES, grouped, nones, pair_inputs, run
+from heliograph.kernels.ops import EDGES, grouped, launch, nones, pair_inputs
 
 
 @Operator
@@ -18,7 +18,7 @@ def outer_sum(
 ) -> Tensor:
     """out[i] = sum of phi[of_phi] (x) x[of_x] over the edges of row i, [n, K, d]. `by` is sorted."""
     out = x.new_empty(n, phi.shape[1], x.shape[1])
-    run("outer_sum", phi, of_phi[0], x, of_x[0], by[2], out=out)
+    launch("outer_sum", phi, of_phi[0], x, of_x[0], by[2], out=out)
     return out
 
 
@@ -34,7 +34,7 @@ def outer_left(g: Tensor, x: Tensor, of_x: Sequence[Tensor | None], by: Sequence
     """out[e] = g[i] x[of_x[e]], [E, K], for g [n, K, d]."""
     assert by[0] is not None
     out = g.new_empty(by[0].shape[0], g.shape[1])
-    run("outer_left", g, x, of_x[0], by[2], out=out)
+    launch("outer_left", g, x, of_x[0], by[2], out=out)
     return out
 
 
@@ -49,7 +49,7 @@ def outer_right(g: Tensor, phi: Tensor, of_phi: Sequence[Tensor | None], by: Seq
     """out[e] = phi[of_phi[e]] g[i], [E, d], for g [n, K, d]."""
     assert by[0] is not None
     out = g.new_empty(by[0].shape[0], g.shape[2])
-    run("outer_right", g, phi, of_phi[0], by[2], out=out)
+    launch("outer_right", g, phi, of_phi[0], by[2], out=out)
     return out
 
 

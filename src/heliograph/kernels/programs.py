@@ -173,7 +173,7 @@ def argmax(x, index, pointer, out, n, d, R: tl.constexpr, C: tl.constexpr):
 
 
 @triton.jit
-def picked(x, index, best, out, n, d, C: tl.constexpr):
+def take_best(x, index, best, out, n, d, C: tl.constexpr):
     k = tl.program_id(0).to(tl.int64) * C + tl.arange(0, C)
     e = tl.load(best + k, k < n, -1)
     r = _at(index, e, e >= 0)

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from heliograph.kernels.operator import Operator
-from heliograph.kernels.ops import EDGES, Column, grouped, nones, run
+from heliograph.kernels.ops import EDGES, Column, grouped, launch, nones
 
 
 @Operator
 def softmax(x: Tensor, by: Sequence[Tensor | None], n: int) -> Tensor:
     """out[e, h] = exp(x[e, h]) over the sum of exp(x[k, h]) of the rows k in e's segment, [M, H]."""
     out = torch.empty_like(x)
-    run("softmax", x, by[2], out=out)
+    launch("softmax", x, by[2], out=out)
     return out
 
 
@@ -29,7 +29,7 @@ def _(x: Tensor, by: Sequence[Tensor | None], n: int) -> Tensor:
 def softmax_slope(p: Tensor, g: Tensor, by: Sequence[Tensor | None], n: int) -> Tensor:
     """out[e, h] = p[e, h] (g[e, h] - sum of p[k, h] g[k, h] over the rows k in e's segment), [M, H]."""
     out = torch.empty_like(p)
-    run("softmax_slope", p, g, by[2], out=out)
+    launch("softmax_slope", p, g, by[2], out=out)
     return out
 
 
