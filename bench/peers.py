@@ -38,7 +38,7 @@ def complete(graph: Graph) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def schnet(net: MPNN, graph: Graph) -> tuple[nn.Module, tuple[Any, ...]]:
     """PyG's SchNet; the pairs are handed to it, so that it doesn't search for them."""
-    index, members = complete(graph)[1], graph.topology.members.index
+    index, members = complete(graph)[1], graph.topology.nodes_by_graph.index
 
     def pairs(pos: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
         return index, (pos[index[0]] - pos[index[1]]).norm(dim=-1)

@@ -70,7 +70,7 @@ class Scores(nn.Module):
         self.widths, self.W, self.dropout = widths, nn.ModuleList(nn.Linear(w, classes) for w in widths), Dropout(DROPOUT)
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
-        pooled = segment.sum(dense(graph.nodes["all"]), graph.topology.members).split(self.widths, -1)
+        pooled = segment.sum(dense(graph.nodes["all"]), graph.topology.nodes_by_graph).split(self.widths, -1)
         return {"y": torch.stack([self.dropout(W(h)) for W, h in zip(self.W, pooled, strict=True)]).sum(0)}
 
 

@@ -172,7 +172,7 @@ def _pairs() -> list[tuple[Graph, Graph]]:
     every = list(itertools.combinations(range(5), 2))
     graphs = [_graph(5, [every[k] for k in torch.randperm(len(every), generator=rng)[:5]]) for _ in range(12)]
     together = batch(graphs)
-    kinds = multisets(colours(together, 3), together.topology.members).tolist()
+    kinds = multisets(colours(together, 3), together.topology.nodes_by_graph).tolist()
     return [(graphs[a], graphs[b]) for a, b in itertools.combinations(range(len(graphs)), 2) if kinds[a] != kinds[b]]
 
 

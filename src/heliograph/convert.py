@@ -26,7 +26,7 @@ def unbatch(graph: Graph) -> list[Graph]:
     if not topology.whole:
         raise DataError("a batch of bipartite graphs can't be taken apart: a node that does not receive may be anybody's")
     asked = graph.asked
-    of_asked = None if asked is None else topology.members.index[asked.reshape(len(asked), -1)[:, 0]]
+    of_asked = None if asked is None else topology.nodes_by_graph.index[asked.reshape(len(asked), -1)[:, 0]]
     node_end, edge_end = topology.n_node.cumsum(0).tolist(), topology.n_edge.cumsum(0).tolist()
     node = edge = 0
     for g in range(graph.G):
@@ -153,7 +153,10 @@ def to_pyg(graph: Graph) -> Data:
 
     t = graph.topology
     data = Data(
-        edge_index=torch.stack([t.given(t.senders), t.given(t.receivers)]), num_nodes=graph.N, batch=t.members.index, ptr=t.members.pointer
+        edge_index=torch.stack([t.given(t.senders), t.given(t.receivers)]),
+        num_nodes=graph.N,
+        batch=t.nodes_by_graph.index,
+        ptr=t.nodes_by_graph.pointer,
     )
     for name, value in [*graph.nodes.items(), *graph.globals.items()]:
         data[name] = dense(value)

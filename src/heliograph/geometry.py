@@ -28,7 +28,7 @@ def with_vectors(graph: Graph) -> Graph:
     i, j = t.receivers[first], t.senders[first]
     r = pos.index_select(0, j) - pos.index_select(0, i)  # [P, 3]
     if t.shift is not None:
-        cell = dense(graph.globals["cell"]).index_select(0, t.members.index[i])  # [P, 3, 3]
+        cell = dense(graph.globals["cell"]).index_select(0, t.nodes_by_graph.index[i])  # [P, 3, 3]
         r = r + (t.shift[first].to(r.dtype)[:, None, :] @ cell)[:, 0]
     return graph.with_edges(**{VECTOR: Indexed(r, t.pairs.index)})
 
@@ -72,7 +72,7 @@ def forces(graph: Graph, gradient: Tensor) -> Tensor:
 def strain_derivative(graph: Graph, r: Tensor, gradient: Tensor) -> Tensor:
     """Return dE/dstrain [G, 3, 3], symmetric, from r [P, 3] and dE/dr [P, 3]."""
     t = graph.topology
-    of = t.members.index[t.receivers[t.pairs.edges]]  # [P]
+    of = t.nodes_by_graph.index[t.receivers[t.pairs.edges]]  # [P]
     outer = r[:, :, None] * gradient[:, None, :]
     total = gradient.new_zeros(t.G, 3, 3).index_add(0, of, outer)
     return 0.5 * (total + total.transpose(1, 2))

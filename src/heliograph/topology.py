@@ -218,7 +218,7 @@ class Topology:
             degree=self._given_degree if N is None else None,
             reverse=reverse,
         )
-        other.n_edge = Segments(other.members.index[receivers], self.G).count
+        other.n_edge = Segments(other.nodes_by_graph.index[receivers], self.G).count
         return other, rows
 
     @derived
@@ -231,8 +231,8 @@ class Topology:
         return Topology(
             self.senders[:E],
             self.receivers[:E],
-            Segments(self.members.index[:N], self.G).count,
-            Segments(self.edge_members.index[:E], self.G).count,
+            Segments(self.nodes_by_graph.index[:N], self.G).count,
+            Segments(self.edges_by_graph.index[:E], self.G).count,
             N=N,
             R=steps,
             shift=None if self.shift is None else self.shift[:E],
@@ -254,13 +254,13 @@ class Topology:
         return self.incoming.count
 
     @derived
-    def members(self) -> Segments:
+    def nodes_by_graph(self) -> Segments:
         """Nodes by graph; of a bipartite topology of several graphs, the receivers by graph."""
         size = self.N if self.G == 1 or self.R == self.N or not self.steps else self.R
         return Segments(torch.repeat_interleave(torch.arange(self.G, device=self.n_node.device), self.n_node, output_size=size), self.G)
 
     @derived
-    def edge_members(self) -> Segments:
+    def edges_by_graph(self) -> Segments:
         """Edges by graph."""
         return Segments(torch.repeat_interleave(torch.arange(self.G, device=self.n_edge.device), self.n_edge, output_size=self.E), self.G)
 

@@ -75,7 +75,7 @@ def pair_colours(
     k = torch.arange(len(g), device=device) - cell[g]
     u, v = k // n[g], k % n[g]  # [sum n^2], counted within the graph
     of_node, of_edge = _start(graph, nodes, edges)
-    own = t.edge_members.index
+    own = t.edges_by_graph.index
     place = cell[own] + (t.senders - first[own]) * n[own] + t.receivers - first[own]  # [E] an edge's pair (j, i)
     order = place.argsort(stable=True)
     forth = multisets(of_edge[order], Segments(place[order], len(g)))

@@ -75,7 +75,8 @@ def test_a_row_per_type(aggregate: segment.Aggregate) -> None:
     assert y.shape == (graph.G, 8)
     for g in range(graph.G):
         for k in range(4):
-            rows = [h[i] for i in range(graph.N) if graph.topology.members.index[i] == g and [*types, int(z[i])].index(int(z[i])) == k]
+            of_graph = graph.topology.nodes_by_graph.index
+            rows = [h[i] for i in range(graph.N) if of_graph[i] == g and [*types, int(z[i])].index(int(z[i])) == k]
             want = torch.zeros(2, dtype=DTYPE)
             for n, row in enumerate(rows):
                 want = want + row if aggregate is segment.sum or n == 0 else torch.maximum(want, row)
@@ -84,7 +85,7 @@ def test_a_row_per_type(aggregate: segment.Aggregate) -> None:
 
 def test_each_type_has_weights_of_its_own() -> None:
     graph, W = with_matrices(), torch.nn.Linear(3 * 2, 1).to(DTYPE)
-    h, index = dense(graph.nodes["h"]), graph.topology.members.index
+    h, index = dense(graph.nodes["h"]), graph.topology.nodes_by_graph.index
     kind = torch.arange(graph.N) % 4  # 3 is listed by no one, like 2
     y = PerType(W, [0, 1], by="kind")(graph.with_nodes(kind=kind))["y"]
     for g in range(graph.G):

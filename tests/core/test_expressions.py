@@ -174,7 +174,8 @@ def two_layers(first: Any, update: Any, second: Any, aggregate: Any, graph: Grap
     with algebra(on):
         for tree in (first, second):
             graph = Layer(Written(tree, "m"), Written(update, "m"), aggregate)(graph)
-        value = aggregate(summable(graph.nodes, "m", aggregate), graph.topology.members) + leaves[0].sum()  # there is always a gradient
+        value = aggregate(summable(graph.nodes, "m", aggregate), graph.topology.nodes_by_graph)
+        value = value + leaves[0].sum()  # there is always a gradient
     return [value, dense(graph.nodes["m"]), *derivatives(value, leaves)]
 
 

@@ -134,7 +134,7 @@ def test_complete_and_radius_graphs(rng: torch.Generator) -> None:
     apart = (pos[t.receivers] - pos[t.senders]).norm(dim=-1)
     assert torch.allclose(dense(near.edges["distance"]).squeeze(-1), apart) and float(apart.max()) < 2.5
     every = torch.cdist(pos, pos) < 2.5
-    same = t.members.index[:, None] == t.members.index[None, :]
+    same = t.nodes_by_graph.index[:, None] == t.nodes_by_graph.index[None, :]
     assert int((every & same).sum()) - graph.N == t.E
 
 

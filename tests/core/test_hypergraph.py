@@ -100,7 +100,7 @@ def test_incidence_has_sizes_degrees_and_no_doubles() -> None:
     batchwise = Incidence()(awkward())
     assert Incidence()(batchwise) is batchwise
     assert batchwise.N == 2 * awkward().N
-    assert (batchwise.topology.members.index[dense(batchwise.nodes["rank"]) == 0] == awkward().topology.members.index).all()
+    assert (batchwise.topology.nodes_by_graph.index[dense(batchwise.nodes["rank"]) == 0] == awkward().topology.nodes_by_graph.index).all()
 
 
 def test_a_layer_on_a_view_of_its_own() -> None:

@@ -19,7 +19,7 @@ def test_every_node_is_its_own_neighbour_once() -> None:
         torch.cat([t.senders, loops])[order],
         torch.cat([t.receivers, loops])[order],
         t.n_node.tolist(),
-        (t.n_edge + torch.bincount(t.members.index[loops], minlength=t.G)).tolist(),
+        (t.n_edge + torch.bincount(t.nodes_by_graph.index[loops], minlength=t.G)).tolist(),
         nodes=graph.nodes,
         edges={"edge_attr": attribute[order]},
     )

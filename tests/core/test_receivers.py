@@ -156,7 +156,7 @@ def test_receivers_alone_collect_and_go_on(make: Callable[[], Graph], aggregate:
                 torch.stack([g.square().sum() for g in first]).sum(), [h, *layer.parameters()], materialize_grads=True
             )
         assert out.N == graph.R == len(y) and out.E == 0 and len(out.nodes["x"]) == graph.R
-        assert out.topology.n_node.sum() == out.N and torch.equal(out.topology.members.count, out.topology.n_node)
+        assert out.topology.n_node.sum() == out.N and torch.equal(out.topology.nodes_by_graph.count, out.topology.n_node)
         found.append([y, *first, *second])
     for a, b in zip(*found, strict=True):
         assert torch.allclose(a, b, atol=1e-10)

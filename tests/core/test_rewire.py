@@ -133,7 +133,7 @@ def test_views_on_batches(make) -> None:  # type: ignore[no-untyped-def]
     graph: Graph = make()
     view = Rewired(partial(fosr, add=2))
     seen = view(graph)
-    assert (seen.topology.members.index[seen.topology.senders] == seen.topology.members.index[seen.topology.receivers]).all()
+    assert (seen.topology.nodes_by_graph.index[seen.topology.senders] == seen.topology.nodes_by_graph.index[seen.topology.receivers]).all()
     for g, part in enumerate(graph.unbatch()):
         alone = view(part)
         assert int(seen.topology.n_edge[g]) == alone.E

@@ -106,7 +106,7 @@ def same_partition(number: Tensor, of: Sequence[Hashable]) -> bool:
 
 def graphs_apart(a: Graph, b: Graph, rounds: int | None = None) -> bool:
     both = batch([a, b])
-    first, second = multisets(colours(both, rounds), both.topology.members).tolist()
+    first, second = multisets(colours(both, rounds), both.topology.nodes_by_graph).tolist()
     return bool(first != second)
 
 
@@ -146,7 +146,7 @@ def test_against_networkx() -> None:
         nx.add_edges_from((int(t.senders[k]), int(t.receivers[k]), {"e": str(attr[k].tolist())}) for k in range(g.E))
         hashes.append(networkx.weisfeiler_lehman_graph_hash(nx, edge_attr="e", node_attr="x", iterations=3, digest_size=32))
     all_ = batch(graphs)
-    assert same_partition(multisets(colours(all_, 3), all_.topology.members), hashes)
+    assert same_partition(multisets(colours(all_, 3), all_.topology.nodes_by_graph), hashes)
     assert 2 < len(set(hashes)) < len(hashes)  # some are equal, some are not
 
 
@@ -295,7 +295,7 @@ def test_two_sets_see_no_more_than_folklore_2_wl_and_three_do() -> None:
     both = batch([ROOK, SHRIKHANDE])
     for k, apart in ((2, False), (3, True)):
         sets = node_sets(both, k)
-        first, second = multisets(colours(sets, nodes=("edges",), edges=()), sets.topology.members).tolist()
+        first, second = multisets(colours(sets, nodes=("edges",), edges=()), sets.topology.nodes_by_graph).tolist()
         assert (first != second) is apart
     three = network("kgnn", k=3, set_depth=3)
     assert not torch.allclose(three(ROOK)["y"], three(SHRIKHANDE)["y"], atol=0, rtol=1e-8)
@@ -311,7 +311,7 @@ def test_gin_tells_nodes_apart_exactly_as_1_wl_does() -> None:
     near = (h[:, None] - h[None]).abs().amax(-1) < 1e-9
     assert torch.equal(near, number[:, None] == number[None])
     assert int(number.max()) + 1 < graph.N  # some nodes are equal
-    y, apart = net(graph)["y"], multisets(number, graph.topology.members)
+    y, apart = net(graph)["y"], multisets(number, graph.topology.nodes_by_graph)
     assert torch.equal((y[:, None] - y[None]).abs().amax(-1) < 1e-9, apart[:, None] == apart[None])
 
 

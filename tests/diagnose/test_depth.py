@@ -113,11 +113,11 @@ def test_homophily_against_networkx_and_pyg() -> None:
     y = np.random.default_rng(0).integers(0, 3, graph.N).astype(float)
     found, t = homophily(graph, y), graph.topology
     edge_index = torch.stack([t.senders, t.receivers])
-    expected = utils.homophily(edge_index, torch.from_numpy(y).long(), t.members.index, method="edge")
+    expected = utils.homophily(edge_index, torch.from_numpy(y).long(), t.nodes_by_graph.index, method="edge")
     assert found.edge == pytest.approx(expected.numpy(), rel=1e-6)
     for g, one in enumerate(graph.unbatch()):
         nx = undirected(one)
-        networkx.set_node_attributes(nx, dict(enumerate(y[t.members.index.numpy() == g].tolist())), "y")
+        networkx.set_node_attributes(nx, dict(enumerate(y[t.nodes_by_graph.index.numpy() == g].tolist())), "y")
         assert found.adjusted[g] == pytest.approx(networkx.attribute_assortativity_coefficient(nx, "y"), rel=1e-9)
 
 

@@ -68,9 +68,9 @@ def test_a_batch_holds_what_it_learns() -> None:
     source, rows = MoleculeSource(molecules, known), np.array([3, 40, 17])
     graph, targets = source.batch(rows, 5), source.targets(rows)
     pos, start = dense(graph.nodes["pos"]), dense(graph.nodes["start"])
-    members = graph.topology.members.index
-    assert torch.zeros(3, 3).index_add(0, members, pos).abs().max() < 1e-4
-    assert torch.zeros(3, 3).index_add(0, members, start).abs().max() < 1e-4
+    of_graph = graph.topology.nodes_by_graph.index
+    assert torch.zeros(3, 3).index_add(0, of_graph, pos).abs().max() < 1e-4
+    assert torch.zeros(3, 3).index_add(0, of_graph, start).abs().max() < 1e-4
     assert torch.equal(dense(graph.nodes["species"]), targets["species"].value)
     order = targets["order"].value
     assert torch.equal(order, order[graph.topology.reverse]) and int(order.sum()) == 2 * sum(
@@ -84,7 +84,7 @@ def test_a_batch_holds_what_it_learns() -> None:
     assert not torch.equal(dense(source.batch(rows, 6).nodes["start"]), start)
     assert torch.equal(dense(source.batch(rows, None).nodes["start"]), dense(source.batch(rows, None).nodes["start"]))
     alone = source.targets(np.array([17]))["order"].value
-    assert torch.equal(alone, order[graph.topology.edge_members.index == 2])
+    assert torch.equal(alone, order[graph.topology.edges_by_graph.index == 2])
 
 
 def test_matched_noise_is_nearer_and_not_reflected() -> None:

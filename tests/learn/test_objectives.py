@@ -82,7 +82,7 @@ class Denoise(Objective):
     def outputs(self, model: MPNN, graph: Graph, targets: Targets) -> dict[str, Tensor]:
         pos = dense(graph.nodes["pos"])
         noise = 0.1 * torch.randn_like(pos)
-        length = segment.sum(noise.square().sum(-1, keepdim=True), graph.topology.members)  # [G, 1]
+        length = segment.sum(noise.square().sum(-1, keepdim=True), graph.topology.nodes_by_graph)  # [G, 1]
         return {"found": model(graph.with_nodes(pos=pos + noise))["y"], "length": length}
 
     def losses(self, outputs: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:

@@ -42,13 +42,13 @@ def test_dmpnn(dtype: torch.dtype, depth: int) -> None:
             E=dense(graph.edges["edge_attr"]),
             edge_index=torch.stack([t.senders, t.receivers]),
             rev_edge_index=t.reverse,
-            batch=t.members.index,
+            batch=t.nodes_by_graph.index,
             __len__=lambda: graph.G,
         )
         hidden = functional_call(messages, weights, (molecules,))
-        pooled = torch.zeros(graph.G, 16, dtype=dtype).index_add(0, t.members.index, hidden) / 100  # chemprop's "norm" aggregation
-        most = int(t.members.index.max()) + 1  # it infers the number of molecules from the last atom
-        assert torch.allclose(chemprop.NormAggregation(norm=100.0)(hidden, t.members.index), pooled[:most], atol=1e-6)
+        pooled = torch.zeros(graph.G, 16, dtype=dtype).index_add(0, t.nodes_by_graph.index, hidden) / 100  # chemprop's "norm" aggregation
+        most = int(t.nodes_by_graph.index.max()) + 1  # it infers the number of molecules from the last atom
+        assert torch.allclose(chemprop.NormAggregation(norm=100.0)(hidden, t.nodes_by_graph.index), pooled[:most], atol=1e-6)
         ffn = chemprop.RegressionFFN(n_tasks=2, input_dim=16, hidden_dim=16).to(dtype).eval()
         names = {"ffn.0.0": "readout.head.0", f"ffn.1.{len(ffn.ffn[1]) - 1}": "readout.head.2"}
         of_head = {f"{to}.{what}": parameters[f"{of}.{what}"] for to, of in names.items() for what in ("weight", "bias")}

@@ -127,7 +127,7 @@ def test_random_walks_against_pyg(graph: Graph) -> None:
     if len(torch.unique(torch.stack([t.senders, t.receivers]), dim=1).T) < graph.E:  # PyG counts parallel edges in the degree alone
         keep = torch.unique(t.senders * graph.N + t.receivers)
         s, r = keep // graph.N, keep % graph.N
-        n_edge = torch.bincount(t.members.index[s], minlength=graph.G).tolist()
+        n_edge = torch.bincount(t.nodes_by_graph.index[s], minlength=graph.G).tolist()
         graph = Graph.build(s, r, t.n_node.tolist(), n_edge, nodes=dict(graph.nodes))
     theirs = AddRandomWalkPE(7)(graph.to_pyg()).random_walk_pe
     mine = RandomWalks(7)(graph).nodes["walks"]

@@ -142,7 +142,7 @@ def test_dimenet_without_triplets_is_dimenet_with_them() -> None:
                 for step, answer in zip(self.interaction_blocks, list(self.output_blocks)[1:], strict=True):
                     x = step(x, rbf, sbf, kj, ji)
                     P = P + answer(x, rbf, i, num_nodes=graph.N)
-                return P.new_zeros(graph.G, 2).index_add(0, t.members.index, P)
+                return P.new_zeros(graph.G, 2).index_add(0, t.nodes_by_graph.index, P)
 
         return functional_call(Run(), weights, ())
 
@@ -169,7 +169,7 @@ def test_egnn_is_its_equations() -> None:
 
         answers = []
         for g in range(graph.G):
-            nodes = (graph.topology.members.index == g).nonzero().squeeze(1)
+            nodes = (graph.topology.nodes_by_graph.index == g).nonzero().squeeze(1)
             n = len(nodes)
             h, x = p["embed.elements.element.weight"][dense(graph.nodes["z"])[nodes]], dense(graph.nodes["pos"])[nodes]
             for k in range(3):

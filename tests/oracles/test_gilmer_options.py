@@ -112,7 +112,7 @@ class FromMaster(nn.Module):
         self.head = Head(d, 2)
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
-        both = [segment.sum(dense(graph.nodes["h"]), graph.topology.members), dense(graph.globals["master"])]
+        both = [segment.sum(dense(graph.nodes["h"]), graph.topology.nodes_by_graph), dense(graph.globals["master"])]
         return {"y": self.head(torch.cat(both, -1))}
 
 

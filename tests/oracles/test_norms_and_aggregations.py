@@ -47,19 +47,19 @@ def test_graph_norm() -> None:
     graph, x = states()
     mine, other = randomised(GraphNorm(D)), pyg.GraphNorm(D).double()
     other.weight.data, other.bias.data, other.mean_scale.data = mine.gamma.data, mine.beta.data, mine.alpha.data
-    index = graph.topology.members.index
+    index = graph.topology.nodes_by_graph.index
     agree(lambda x: dense(mine(graph.with_nodes(h=x)).nodes["h"]), lambda x: other(x, index, graph.G), x)
 
 
 def test_pair_norm() -> None:
     graph, x = states()
     mine, other = PairNorm(scale=1.5), pyg.PairNorm(scale=1.5)
-    agree(lambda x: dense(mine(graph.with_nodes(h=x)).nodes["h"]), lambda x: other(x, graph.topology.members.index, graph.G), x)
+    agree(lambda x: dense(mine(graph.with_nodes(h=x)).nodes["h"]), lambda x: other(x, graph.topology.nodes_by_graph.index, graph.G), x)
 
 
 def test_power_mean() -> None:
     graph, x = states()
-    segments = graph.topology.members
+    segments = graph.topology.nodes_by_graph
     mine, other = randomised(PowerMean(D)), pyg.PowerMeanAggregation(learn=True, channels=D).double()
     other.p.data = mine.p.data
     agree(lambda x: mine(x, segments), lambda x: other(x, segments.index, dim_size=segments.n), x)
@@ -67,7 +67,7 @@ def test_power_mean() -> None:
 
 def test_softmax_mean() -> None:
     graph, x = states()
-    segments = graph.topology.members
+    segments = graph.topology.nodes_by_graph
     mine, other = randomised(SoftmaxMean(D)), pyg.SoftmaxAggregation(learn=True, channels=D).double()
     other.t.data = mine.t.data
     agree(lambda x: mine(x, segments), lambda x: other(x, segments.index, dim_size=segments.n), x)
@@ -78,7 +78,7 @@ def test_softmax_mean() -> None:
 
 def test_soft_attention() -> None:
     graph, x = states()
-    segments = graph.topology.members
+    segments = graph.topology.nodes_by_graph
     gate, V = nn.Linear(D, 1).double(), nn.Linear(D, 4).double()
     mine, other = SoftAttention(gate, V), pyg.AttentionalAggregation(gate, V)
     agree(lambda x: mine(x, segments), lambda x: other(x, segments.index, dim_size=segments.n), x)
@@ -87,7 +87,7 @@ def test_soft_attention() -> None:
 def test_lstm() -> None:
     """Segment by segment: PyTorch Geometric's reads the zeros, too, that fill a segment up to the longest of the batch."""
     graph, x = states()
-    segments = graph.topology.members
+    segments = graph.topology.nodes_by_graph
     mine, other = randomised(LSTMAggregation(D, 4)), pyg.LSTMAggregation(D, 4).double()
     for name, p in mine.cell.named_parameters():
         getattr(other.lstm, f"{name}_l0").data = p.data
@@ -120,7 +120,7 @@ def test_sorted_rows() -> None:
 
 def test_power_mean_runs_from_the_mean_to_the_maximum() -> None:
     graph, x = states()
-    x, segments = x.detach().abs() + 0.1, graph.topology.members
+    x, segments = x.detach().abs() + 0.1, graph.topology.nodes_by_graph
     some = segments.count > 0
     torch.testing.assert_close(PowerMean(D).double()(x, segments)[some], segment.mean(x, segments)[some])
     large = PowerMean(D, p=200.0, low=1e-300, high=float("inf")).double()(x / 2, segments) * 2

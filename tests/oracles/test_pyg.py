@@ -140,7 +140,7 @@ def test_schnet(dtype: torch.dtype, cutoff: float, dipole: bool) -> None:
 
     def theirs(parameters: Parameters, graph: Graph) -> Tensor:
         other = SchNet(16, 16, 3, 20, cutoff, interaction_graph=pairs, dipole=dipole).to(dtype)
-        members = graph.topology.members.index
+        of_graph = graph.topology.nodes_by_graph.index
         if dipole:  # PyG's charges need not add up to zero
             other.lin2.register_forward_hook(lambda _, __, q: q - global_mean_pool(q, members)[members])
         weights = {"embedding.weight": parameters["embed.element.weight"][:100]}
@@ -152,7 +152,7 @@ def test_schnet(dtype: torch.dtype, cutoff: float, dipole: bool) -> None:
             if hasattr(module, "shift"):
                 module.shift = log(2.0)  # PyG rounds it to float32
         other.distance_expansion.coeff = -float(net.layers[0].message.gaussians.gamma)
-        y = functional_call(other, weights, (dense(graph.nodes["z"]), dense(graph.nodes["pos"]), members))  # [last graph with a node, 1]
+        y = functional_call(other, weights, (dense(graph.nodes["z"]), dense(graph.nodes["pos"]), of_graph))  # [last graph with a node, 1]
         y = torch.cat([y, y.new_zeros(graph.G - len(y), 1)])
         return y + parameters["readout.b"] if dipole else y
 

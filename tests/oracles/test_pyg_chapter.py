@@ -30,7 +30,7 @@ def called(p: Parameters, prefix: str, x: Tensor) -> Tensor:
 def gated(p: Parameters, h: Tensor, x: Tensor, graph: Graph) -> Tensor:
     both = torch.cat([h, x], -1)
     terms = called(p, "readout.gated.W", both).sigmoid() * called(p, "readout.gated.V", both).tanh()
-    return called(p, "readout.W", global_add_pool(terms, graph.topology.members.index, size=graph.G).tanh())
+    return called(p, "readout.W", global_add_pool(terms, graph.topology.nodes_by_graph.index, size=graph.G).tanh())
 
 
 def cell(p: Parameters) -> dict[str, Tensor]:

@@ -93,7 +93,7 @@ def normed(p: Parameters, net: MPNN, prefix: str, h: Tensor) -> Tensor:
 
 
 def mean_head(p: Parameters, h: Tensor, graph: Graph) -> Tensor:
-    return head(p, global_mean_pool(h, graph.topology.members.index, size=graph.G))
+    return head(p, global_mean_pool(h, graph.topology.nodes_by_graph.index, size=graph.G))
 
 
 def head(p: Parameters, pooled: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ def test_the_curve_and_the_surroundings() -> None:
     graph = playground.graph_of(one)
     found = playground.play(one, "sage", 3, node=0)
     for h, s in zip(playground.states(graph, "sage", 3), found["similarity"], strict=True):
-        assert s == pytest.approx(node_similarity(h.double(), graph.topology.members), abs=1e-6)
+        assert s == pytest.approx(node_similarity(h.double(), graph.topology.nodes_by_graph), abs=1e-6)
     assert found["hops"] == list(range(10))
     assert sum(found["influence"]) == pytest.approx(1.0, abs=1e-5) and max(found["influence"][4:]) == 0 < found["influence"][3]
     two = playground.toys()["hexagon and two triangles"]

@@ -14,9 +14,9 @@ from heliograph.topology import Segments
 EPSILON = 1e-4  # below square roots, so that lengths have derivatives at zero
 
 
-def centred(X: Tensor, members: Segments) -> Tensor:
+def centred(X: Tensor, by_graph: Segments) -> Tensor:
     """X [N, 3, C] less its mean over each graph."""
-    return X - kernels.gather(segment.mean(X, members), members.index)
+    return X - kernels.gather(segment.mean(X, by_graph), by_graph.index)
 
 
 def lengths(X: Tensor, dim: int = 1) -> Tensor:
@@ -32,9 +32,9 @@ class ByLength(nn.Module):
         super().__init__()
         self.w = nn.Parameter(torch.ones(sets))
 
-    def forward(self, X: Tensor, members: Segments) -> Tensor:
-        X = centred(X, members)  # [N, 3, C]
-        mean = kernels.gather(segment.mean(lengths(X), members), members.index)  # [N, C]
+    def forward(self, X: Tensor, by_graph: Segments) -> Tensor:
+        X = centred(X, by_graph)  # [N, 3, C]
+        mean = kernels.gather(segment.mean(lengths(X), by_graph), by_graph.index)  # [N, C]
         return X * (self.w / mean)[:, None, :]
 
 
@@ -47,5 +47,5 @@ class Lengths(nn.Module):
         self.norm, self.by_length = nn.LayerNorm(d), ByLength(sets)
 
     def forward(self, graph: Graph) -> Graph:
-        Y = self.by_length(dense(graph.nodes["X"]), graph.topology.members)
+        Y = self.by_length(dense(graph.nodes["X"]), graph.topology.nodes_by_graph)
         return graph.with_nodes(h=torch.cat([self.norm(dense(graph.nodes["h"])), lengths(Y)], -1))

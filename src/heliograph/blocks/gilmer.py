@@ -63,10 +63,10 @@ class WithMaster(nn.Module):
         self.cell = nn.GRUCell(d_master, d_master)
 
     def forward(self, graph: Graph) -> Graph:
-        members, h = graph.topology.members, dense(graph.nodes["h"])
+        by_graph, h = graph.topology.nodes_by_graph, dense(graph.nodes["h"])
         z = dense(graph.globals["master"]) if "master" in graph.globals else h.new_zeros(graph.G, self.cell.hidden_size)
-        written = segment.sum(self.W(h), members)  # [G, d_master]
-        graph = self.layer(graph.with_nodes(read=kernels.gather(self.R(z), members.index)))  # [N, d]
+        written = segment.sum(self.W(h), by_graph)  # [G, d_master]
+        graph = self.layer(graph.with_nodes(read=kernels.gather(self.R(z), by_graph.index)))  # [N, d]
         return graph.with_globals(master=self.cell(written, z))
 
 

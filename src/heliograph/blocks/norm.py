@@ -37,9 +37,9 @@ class GraphNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, graph: Graph) -> Graph:
-        h, members = dense(graph.nodes["h"]), graph.topology.members
-        centred = h - self.alpha * _mean(h, members)  # [N, d]
-        sigma = (_mean(centred * centred, members) + self.epsilon).sqrt()
+        h, by_graph = dense(graph.nodes["h"]), graph.topology.nodes_by_graph
+        centred = h - self.alpha * _mean(h, by_graph)  # [N, d]
+        sigma = (_mean(centred * centred, by_graph) + self.epsilon).sqrt()
         return graph.with_nodes(h=self.gamma * centred / sigma + self.beta)
 
 
@@ -55,9 +55,9 @@ class PairNorm(nn.Module):
         self.scale, self.epsilon = scale, epsilon
 
     def forward(self, graph: Graph) -> Graph:
-        h, members = dense(graph.nodes["h"]), graph.topology.members
-        centred = h - _mean(h, members)  # [N, d]
-        length = _mean(centred.square().sum(-1, keepdim=True), members)  # [N, 1]
+        h, by_graph = dense(graph.nodes["h"]), graph.topology.nodes_by_graph
+        centred = h - _mean(h, by_graph)  # [N, d]
+        length = _mean(centred.square().sum(-1, keepdim=True), by_graph)  # [N, 1]
         return graph.with_nodes(h=self.scale * centred / (length + self.epsilon).sqrt())
 
 

@@ -27,7 +27,7 @@ class Pool(nn.Module):
         self.head, self.aggregate, self.scale, self.of = head, aggregate, scale, of
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
-        pooled = self.aggregate(summable(graph.nodes, self.of, self.aggregate), graph.topology.members) * self.scale  # [G, d]
+        pooled = self.aggregate(summable(graph.nodes, self.of, self.aggregate), graph.topology.nodes_by_graph) * self.scale  # [G, d]
         return {"y": self.head(pooled)}
 
 
@@ -45,7 +45,7 @@ class AtomWise(nn.Module):
         return values
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
-        return {"y": self.aggregate(self.shares(graph), graph.topology.members)}
+        return {"y": self.aggregate(self.shares(graph), graph.topology.nodes_by_graph)}
 
 
 @final
@@ -61,9 +61,9 @@ class Dipole(nn.Module):
         self.mlp, self.b = mlp, nn.Parameter(torch.zeros(out))
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
-        members, q = graph.topology.members, self.mlp(dense(graph.nodes["h"]))  # [N, out]
-        q = q - kernels.gather(segment.mean(q, members), members.index)
-        square = segment.sum(q[:, :, None] * dense(graph.nodes["pos"])[:, None, :], members).square().sum(-1)  # [G, out]
+        by_graph, q = graph.topology.nodes_by_graph, self.mlp(dense(graph.nodes["h"]))  # [N, out]
+        q = q - kernels.gather(segment.mean(q, by_graph), by_graph.index)
+        square = segment.sum(q[:, :, None] * dense(graph.nodes["pos"])[:, None, :], by_graph).square().sum(-1)  # [G, out]
         length = torch.where(square > 0, square, 1).sqrt().where(square > 0, 0)  # of a single atom: zero, with derivatives
         return {"y": length + self.b}
 
@@ -136,7 +136,7 @@ class PerType(nn.Module):
     def forward(self, graph: Graph) -> dict[str, Tensor]:
         is_type = dense(graph.nodes[self.by])[:, None] == self.types  # [N, K]
         K, other = len(self.types), ~is_type.any(1, keepdim=True)
-        row = graph.topology.members.index * (K + 1) + torch.cat([is_type, other], 1).long().argmax(1)  # [N]
+        row = graph.topology.nodes_by_graph.index * (K + 1) + torch.cat([is_type, other], 1).long().argmax(1)  # [N]
         row, order = row.sort(stable=True)
         pooled = self.aggregate(dense(graph.nodes[self.of])[order], Segments(row, graph.G * (K + 1)))  # [G (K + 1), d]
         return {"y": self.head(pooled.view(graph.G, (K + 1) * pooled.shape[1]))}

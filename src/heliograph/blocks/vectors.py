@@ -43,8 +43,8 @@ class _Moments(nn.Module):
     def forward(self, graph: Graph) -> tuple[Tensor, Tensor, Tensor]:
         s, v = self.first(dense(graph.nodes["h"]), dense(graph.nodes["v"]))
         s, v = self.last(self.act(s), v)
-        pos, members = dense(graph.nodes["pos"]), graph.topology.members
-        return s, v, pos - kernels.gather(segment.mean(pos, members), members.index)
+        pos, by_graph = dense(graph.nodes["pos"]), graph.topology.nodes_by_graph
+        return s, v, pos - kernels.gather(segment.mean(pos, by_graph), by_graph.index)
 
 
 @final
@@ -61,9 +61,9 @@ class DipoleVector(nn.Module):
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
         q, mu, r = self.moments(graph)
-        members = graph.topology.members
-        q = q - kernels.gather(segment.mean(q, members), members.index)  # [N, out]
-        dipole = segment.sum(mu + q[:, None] * r[:, :, None], members)  # [G, 3, out]
+        by_graph = graph.topology.nodes_by_graph
+        q = q - kernels.gather(segment.mean(q, by_graph), by_graph.index)  # [N, out]
+        dipole = segment.sum(mu + q[:, None] * r[:, :, None], by_graph)  # [G, 3, out]
         square = dipole.square().sum(1)
         length = torch.where(square > 0, square, 1).sqrt().where(square > 0, square)
         return {"y": length, "dipole": dipole}
@@ -81,5 +81,5 @@ class Polarizability(nn.Module):
         alpha, nu, r = self.moments(graph)
         outer = nu * r[:, None, :]  # [N, 3, 3]
         each = alpha[:, :, None] * torch.eye(3, dtype=r.dtype, device=r.device) + outer + outer.transpose(1, 2)
-        total = segment.sum(each, graph.topology.members)  # [G, 3, 3]
+        total = segment.sum(each, graph.topology.nodes_by_graph)  # [G, 3, 3]
         return {"y": total.diagonal(dim1=1, dim2=2).mean(1, keepdim=True), "polarizability": total}

@@ -80,9 +80,9 @@ def graph_classes(graph: Graph, rounds: int | None = None, nodes: Sequence[str] 
 
     `nodes` and `edges`: the features that the networks in question start from; none of them: the skeleton.
     """
-    members = graph.topology.members
+    by_graph = graph.topology.nodes_by_graph
     steps = refinements(graph, nodes, edges)
-    number = [multisets(colour, members).int().cpu().numpy() for colour in islice(steps, None if rounds is None else rounds + 1)]
+    number = [multisets(colour, by_graph).int().cpu().numpy() for colour in islice(steps, None if rounds is None else rounds + 1)]
     return Classes(np.stack(number), settled=next(steps, None) is None)
 
 

@@ -105,7 +105,7 @@ def _when(pair: Pair, classes: Classes) -> str:
 
 def _same_geometry(graph: Graph, i: int, j: int) -> bool:
     """Whether two graphs of as many atoms have the same distances between atoms, mirror images included."""
-    ends, pos = graph.topology.members.pointer, dense(graph.nodes["pos"]).double()
+    ends, pos = graph.topology.nodes_by_graph.pointer, dense(graph.nodes["pos"]).double()
     first, second = (pos[ends[k] : ends[k + 1]] for k in (i, j))
     if len(first) != len(second):
         return False

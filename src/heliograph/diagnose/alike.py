@@ -34,7 +34,7 @@ def alike(graph: Graph, parts: np.ndarray | None = None) -> Alike:
     edges = tuple(name for name in ("edge_attr",) if name in graph.edges)
     steps = list(wl.refinements(graph, nodes, edges))
     t = graph.topology
-    of_graph = wl.multisets(steps[-1], t.members)
+    of_graph = wl.multisets(steps[-1], t.nodes_by_graph)
     known = torch.stack([of_graph, t.n_node], 1).unique(dim=0, return_inverse=True)[1].numpy()
     twins, copies = [], []
     singles = None

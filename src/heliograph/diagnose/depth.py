@@ -84,7 +84,7 @@ def _skeletons(graph: Graph) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
     Equal is what has equal pairs: one shape numbered in two ways is computed twice, which costs less than putting nodes in order.
     """
     t = graph.topology
-    n, own = t.n_node, t.edge_members.index
+    n, own = t.n_node, t.edges_by_graph.index
     first = (n.cumsum(0) - n)[own]
     i, j, n_own, cells = t.receivers - first, t.senders - first, n[own], int(n.max()) ** 2 if t.G else 1
     code = torch.cat([i * n_own + j, j * n_own + i]) + torch.cat([own, own]) * cells
@@ -198,7 +198,7 @@ class Homophily:
 def homophily(graph: Graph, y: np.ndarray) -> Homophily:
     """From labels `y` [N] that are classes (NaN = missing: edges of such a node do not count). Loops do not count either."""
     t = graph.topology
-    j, i, own = (x.cpu().numpy() for x in (t.senders, t.receivers, t.edge_members.index))
+    j, i, own = (x.cpu().numpy() for x in (t.senders, t.receivers, t.edges_by_graph.index))
     kept = np.isfinite(y[i]) & np.isfinite(y[j]) & (i != j)
     first, second, own = y[i[kept]], y[j[kept]], own[kept]
     edges = np.bincount(own, minlength=t.G)

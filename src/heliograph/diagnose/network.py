@@ -58,7 +58,7 @@ def _alike(net: MPNN, graph: Graph) -> tuple[list[float], list[float]]:
     t, rng = graph.topology, np.random.default_rng(0)
     start = (t.n_node.cumsum(0) - t.n_node).numpy()
     i = rng.integers(max(graph.N, 1), size=PAIRS)
-    of = t.members.index.numpy()[i] if graph.N else i
+    of = t.nodes_by_graph.index.numpy()[i] if graph.N else i
     j = start[of] + rng.integers(1 << 30, size=PAIRS) % t.n_node.numpy()[of] if graph.N else i
     i, j = i[i != j], j[i != j]
     energies, cosines = [], []

@@ -65,7 +65,7 @@ def _energy(net: MPNN, graph: Graph) -> list[float]:
         for name, _, seen in net.steps(graph):
             if name != "view" and "h" in seen.nodes and seen.N == graph.N:
                 h = dense(seen.nodes["h"]).flatten(1).double()
-                found.append(_relative(h, bonds.senders, bonds.receivers, bonds.members.index, bonds.G))
+                found.append(_relative(h, bonds.senders, bonds.receivers, bonds.nodes_by_graph.index, bonds.G))
     return found
 
 

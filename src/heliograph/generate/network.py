@@ -31,11 +31,11 @@ class Embed(nn.Module):
         self.register_buffer("frequencies", torch.pi * torch.arange(1, FREQUENCIES + 1), persistent=False)
 
     def forward(self, graph: Graph) -> Graph:
-        t, members = dense(graph.globals["t"]), graph.topology.members  # [G, 1]
+        t, by_graph = dense(graph.globals["t"]), graph.topology.nodes_by_graph  # [G, 1]
         waves = t * self.frequencies  # [G, F]
         known = [t, waves.sin(), waves.cos(), dense(graph.globals["condition"])]
-        of_graph = kernels.gather(self.of_graph(torch.cat(known, -1)), members.index)  # [N, d]
-        X = self.sets(centred(dense(graph.nodes["pos"])[:, :, None], members))  # [N, 3, C]
+        of_graph = kernels.gather(self.of_graph(torch.cat(known, -1)), by_graph.index)  # [N, d]
+        X = self.sets(centred(dense(graph.nodes["pos"])[:, :, None], by_graph))  # [N, 3, C]
         return graph.with_nodes(h=self.types(dense(graph.nodes["species"])) + of_graph, X=X)
 
 
@@ -54,12 +54,12 @@ class Answers(nn.Module):
         self.register_buffer("centres", torch.linspace(0.3, 3.0, 16), persistent=False)
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
-        members, t = graph.topology.members, graph.topology
+        by_graph, t = graph.topology.nodes_by_graph, graph.topology
         h, X, pos = self.norm(dense(graph.nodes["h"])), dense(graph.nodes["X"]), dense(graph.nodes["pos"])
-        move = self.move(centred(X, members)).squeeze(-1)  # [N, 3]
-        time = kernels.gather(dense(graph.globals["t"]), members.index)  # [N, 1]
+        move = self.move(centred(X, by_graph)).squeeze(-1)  # [N, 3]
+        time = kernels.gather(dense(graph.globals["t"]), by_graph.index)  # [N, 1]
         end = pos + (1 - time) * move  # the predicted molecule
-        u, Y = self.u(h), self.by_length(X, members)
+        u, Y = self.u(h), self.by_length(X, by_graph)
         pairs = t.pairs
         i, j = t.receivers[pairs.edges], t.senders[pairs.edges]  # [P]
         r = lengths(end[i] - end[j])  # [P]

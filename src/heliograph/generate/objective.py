@@ -33,9 +33,9 @@ class Denoise(Objective):
         self.weights = {"move": 1.0, "species": 0.4, "charge": 0.2, "order": 0.5}
 
     def outputs(self, model: MPNN, graph: Graph, targets: Targets) -> dict[str, Tensor]:
-        members = graph.topology.members
+        by_graph = graph.topology.nodes_by_graph
         t = torch.rand(graph.G, 1).sqrt().clamp(max=1 - 1e-3)  # Beta(2, 1)
-        at = kernels.gather(t, members.index)  # [N, 1]
+        at = kernels.gather(t, by_graph.index)  # [N, 1]
         state, move = self.process.noise(dense(graph.nodes["pos"]), dense(graph.nodes["start"]), at)
         species = dense(graph.nodes["species"])
         shown = discrete.mask(species, at.squeeze(1), self.masked)

@@ -91,7 +91,7 @@ class Sampler:
         torch_rng = torch.Generator().manual_seed(int(rng.integers(2**62)))
         sizes = self._sizes(n, wish, rng)
         topology = complete(sizes)
-        members = topology.members
+        by_graph = topology.nodes_by_graph
         fixed = self._formula(n, wish, rng)
         species = torch.full((topology.N,), known.masked) if fixed is None else fixed
         asked = {name: rng.uniform(low, high, n) for name, (low, high) in wish.properties.items()}
@@ -100,7 +100,7 @@ class Sampler:
 
         def noise() -> Tensor:
             x = torch.randn(topology.N, 3, generator=torch_rng)
-            return x - kernels.gather(segment.mean(x, members), members.index)
+            return x - kernels.gather(segment.mean(x, by_graph), by_graph.index)
 
         self.model.eval()
         pos, grid = noise(), times(self.steps)
@@ -150,7 +150,7 @@ class Sampler:
         """Arrays of the samples: the likeliest charge of each atom and order of each pair."""
         topology = complete(sizes)
         order, i, j = found["order"].argmax(-1).numpy(), topology.receivers.numpy(), topology.senders.numpy()
-        graph, offsets = topology.members.index.numpy()[i], np.concatenate([[0], np.cumsum(sizes)])
+        graph, offsets = topology.nodes_by_graph.index.numpy()[i], np.concatenate([[0], np.cumsum(sizes)])
         bonded = (order > 0) & (j < i)
         bonds = np.stack([j - offsets[graph], i - offsets[graph]], 1)[bonded]
         return Molecules(

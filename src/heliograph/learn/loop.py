@@ -223,7 +223,7 @@ class Member:
         graph = self.job.source.batch(rows[: self.job.fit.batch_size], None)
         with torch.inference_mode(), self.fabric.autocast():
             graph = self.model.states(graph)
-        return node_similarity(dense(graph.nodes["h"]).float(), graph.topology.members) if "h" in graph.nodes else math.nan
+        return node_similarity(dense(graph.nodes["h"]).float(), graph.topology.nodes_by_graph) if "h" in graph.nodes else math.nan
 
     def _averaged(self) -> _Swapped:
         return _Swapped(self.model, self.ema)

@@ -141,7 +141,7 @@ class Potential:
         energies = torch.stack([E0 + scale * eps for eps, _, _ in found])  # [M, N]
         forces = torch.stack([scale * f for _, f, _ in found])  # [M, N, 3]
         stress = scale * torch.stack([s for _, _, s in found]).mean(0)  # [G, 3, 3]
-        index = graph.topology.members.index
+        index = graph.topology.nodes_by_graph.index
         energy = torch.zeros(len(found), graph.G, dtype=torch.float64).index_add(
             1, index, energies
         )  # [M, G]

@@ -68,7 +68,7 @@ def vectors(predictor: Predictor, store: Store, member: int = 0, atoms: bool = F
                 raise UsageError("this architecture keeps no states of atoms to be read")
             h = dense(states.nodes["h"]).float()
             if not atoms:
-                members = states.topology.members
+                members = states.topology.nodes_by_graph
                 total = torch.zeros(members.n, h.shape[1]).index_add_(0, members.index, h)
                 h = total / members.count.clamp(min=1)[:, None]
         found.append(h.numpy())

@@ -191,7 +191,7 @@ def play(drawn: Drawn, layer: str, steps: int, node: int | None = None) -> dict[
     shade = shades(seen)
     rounds = list(wl.refinements(graph))
     colours = [numbered(rounds[min(k, len(rounds) - 1)].tolist()) for k in range(steps + 1)]
-    members = graph.topology.members
+    members = graph.topology.nodes_by_graph
     return {
         "labels": drawn.labels,
         "places": drawn.places,

@@ -28,7 +28,7 @@ class Concatenate(nn.Module):
         self.names = names
 
     def forward(self, graph: Graph) -> Graph:
-        whole = {name: take(graph.globals[name], graph.topology.members.index) for name in self.names if name in graph.globals}
+        whole = {name: take(graph.globals[name], graph.topology.nodes_by_graph.index) for name in self.names if name in graph.globals}
         features = [dense(whole[name] if name in whole else graph.nodes[name]) for name in ("x", *self.names)]
         return graph.with_nodes(x=torch.cat(features, -1))  # [N, sum of widths]
 
@@ -116,7 +116,7 @@ class LaplacianEigenvectors(nn.Module):
             v = torch.where(sure, v * skew.sign(), (v.square() @ same / size).sqrt())
             kept = slice(1, self.K + 1)
             vectors[nodes, : v.shape[-1] - 1] = v[..., kept]
-            values[graph.topology.members.index[nodes[:, 0]], : v.shape[-1] - 1] = value[:, kept]
+            values[graph.topology.nodes_by_graph.index[nodes[:, 0]], : v.shape[-1] - 1] = value[:, kept]
         dtype = precision(graph)
         return graph.with_nodes(eigenvectors=vectors.to(dtype)).with_globals(eigenvalues=values.to(dtype))
 

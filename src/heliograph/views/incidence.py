@@ -101,7 +101,7 @@ def hyperedges(graph: Graph, members: Sequence[Sequence[int]]) -> Cells:
     Repeated members count once; a set of one member is kept. Raises DataError for an unknown node or an empty set.
     """
     sets: list[Cell] = []
-    of_graph = graph.topology.members.index.tolist()
+    of_graph = graph.topology.nodes_by_graph.index.tolist()
     for k, some in enumerate(members):
         a = tuple(sorted(set(some)))
         if not a:
@@ -118,7 +118,7 @@ def hyperedges(graph: Graph, members: Sequence[Sequence[int]]) -> Cells:
     shared = (M @ M.T).tocoo()
     inside = (shared.data == size[shared.col]) & (size[shared.row] > size[shared.col])  # col's members are all among row's
     rank = torch.cat([torch.zeros(graph.N, dtype=torch.long), torch.ones(H, dtype=torch.long)])
-    own = torch.cat([graph.topology.members.index, torch.tensor([of_graph[a[0]] for a in sets], dtype=torch.long)])
+    own = torch.cat([graph.topology.nodes_by_graph.index, torch.tensor([of_graph[a[0]] for a in sets], dtype=torch.long)])
     upper = np.concatenate([cell + graph.N, shared.row[inside] + graph.N])
     lower = np.concatenate([vertex, shared.col[inside] + graph.N])
     return _ordered(rank, own, upper, lower, np.zeros(len(upper)), np.append(np.arange(graph.N), cell + graph.N),
@@ -135,8 +135,8 @@ def incidence(graph: Graph, cell: Tensor, vertex: Tensor, own: Tensor) -> Graph:
     t, H, dtype = graph.topology, len(own), precision(graph)
     pair = torch.unique(cell * t.N + vertex)
     cell, vertex = pair // max(t.N, 1), pair % max(t.N, 1)
-    of = torch.cat([t.members.index, own])
-    order = (2 * of + torch.cat([torch.zeros_like(t.members.index), torch.ones_like(own)])).argsort(stable=True)
+    of = torch.cat([t.nodes_by_graph.index, own])
+    order = (2 * of + torch.cat([torch.zeros_like(t.nodes_by_graph.index), torch.ones_like(own)])).argsort(stable=True)
     new = torch.empty_like(order).index_copy(0, order, torch.arange(t.N + H, device=order.device))
     up, low = new[cell + t.N], new[vertex]
     topology, rows = t.rewired(torch.cat([up, low]), torch.cat([low, up]), n_node=of.bincount(minlength=t.G), N=t.N + H)
@@ -167,7 +167,7 @@ class Incidence(nn.Module):
             return graph
         t = graph.topology
         every = torch.arange(t.N, device=t.senders.device)
-        return incidence(graph, torch.cat([t.receivers, every]), torch.cat([t.senders, every]), t.members.index)
+        return incidence(graph, torch.cat([t.receivers, every]), torch.cat([t.senders, every]), t.nodes_by_graph.index)
 
 
 def nearest(graph: Graph, k: int) -> list[tuple[int, ...]]:
@@ -267,7 +267,7 @@ def _assemble(graph: Graph, found: Sequence[Sequence[Cell]], faces: dict[Cell, l
     of_pair = {(u, v): s for u, v, s in zip(up.tolist(), low.tolist(), sign.tolist(), strict=True)}
     incidence = np.array([of_pair.get(pair, 0) for pair in zip(beyond.row.tolist(), beyond.col.tolist(), strict=True)], dtype=np.int64)
     rank = torch.tensor([r for r, some in enumerate(found) for _ in some], dtype=torch.long)
-    of = graph.topology.members.index.cpu()
+    of = graph.topology.nodes_by_graph.index.cpu()
     own = torch.tensor([of[a[0]] for some in found for a in some], dtype=torch.long)
     cell = np.repeat(np.arange(C), [len(a) for some in found for a in some])
     vertex = np.array([v for some in found for a in some for v in a], dtype=np.int64)

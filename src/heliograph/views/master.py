@@ -20,7 +20,7 @@ class MasterNode(nn.Module):
 
     def forward(self, graph: Graph) -> Graph:
         t, dtype = graph.topology, precision(graph)
-        N, own = t.N + t.G, t.members.index
+        N, own = t.N + t.G, t.nodes_by_graph.index
         old = torch.arange(t.N, device=own.device) + own  # where the nodes are now
         master = (t.n_node + 1).cumsum(0) - 1  # [G]
         place = torch.full((N,), t.N, device=own.device).index_copy(0, old, torch.arange(t.N, device=own.device))

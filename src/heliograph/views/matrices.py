@@ -29,7 +29,7 @@ def by_size(t: Topology) -> Iterator[tuple[Int[Tensor, "g n"], Int[Tensor, "g n 
 
 def pair(t: Topology, i: Tensor, j: Tensor) -> Tensor:
     """The number of the pair j -> i, for nodes of one graph."""
-    n, own = t.n_node, t.members.index[i]
+    n, own = t.n_node, t.nodes_by_graph.index[i]
     first, cell = n.cumsum(0) - n, (n * n).cumsum(0) - n * n
     return cell[own] + (i - first[own]) * n[own] + j - first[own]
 

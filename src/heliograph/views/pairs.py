@@ -91,7 +91,7 @@ def _pairs(graph: Graph, cutoff: float | None, self_pairs: bool = False) -> Grap
         keep &= (pos[receivers] - pos[senders]).square().sum(-1) < cutoff * cutoff
     kept = keep.nonzero().squeeze(1)  # once: a GPU is waited for each time that a mask picks rows
     place = keep.long().cumsum(0) - 1  # [sum n^2] the kept pair's number
-    own = t.members.index[t.receivers]
+    own = t.nodes_by_graph.index[t.receivers]
     back = cell[block] + k % width * width + k // width
     topology, _ = t.rewired(senders[kept], receivers[kept], reverse=place[back[kept]])  # known without a search
     mine = cell[own] + (t.receivers - first[own]) * n[own] + t.senders - first[own]  # [E_old] an old edge's place among n x n

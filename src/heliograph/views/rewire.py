@@ -192,7 +192,7 @@ class Rewired(nn.Module):
         t.need_whole("rewiring")
         ends: list[Ints] = []
         weights: list[Floats] = []
-        of, start = t.members.index[t.receivers].cpu().numpy(), (t.n_node.cumsum(0) - t.n_node).tolist()
+        of, start = t.nodes_by_graph.index[t.receivers].cpu().numpy(), (t.n_node.cumsum(0) - t.n_node).tolist()
         senders, receivers = t.senders.cpu().numpy(), t.receivers.cpu().numpy()
         for g, n in enumerate(t.n_node.tolist()):
             if n < 2:

@@ -25,7 +25,7 @@ def node_sets(graph: Graph, k: int) -> Graph:
     members = t.senders.new_zeros(S, k)
     for nodes, _ in by_size(t):
         chosen = torch.combinations(torch.arange(nodes.shape[1], device=nodes.device), k)  # [C, k]
-        rows = start[t.members.index[nodes[:, 0]]][:, None] + torch.arange(len(chosen), device=nodes.device)
+        rows = start[t.nodes_by_graph.index[nodes[:, 0]]][:, None] + torch.arange(len(chosen), device=nodes.device)
         members[rows] = nodes[:, chosen]  # [g, C, k]
 
     ends = [(members[:, a], members[:, b]) for a, b in combinations(range(k), 2)]

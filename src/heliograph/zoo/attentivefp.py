@@ -72,12 +72,12 @@ class Readout(nn.Module):
         self.attention, self.update, self.steps = AdditiveAttention(1, d, SLOPE, dropout), Update(d, dropout), steps
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
-        h, members = dense(graph.nodes["h"]), graph.topology.members
+        h, by_graph = dense(graph.nodes["h"]), graph.topology.nodes_by_graph
         Wh = self.W(h).unsqueeze(1)  # [N, 1, d]
-        graph = graph.with_globals(h=segment.sum(h, members).relu())  # [G, d]
+        graph = graph.with_globals(h=segment.sum(h, by_graph).relu())  # [G, d]
         for _ in range(self.steps):
-            Wg = kernels.gather(self.W(dense(graph.globals["h"])).unsqueeze(1), members.index)  # [G, 1, d] -> [N, 1, d]
-            context = segment.sum(self.attention(Wg, Wh, members), members)  # [G, 1, d]
+            Wg = kernels.gather(self.W(dense(graph.globals["h"])).unsqueeze(1), by_graph.index)  # [G, 1, d] -> [N, 1, d]
+            context = segment.sum(self.attention(Wg, Wh, by_graph), by_graph)  # [G, 1, d]
             graph = graph.with_globals(**self.update(graph.globals, {"m": context}))
         return {"y": self.V(self.dropout(dense(graph.globals["h"])))}
 

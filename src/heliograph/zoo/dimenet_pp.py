@@ -109,7 +109,7 @@ class Total(nn.Module):
     """y = sum_i answer_i."""
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
-        return {"y": segment.sum(dense(graph.nodes["answer"]), graph.topology.members)}
+        return {"y": segment.sum(dense(graph.nodes["answer"]), graph.topology.nodes_by_graph)}
 
 
 def build(inputs: Inputs, out: int, d: int = 128, depth: int = 4, spherical: int = 7, radial: int = 6, cutoff: float = 5.0) -> MPNN:

@@ -69,7 +69,7 @@ class Start(nn.Module):
 
     def forward(self, graph: Graph) -> Graph:
         pos, t = dense(graph.nodes["pos"]), graph.topology
-        others = (t.n_node - 1).clamp(min=1).to(pos.dtype)[t.members.index]
+        others = (t.n_node - 1).clamp(min=1).to(pos.dtype)[t.nodes_by_graph.index]
         return self.elements(graph).with_nodes(moved=pos, per_move=1 / others[:, None])
 
 

@@ -51,7 +51,7 @@ class Readout(nn.Module):
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
         x = torch.cat([dense(graph.nodes["h"]), dense(graph.nodes["x"])], -1)  # [N, d + d_node]
-        return {"y": self.W(self.gated(x, graph.topology.members))}
+        return {"y": self.W(self.gated(x, graph.topology.nodes_by_graph))}
 
 
 def build(inputs: Inputs, out: int, d: int = 64, steps: int = 5, both_ways: bool = False) -> MPNN:

@@ -83,7 +83,7 @@ class Readout(nn.Module):
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
         x = self.W(torch.cat([dense(graph.nodes["h"]), dense(graph.nodes["x"])], -1))  # [N, d]
-        return {"y": self.head(self.set2set(x, graph.topology.members))}
+        return {"y": self.head(self.set2set(x, graph.topology.nodes_by_graph))}
 
 
 def build(

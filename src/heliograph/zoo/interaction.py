@@ -42,7 +42,7 @@ class Embed(nn.Module):
         elif "external" in graph.nodes:
             X = dense(graph.nodes["external"])  # [N, external]
         else:
-            X = kernels.gather(dense(graph.globals["external"]), graph.topology.members.index)
+            X = kernels.gather(dense(graph.globals["external"]), graph.topology.nodes_by_graph.index)
         return graph.with_nodes(h=h, X=X)
 
 

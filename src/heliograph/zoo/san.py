@@ -60,12 +60,12 @@ class Embed(nn.Module):
 
     def forward(self, graph: Graph) -> Graph:
         t, phi = graph.topology, dense(graph.nodes["eigenvectors"])  # [N, m]
-        both = torch.stack([dense(graph.globals["eigenvalues"])[t.members.index], phi], -1)  # [N, m, 2]
-        count = (t.n_node[t.members.index] - 1).clamp(max=phi.shape[1])  # [N] eigenvectors of the node's graph
+        both = torch.stack([dense(graph.globals["eigenvalues"])[t.nodes_by_graph.index], phi], -1)  # [N, m, 2]
+        count = (t.n_node[t.nodes_by_graph.index] - 1).clamp(max=phi.shape[1])  # [N] eigenvectors of the node's graph
         there = torch.arange(phi.shape[1], device=phi.device) < count[:, None]
         none = count.new_zeros(0)
         frequencies = Graph(Topology(none, none, count, torch.zeros_like(count), N=int(count.sum())), {"h": self.W_p(both[there])})
-        p = segment.sum(dense(self.layers(self.complete(frequencies)).nodes["h"]), frequencies.topology.members)  # [N, d_p]
+        p = segment.sum(dense(self.layers(self.complete(frequencies)).nodes["h"]), frequencies.topology.nodes_by_graph)  # [N, d_p]
         return graph.with_nodes(h=torch.cat([on_rows(self.W, graph.nodes["x"]), p], -1))
 
 

@@ -43,7 +43,7 @@ class Start(nn.Module):
 
     def forward(self, graph: Graph) -> Graph:
         pos = dense(graph.nodes["pos"])[:, :, None]  # [N, 3, 1]
-        return self.elements(graph).with_nodes(X=self.sets(centred(pos, graph.topology.members)))
+        return self.elements(graph).with_nodes(X=self.sets(centred(pos, graph.topology.nodes_by_graph)))
 
 
 class Prepare(nn.Module):
@@ -55,9 +55,9 @@ class Prepare(nn.Module):
         self.z, self.by_length, self.Q = nn.Parameter(torch.ones(sets)), ByLength(sets), nn.Linear(sets, sets, bias=False)
 
     def forward(self, graph: Graph) -> Graph:
-        n, X, members = self.norm(dense(graph.nodes["h"])), dense(graph.nodes["X"]), graph.topology.members
+        n, X, by_graph = self.norm(dense(graph.nodes["h"])), dense(graph.nodes["X"]), graph.topology.nodes_by_graph
         return graph.with_nodes(
-            u=self.u(n), V=self.V(n).unflatten(-1, (self.heads, -1)), Z=centred(X, members) * self.z, Y=self.Q(self.by_length(X, members))
+            u=self.u(n), V=self.V(n).unflatten(-1, (self.heads, -1)), Z=centred(X, by_graph) * self.z, Y=self.Q(self.by_length(X, by_graph))
         )
 
 
@@ -102,7 +102,7 @@ class FeedForward(nn.Module):
 
     def forward(self, graph: Graph) -> Graph:
         h, X = dense(graph.nodes["h"]), dense(graph.nodes["X"])
-        n, Y = self.norm(h), self.by_length(X, graph.topology.members)
+        n, Y = self.norm(h), self.by_length(X, graph.topology.nodes_by_graph)
         mixed = self.f(n)[:, None, :] * self.Q(Y).sum(-1, keepdim=True)  # [N, 3, C]
         return graph.with_nodes(h=h + self.mlp(torch.cat([n, lengths(Y)], -1)), X=X + self.P(mixed))
 

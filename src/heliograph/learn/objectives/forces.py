@@ -132,7 +132,7 @@ class Forces(Objective):
         graph = graph.to(next(model.parameters()).device)
         graph, r = geometry.with_leaf(graph) if self.gradients else (graph, geometry.pair_vectors(graph))
         eps = self.atoms(model, graph, r, self.atoms.alone(model))
-        energy = segment.sum(eps[:, None], graph.topology.members)[:, 0]  # [G]
+        energy = segment.sum(eps[:, None], graph.topology.nodes_by_graph)[:, 0]  # [G]
         if not self.gradients:
             return {"energy": energy}
         (gradient,) = torch.autograd.grad(
