@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.compare import CompareConfig, cluster, parcel, runner, units
+from heliograph.compare import CompareConfig, cluster, evaluations, runner, transport
 from heliograph.compare.journal import FILE
 from heliograph.compare.result import TABLE
 from heliograph.errors import HeliographError, UsageError
@@ -83,22 +83,22 @@ def test_what_travels_names_no_path_of_this_machine(config: Config, tmp_path: Pa
     mine.write_text(MINE)
     sent: list[bytes] = []
     asked = config(archs=("sgc", str(mine)), ray="head:1", accelerator="auto", num_workers=2)
-    text, files, places = parcel.pack(asked, lambda content: sent.append(content) or len(sent) - 1)  # type: ignore[func-returns-value]
+    text, files, places = transport.pack(asked, lambda content: sent.append(content) or len(sent) - 1)  # type: ignore[func-returns-value]
     assert str(tmp_path) not in text and "head:1" not in text and sent == [(tmp_path / "table.csv").read_bytes(), mine.read_bytes()]
     assert list(places) == [str(tmp_path / "table.csv"), str(mine)] and [*files] == [*places.values()]
     there = CompareConfig.model_validate_json(text)
     assert there.compare.archs == ("sgc", places[str(mine)]) and there.data.num_workers == 0 and there.fit.accelerator == "cpu"
-    named, files, _ = parcel.pack(config(data_path="smallmol"), lambda content: None)
+    named, files, _ = transport.pack(config(data_path="smallmol"), lambda content: None)
     assert CompareConfig.model_validate_json(named).data.data_path == Path("smallmol") and not files
 
     monkeypatch.setitem(sys.modules, "ray", type("ray", (), {"get": staticmethod(sent.__getitem__)}))
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
-    _, files, _ = parcel.pack(asked, lambda content: sent.index(content))
-    line, answers = parcel.answer(text, files, "of another table", asdict(units.Unit("mean", 0, 0)))
+    _, files, _ = transport.pack(asked, lambda content: sent.index(content))
+    line, answers = transport.answer(text, files, "of another table", asdict(evaluations.Evaluation("mean", 0, 0)))
     assert "other molecules or folds" in json.loads(line)["failed"] and not answers
-    here = json.dumps(units.about(units.prepare(asked, silent())))
-    line, answers = parcel.answer(text, files, here, asdict(units.Unit(places[str(mine)], 0, 1)))
-    unit = units.run(units.prepare(asked, silent()), units.Unit(str(mine), 0, 1))
+    here = json.dumps(evaluations.about(evaluations.prepare(asked, silent())))
+    line, answers = transport.answer(text, files, here, asdict(evaluations.Evaluation(places[str(mine)], 0, 1)))
+    unit = evaluations.evaluate(evaluations.prepare(asked, silent()), evaluations.Evaluation(str(mine), 0, 1))
     assert json.loads(line)["scores"] == unit["scores"] and answers == unit["answers"]
 
 
@@ -161,7 +161,7 @@ def test_two_nodes_give_what_one_process_gives(
 ) -> None:
     """Killed in the middle and gone on with, and the table is out of sight before the first unit begins."""
     runner.run(asked("local"), progress=silent())
-    table, packed = tmp_path / "table.csv", parcel.pack
+    table, packed = tmp_path / "table.csv", transport.pack
 
     def hides(*args: Any) -> Any:
         found = packed(*args)
@@ -169,19 +169,19 @@ def test_two_nodes_give_what_one_process_gives(
         return found
 
     with monkeypatch.context() as patch, pytest.raises(Kill):
-        patch.setattr(parcel, "pack", hides)
+        patch.setattr(transport, "pack", hides)
         runner.run(asked("far", ray=nodes.cluster.address), progress=KilledAfter(3))
     (tmp_path / "hidden").rename(table)
     lines = (tmp_path / "far" / FILE).read_text().splitlines()
     runner.run(asked("far", ray=nodes.cluster.address), resume=True, progress=silent())
     after = (tmp_path / "far" / FILE).read_text().splitlines()
-    made = [(unit["learner"], unit["fold"]) for unit in map(json.loads, after) if unit.get("what") == "unit"]
+    made = [(one["learner"], one["fold"]) for one in map(json.loads, after) if one.get("what") == "evaluation"]
     assert after[: len(lines)] == lines and len(made) == len(set(made)) == 10
     assert (tmp_path / "far" / TABLE).read_bytes() == (tmp_path / "local" / TABLE).read_bytes()
     answers = [{p.name: p.read_bytes() for p in (tmp_path / name / "answers").iterdir()} for name in ("far", "local")]
     assert answers[0] == answers[1] and len(answers[0]) == 10
-    signals = [json.loads((tmp_path / name / "results.json").read_text())["signals"] for name in ("far", "local")]
-    assert signals[0] == signals[1] and len(signals[0]) == 2
+    found = [json.loads((tmp_path / name / "results.json").read_text())["propagation"] for name in ("far", "local")]
+    assert found[0] == found[1] and len(found[0]) == 2
     for cache in nodes.caches:  # a node that did nothing has neither the table nor its features
         assert list(cache.glob("*/*/table.csv")) and list(cache.glob("*/*/mine.py")) and list(cache.glob("*/*/about.json"))
     assert nodes.cluster.address not in "".join(p.read_text() for p in (tmp_path / "far").glob("*.json*"))

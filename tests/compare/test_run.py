@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from heliograph import manifest, train
-from heliograph.compare import CompareOptions, CompareResult, runner, units
+from heliograph.compare import CompareOptions, CompareResult, evaluations, runner
 from heliograph.compare.curve import Curve, fit, shares, words
 from heliograph.compare.disagreement import disagreements
 from heliograph.compare.folds import folds
@@ -66,7 +66,7 @@ def test_a_fold_that_can_not_be_scored_is_told_before_anything_is_trained(config
     with pytest.raises(DataError, match=r"the test rows of fold 1\.\d have labels of one class only.*fewer folds than 5"):
         runner.run(config(target_columns=("rare",), cv="1x5"), progress=silent())
     assert not (config().output_dir / FILE).exists()
-    assert len(units.prepare(config(target_columns=("rare",), cv="1x3"), silent()).folds) == 3
+    assert len(evaluations.prepare(config(target_columns=("rare",), cv="1x3"), silent()).folds) == 3
 
 
 def test_folds_need_rows() -> None:
@@ -83,11 +83,13 @@ def test_a_journal_drops_a_broken_line_and_refuses_another_comparison(tmp_path: 
     with open(tmp_path / FILE, "a") as file:
         file.write('{"what": "unit", "learner": "gcn", "fo')
     again = Journal(tmp_path, {"folds": "x"})
-    assert again.epochs == {"gcn": 7} and list(again.units) == [("gcn", "1.1")]
+    assert again.epochs == {"gcn": 7} and list(again.evaluations) == [("gcn", "1.1")]
     again.finish({"learner": "gcn", "fold": "1.2", "scores": {}, "cost": {}})
-    assert list(Journal(tmp_path, {"folds": "x"}).units) == [("gcn", "1.1"), ("gcn", "1.2")]
+    assert list(Journal(tmp_path, {"folds": "x"}).evaluations) == [("gcn", "1.1"), ("gcn", "1.2")]
     with pytest.raises(DataError, match="of another comparison: folds was 'x', is 'y'"):
         Journal(tmp_path, {"folds": "y"})
+    (tmp_path / FILE).write_text('{"about": {"folds": "x"}}\n{"what": "unit", "learner": "gcn", "fold": "1.1", "signals": {}}\n')
+    assert Journal(tmp_path, {"folds": "x"}).evaluations["gcn", "1.1"]["propagation"] == {}  # as version 0.1 wrote it
     (tmp_path / FILE).write_text("nonsense\n")
     with pytest.raises(DataError, match="is damaged"):
         Journal(tmp_path, {"folds": "x"})
@@ -99,7 +101,7 @@ class Kill(Exception):
 
 def killed_after(n: int) -> Any:
     left = [n]
-    original = units.run
+    original = evaluations.evaluate
 
     def run(*args: Any) -> dict[str, Any]:
         left[0] -= 1
@@ -117,22 +119,22 @@ def test_killed_three_times_and_extended(config: Config, tmp_path: Path, monkeyp
         "gcn", "sgc", "mean", "random forest", "gradient boosting"]  # fmt: skip
     for k, n in enumerate((1, 5, 7)):
         with monkeypatch.context() as m:
-            m.setattr(units, "run", killed_after(n))
+            m.setattr(evaluations, "evaluate", killed_after(n))
             with pytest.raises(Kill):
                 runner.run(config(), resume=k > 0, progress=silent())
     runner.run(config(), resume=True, progress=silent())
     assert (tmp_path / "comparison" / TABLE).read_bytes() == (tmp_path / "whole" / TABLE).read_bytes()
 
     made: list[str] = []
-    original = units.run
-    monkeypatch.setattr(units, "run", lambda m, unit: (made.append(unit.learner), original(m, unit))[1])
+    original = evaluations.evaluate
+    monkeypatch.setattr(evaluations, "evaluate", lambda m, unit: (made.append(unit.learner), original(m, unit))[1])
     more = runner.run(config(archs=("gin",)), resume=True, progress=silent())
     assert made == ["gin"] * 4
     assert [k.name for k in more.learners[:3]] == ["gcn", "sgc", "gin"]
     assert np.array_equal(more.scores["rmse"][:, :2], whole.scores["rmse"][:, :2])
     loaded = CompareResult.load(tmp_path / "comparison")
     assert np.array_equal(loaded.scores["rmse"], more.scores["rmse"]) and loaded.learners == more.learners and loaded.targets == ("y",)
-    assert loaded.limits == more.limits and loaded.limits[0].archs == ("gcn", "sgc", "gin") and verdict(loaded) == verdict(more)
+    assert loaded.bounds == more.bounds and loaded.bounds[0].archs == ("gcn", "sgc", "gin") and verdict(loaded) == verdict(more)
     assert any(sentence.startswith("What 1-WL networks on table10_1 features can reach: RMSE no lower than") for sentence in verdict(more))
 
 
@@ -229,7 +231,7 @@ def test_training_what_was_chosen(config: Config, tmp_path: Path) -> None:
 
 
 def test_one_that_fails_is_left_out_and_tried_again(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = units._network
+    original = evaluations._network
 
     def breaks(m: Any, unit: Any, fold: Any) -> Any:
         if (unit.learner, fold.name) == ("gcn", "1.2"):
@@ -237,13 +239,13 @@ def test_one_that_fails_is_left_out_and_tried_again(config: Config, monkeypatch:
         return original(m, unit, fold)
 
     said: list[str] = []
-    monkeypatch.setattr(units, "_network", breaks)
+    monkeypatch.setattr(evaluations, "_network", breaks)
     found = runner.run(config(cv="1x2"), progress=Lines(said.append))
     assert "gcn failed on fold 1.2: the loss is not a number any more" in said
     assert [k.name for k in found.learners if k.network] == ["sgc"] and "left out; --resume tries again" in found.notes[-1]
     with pytest.raises(DataError, match=r"too little is left to compare: gcn failed on fold 1\.2"):
         runner.run(config(cv="1x2", archs=("gcn",), output_dir=Path(found.config["output_dir"]).with_name("alone")), progress=silent())
-    monkeypatch.setattr(units, "_network", original)
+    monkeypatch.setattr(evaluations, "_network", original)
     again = runner.run(config(cv="1x2"), resume=True, progress=silent())
     assert [k.name for k in again.learners if k.network] == ["gcn", "sgc"] and not any("failed" in note for note in again.notes)
 
@@ -272,13 +274,13 @@ def test_disagreements_are_those_of_the_answers(config: Config) -> None:
     asked = config(target_columns=("y", "few"))
     result = runner.run(asked, progress=silent())
     loaded, found = CompareResult.load(asked.output_dir), result.disagreements
-    assert loaded.disagreements == found and loaded.versions == result.versions and loaded.limits == result.limits
-    m = units.prepare(asked, silent())
+    assert loaded.disagreements == found and loaded.versions == result.versions and loaded.bounds == result.bounds
+    m = evaluations.prepare(asked, silent())
     mean: dict[str, np.ndarray] = {}
     for arch in ("gcn", "sgc"):
         answers = np.full((2, *m.y.shape), np.nan)  # [repeats, n, T]
         for fold in m.folds:
-            answers[fold.repeat, fold.test] = np.load(units.answers_path(asked.output_dir, arch, fold))["y"]
+            answers[fold.repeat, fold.test] = np.load(evaluations.answers_path(asked.output_dir, arch, fold))["y"]
         mean[arch] = answers.mean(0)
     spread = np.abs(mean["gcn"] - mean["sgc"]) / 2  # the standard deviation of two
     size = np.where(np.isfinite(m.y), spread / np.nanstd(m.y, axis=0), -1)
@@ -288,7 +290,7 @@ def test_disagreements_are_those_of_the_answers(config: Config) -> None:
         assert t == size[k].argmax() and one.label == m.y[k, t] and one.structure == m.smiles[k] and one.among == ("gcn", "sgc")
         assert one.spread == pytest.approx(spread[k, t]) and one.answers["gcn"] == pytest.approx(mean["gcn"][k, t])
         assert set(one.answers) == {"gcn", "sgc", "random forest", "gradient boosting"}
-    units.answers_path(asked.output_dir, "gcn", m.folds[0]).unlink()
+    evaluations.answers_path(asked.output_dir, "gcn", m.folds[0]).unlink()
     assert disagreements(m) == ()
 
 
@@ -300,11 +302,11 @@ def test_classes_disagree_by_their_probabilities(config: Config) -> None:
     asked = config(target_columns=("kind",), task_type="multiclass", archs=("sgc",), cv="1x2")
     found = runner.run(asked, progress=silent())
     assert set(found.classes[0]) == {"low", "middle", "high"} and len(found.disagreements) == 12
-    m = units.prepare(asked, silent())
+    m = evaluations.prepare(asked, silent())
     one = found.disagreements[0]
     k = int(np.flatnonzero(m.rows == one.row)[0])
     fold = next(f for f in m.folds if k in f.test)
-    held = np.load(units.answers_path(asked.output_dir, "sgc", fold))["probabilities"][list(fold.test).index(k), 0]
+    held = np.load(evaluations.answers_path(asked.output_dir, "sgc", fold))["probabilities"][list(fold.test).index(k), 0]
     assert one.answers["sgc"] == pytest.approx(held[int(m.y[k, 0])]) and one.among == ("sgc", "random forest", "gradient boosting")
 
 
@@ -324,7 +326,7 @@ def test_positions_beside_bonds(config: Config) -> None:
     assert np.isfinite(found.scores["rmse"]).all()
     means = dict(zip(names, found.scores["rmse"].mean((0, 2)), strict=True))
     assert max(means["kernel ridge"], means["bag of bonds"]) < 0.7 * means["mean"]  # the number of letters follows from the atoms
-    assert [limit.archs for limit in found.limits] == [("sgc",)]
+    assert [bound.archs for bound in found.bounds] == [("sgc",)]
 
 
 def test_budget_and_parameters(config: Config) -> None:
@@ -366,14 +368,14 @@ def test_learning_curves_are_added_to_a_finished_comparison(config: Config, monk
 
 
 def test_learning_curves_of_two_targets_and_of_what_fails_on_a_share(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = units._network
+    original = evaluations._network
 
     def breaks(m: Any, unit: Any, fold: Any) -> Any:
         if unit.learner == "gin" and fold.share == 0.5:
             raise MemoryError
         return original(m, unit, fold)
 
-    monkeypatch.setattr(units, "_network", breaks)
+    monkeypatch.setattr(evaluations, "_network", breaks)
     monkeypatch.setattr("heliograph.compare.curve.LEAST", 4)
     asked = config(archs=("sgc", "gin"), cv="1x2", target_columns=("y", "few"), epochs=1, learning_curve=True)
     found = runner.run(asked, progress=silent())
@@ -437,12 +439,12 @@ def test_a_comparison_of_one_learner_is_refused_before_anything_is_trained(confi
 def test_formulas_are_not_read_as_smiles(config: Config, tmp_path: Path) -> None:
     """SchNet asks for no bonds, so that a store of its own has formulas, H2O, where SMILES stand: no fingerprints of those."""
     path = frames(tmp_path / "w.xyz")
-    m = units.prepare(config(data_path=path, archs=("schnet",)), silent())
+    m = evaluations.prepare(config(data_path=path, archs=("schnet",)), silent())
     assert m.data["schnet"].store.smiles[0] == "H2O" and m.readable is None
     assert m.baselines == ("mean", "kernel ridge", "bag of bonds")
-    both = units.prepare(config(data_path=path, archs=("schnet", "gcn")), silent())
+    both = evaluations.prepare(config(data_path=path, archs=("schnet", "gcn")), silent())
     assert both.readable == "gcn" and set(both.smiles) == {"O"} and "random forest" in both.baselines
-    found = units.run(both, units.Unit("random forest", 0, 1))
+    found = evaluations.evaluate(both, evaluations.Evaluation("random forest", 0, 1))
     assert "failed" not in found and found["scores"]["y"]["rmse"] is not None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from heliograph.compare import runner, units
+from heliograph.compare import evaluations, runner
 from heliograph.compare.journal import FILE, Journal
 from heliograph.compare.result import TABLE
 from heliograph.errors import HeliographError
@@ -24,9 +24,9 @@ def test_trials_are_judged_on_validation_rows_and_survive_kills(config: Config, 
     asked = config(archs=("sgc", "gin"), cv="1x2", tune=3, epochs=1, output_dir=tmp_path / "whole")
     whole = runner.run(asked, progress=silent())
     lines = [json.loads(line) for line in (tmp_path / "whole" / FILE).read_text().splitlines()]
-    done = {(line["learner"], line["fold"]): line for line in lines if line.get("what") == "unit"}
+    done = {(line["learner"], line["fold"]): line for line in lines if line.get("what") == "evaluation"}
     assert len(done) == 2 * 5 and done["mean", "1.1"].get("trials") is None
-    m = units.prepare(asked, silent())
+    m = evaluations.prepare(asked, silent())
     for (learner, fold), line in done.items():
         trials = [t for t in lines if t.get("what") == "trial" and (t["learner"], t["fold"]) == (learner, fold)]
         assert [t["trial"] for t in trials] == ([] if learner == "mean" else [0, 1, 2])
@@ -35,12 +35,12 @@ def test_trials_are_judged_on_validation_rows_and_survive_kills(config: Config, 
             assert line["settings"] == best["settings"] and line["scores"] == best["scores"] and trials[0]["settings"] == {}
             assert line["cost"] == best["cost"]
             one = next(f for f in m.folds if f.name == fold)
-            held = np.load(units.answers_path(asked.output_dir, learner, one))["y"][:, 0]
+            held = np.load(evaluations.answers_path(asked.output_dir, learner, one))["y"][:, 0]
             assert math.sqrt(np.square(held - m.y[one.test, 0]).mean()) == pytest.approx(line["scores"]["mean"]["rmse"])
     assert set(whole.learner("gin").settings) <= {"max_lr", "depth", "d", "dropout"}
     for k, n in enumerate((3, 4, 9)):
         with monkeypatch.context() as patch:
-            patch.setattr(units, "run", killed_after(n))
+            patch.setattr(evaluations, "evaluate", killed_after(n))
             with pytest.raises(Kill):
                 runner.run(config(archs=("sgc", "gin"), cv="1x2", tune=3, epochs=1), resume=k > 0, progress=silent())
     again = runner.run(config(archs=("sgc", "gin"), cv="1x2", tune=3, epochs=1), resume=True, progress=silent())
@@ -56,8 +56,8 @@ def contradicts(m: Any, unit: Any, fold: Any) -> Any:
 
 
 def test_what_the_test_rows_say_chooses_nothing(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(units, "_network", contradicts)
-    monkeypatch.setattr(units, "_baseline", contradicts)
+    monkeypatch.setattr(evaluations, "_network", contradicts)
+    monkeypatch.setattr(evaluations, "_baseline", contradicts)
     found = runner.run(config(archs=("sgc",), cv="1x2", tune=2), progress=silent())
     assert np.allclose(found.scores["rmse"], 9.0)  # the first trial, which the validation rows like
 
@@ -69,7 +69,8 @@ def test_trials_whose_validation_rows_say_nothing(config: Config, monkeypatch: p
     rare = ["rare"] + [str(int(k < 3)) for k in range(len(lines) - 1)]
     table.write_text("\n".join(f"{line},{value}" for line, value in zip(lines, rare, strict=True)) + "\n")
     found = runner.run(config(target_columns=("rare",), cv="1x3", archs=("sgc",), epochs=1, tune=2), progress=silent())
-    journal = Journal(Path(found.config["output_dir"]), units.about(units.prepare(config(target_columns=("rare",), cv="1x3"), silent())))
+    m = evaluations.prepare(config(target_columns=("rare",), cv="1x3"), silent())
+    journal = Journal(Path(found.config["output_dir"]), evaluations.about(m))
     assert all("loss" not in trial for trials in journal.trials.values() for trial in trials) and journal.trials
     assert all(learner.settings == {} for learner in found.learners)
 
@@ -86,17 +87,17 @@ def test_trials_that_all_failed_are_begun_again(tmp_path: Path) -> None:
 
 
 def test_trials_that_fail(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = units._network
+    original = evaluations._network
 
     def breaks(m: Any, unit: Any, fold: Any) -> Any:
         if unit.learner == "gin" or unit.trial == 1:
             raise HeliographError("the loss is not a number any more")
         return original(m, unit, fold)
 
-    monkeypatch.setattr(units, "_network", breaks)
+    monkeypatch.setattr(evaluations, "_network", breaks)
     found = runner.run(config(archs=("sgc", "gin"), cv="1x2", tune=2, epochs=1), progress=silent())
     assert [k.name for k in found.learners if k.network] == ["sgc"] and "gin failed on fold 1." in found.notes[-1]
     assert found.learner("sgc").settings == {}
-    monkeypatch.setattr(units, "_network", original)
+    monkeypatch.setattr(evaluations, "_network", original)
     again = runner.run(config(archs=("sgc", "gin"), cv="1x2", tune=2, epochs=1), resume=True, progress=silent())
     assert [k.name for k in again.learners if k.network] == ["sgc", "gin"]

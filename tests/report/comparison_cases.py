@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from report_cases import HOSTILE, SMILES
 
+from heliograph.compare.bounds import Bound, Twin
 from heliograph.compare.curve import Curve, fit
 from heliograph.compare.disagreement import Disagreement
-from heliograph.compare.limits import Limit, Twin
 from heliograph.compare.result import CompareResult, Learner
-from heliograph.diagnose.signals import Signals
+from heliograph.diagnose.propagation import Propagation
 
 NETWORKS = ("gcn", "gin", "gatv2", "dmpnn", "attentivefp", "pna")
 BASELINES = ("mean", "random forest", "gradient boosting")
@@ -62,7 +62,7 @@ def comparison(
         "config": config(cv, networks), "kind": kind, "targets": columns,
         "units": ("log mol/L",) * targets if kind == "regression" else ("",) * targets,
         "molecules": 1128, "folds": tuple(f"{r + 1}.{f + 1}" for r in range(repeats) for f in range(folds)),
-        "learners": tuple(learners), "scores": scores, "limits": (limit(networks, METRICS[kind][0]),), "notes": ("2 rows are left out.",),
+        "learners": tuple(learners), "scores": scores, "bounds": (bound(networks, METRICS[kind][0]),), "notes": ("2 rows are left out.",),
         "classes": () if kind == "regression" else (("no", "yes", "perhaps")[: 2 if kind == "binary" else 3],) * targets,
         "disagreements": disagreements(kind, networks, columns, rng), "versions": {"python": "3.11", "heliograph": "0.1"},
         "command": "heliograph compare made/up.csv -o 'my run'", "finished": "2026-01-02T03:04:05+00:00",
@@ -70,7 +70,7 @@ def comparison(
     return CompareResult(**fields | changes)
 
 
-def limit(networks: tuple[str, ...], metric: str, **changes: Any) -> Limit:
+def bound(networks: tuple[str, ...], metric: str, **changes: Any) -> Bound:
     pairs = (("C[C@H](O)F", "C[C@@H](O)F"), ("F/C=C/F", r"F/C=C\F"), ("CCO", "CCO"), ("CC", "CC"), ("CN", "CN"), ("CF", "CF"), ("CS", "CS"))
     twins = [Twin(pair, (k, k + 7), (0.0, 1.0), 0.4 / (k + 1), "they differ in stereochemistry only") for k, pair in enumerate(pairs)]
     floor = (0.147, 0.041, 0.023, 0.02) if metric in ("rmse", "log_loss") else (0.82, 0.94, 0.97, 0.971)
@@ -80,7 +80,7 @@ def limit(networks: tuple[str, ...], metric: str, **changes: Any) -> Limit:
         "noise": "9 structures are there more than once (20 rows); their labels scatter by 0.3 (95 %: 0.2 to 0.5).",
         "depth": (("diameter", "The two atoms farthest apart are 9 bonds apart."), ("gap", "Averaging takes about 12 rounds.")),
     }  # fmt: skip
-    return Limit(**fields | changes)
+    return Bound(**fields | changes)
 
 
 def disagreements(kind: str, networks: tuple[str, ...], targets: tuple[str, ...], rng: np.random.Generator) -> tuple[Disagreement, ...]:
@@ -131,8 +131,8 @@ def hostile() -> CompareResult:
     return CompareResult(
         asked | {"output_dir": HOSTILE}, "regression", (HOSTILE,), (HOSTILE,), 9, made.folds, learners,
         {m: v[:, :3] for m, v in made.scores.items()},
-        (limit(networks, "rmse", features=HOSTILE, twins=(twin,), noise=HOSTILE, depth=((HOSTILE, HOSTILE),)),),
-        (Curve(HOSTILE, (5, 9), ((1.0, 1.1), (0.8, 0.9)), -0.3, -0.5, -0.1),), (Signals(HOSTILE, (0.9, 0.2), (0.7, 0.3), (0.5, 0.5)),),
+        (bound(networks, "rmse", features=HOSTILE, twins=(twin,), noise=HOSTILE, depth=((HOSTILE, HOSTILE),)),),
+        (Curve(HOSTILE, (5, 9), ((1.0, 1.1), (0.8, 0.9)), -0.3, -0.5, -0.1),), (Propagation(HOSTILE, (0.9, 0.2), (0.7, 0.3), (0.5, 0.5)),),
         (HOSTILE, "C" * 10_000), (), (one,), {HOSTILE: HOSTILE}, HOSTILE, HOSTILE,
     )  # fmt: skip
 
@@ -147,8 +147,8 @@ def asked_for_more() -> CompareResult:
         curve = fit(name, sizes, errors, 0.25)
         assert curve is not None
         curves.append(curve)
-    signals = tuple(Signals(n, (0.9, 0.6, 0.3), (0.5, 0.2, 0.1, 0.1, 0.05, 0.05), (0.1, 0.2, 0.2, 0.2, 0.1, 0.2)) for n in NETWORKS)
-    return replace(made, curves=tuple(curves), signals=signals)
+    propagation = tuple(Propagation(n, (0.9, 0.6, 0.3), (0.5, 0.2, 0.1, 0.1, 0.05, 0.05), (0.1, 0.2, 0.2, 0.2, 0.1, 0.2)) for n in NETWORKS)
+    return replace(made, curves=tuple(curves), propagation=propagation)
 
 
 def tuned() -> CompareResult:
@@ -180,12 +180,12 @@ CASES: dict[str, Callable[[], CompareResult]] = {
     "multi-task binary": lambda: comparison("binary", targets=12, cv="2x5"),
     "two learners": two,
     "twenty learners": many,
-    "no limits": lambda: comparison(networks=("schnet", "dtnn"), limits=(), disagreements=()),
+    "no bounds": lambda: comparison(networks=("schnet", "dtnn"), bounds=(), disagreements=()),
     "one round": lambda: comparison(
-        limits=(limit(NETWORKS, "rmse", table=(0.0,), folds=(0.0,), sharing=(0,), twins=(), noise="", depth=()),)
+        bounds=(bound(NETWORKS, "rmse", table=(0.0,), folds=(0.0,), sharing=(0,), twins=(), noise="", depth=()),)
     ),
     "floor undefined": lambda: comparison(
-        limits=(limit(NETWORKS, "rmse", table=(0.1, math.nan), folds=(math.nan, math.nan), sharing=(3, 3), bounded=()),)
+        bounds=(bound(NETWORKS, "rmse", table=(0.1, math.nan), folds=(math.nan, math.nan), sharing=(3, 3), bounded=()),)
     ),
     "undefined on folds": undefined_on_folds,
     "equal": equal,

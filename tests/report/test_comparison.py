@@ -19,7 +19,7 @@ from heliograph.report.comparison.cost import front
 from heliograph.report.comparison.scale import Scale
 from heliograph.report.digits import percent
 
-SECTIONS = ["answer", "ranking", "pairs", "cost", "limits", "more", "molecules", "asked", "use"]
+SECTIONS = ["answer", "ranking", "pairs", "cost", "bounds", "more", "molecules", "asked", "use"]
 
 
 def page_of(result: CompareResult, folder: Path) -> tuple[str, Page]:
@@ -99,7 +99,7 @@ def test_front() -> None:
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
-    assert "the bound of 1-WL says nothing of them" in page_of(cases.CASES["no limits"](), tmp_path)[1].text
+    assert "the bound of 1-WL says nothing of them" in page_of(cases.CASES["no bounds"](), tmp_path)[1].text
     assert "No network on table10_1 features here is known to be bound by it" in page_of(cases.CASES["floor undefined"](), tmp_path)[1].text
     text = page_of(cases.CASES["undefined on folds"](), tmp_path)[1].text
     assert "(19 folds)" in text and "gatv2 0.7" in text  # accuracy of gin lacks six folds, that of gatv2 all
@@ -110,7 +110,7 @@ def test_twins_and_disagreements_are_drawn(tmp_path: Path) -> None:
     result = cases.comparison()
     _, page = page_of(result, tmp_path)
     images = [a for tag, a in page.tags if tag == "img"]
-    assert len(images) == 2 * len(result.limits[0].twins) + len(result.disagreements)
+    assert len(images) == 2 * len(result.bounds[0].twins) + len(result.disagreements)
     assert all(a["src"].startswith("data:image/svg+xml;base64,") and a["alt"] for a in images)
     one = result.disagreements[0]
     low = min(one.among, key=lambda name: one.answers[name])
@@ -138,7 +138,7 @@ def test_learning_curves_and_depth(tmp_path: Path) -> None:
     curve = next(c for c in made.curves if c.learner == chosen(made))
     factor = 100 * (curve.twice[0] - 1)
     assert f"{abs(factor):.0f}\u00a0%" in text or f"{abs(factor):.0f} %" in text
-    assert all(re.sub(r"\s+", " ", sentence) in text for one in made.signals for sentence in one.sentences())
+    assert all(re.sub(r"\s+", " ", sentence) in text for one in made.propagation for sentence in one.sentences())
 
 
 def test_what_trials_chose(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from heliograph.compare import runner, units
+from heliograph.compare import evaluations, runner
 from heliograph.compare.config import CompareConfig
 from heliograph.learn.progress import silent
 from tests.compare.test_run import result
@@ -78,27 +78,27 @@ def test_a_learning_curve_has_the_overlap_of_its_folds(compare_config: Config, m
 
 
 def test_every_learner_has_a_seed_of_its_own_on_every_fold(compare_config: Config) -> None:
-    m = units.prepare(compare_config(cv="2x2", archs=("gcn", "sgc")), silent())
+    m = evaluations.prepare(compare_config(cv="2x2", archs=("gcn", "sgc")), silent())
     names = (*m.data, *m.baselines)
-    seeds = {(name, fold.name): units.seed(m, name, fold) for name in names for fold in m.folds}
+    seeds = {(name, fold.name): evaluations.seed(m, name, fold) for name in names for fold in m.folds}
     assert len(set(seeds.values())) == len(seeds) == 4 * len(names)
     for name in m.data:
         for fold in m.folds:
-            assert units.job(m, name, fold, units._fit(m, name, fold, 1)).fit.seed == seeds[name, fold.name]
-    other = units.prepare(compare_config(cv="2x2", archs=("gcn", "sgc"), seed=1), silent())
-    assert not {units.seed(other, name, fold) for name in names for fold in other.folds} & set(seeds.values())
+            assert evaluations.training_of(m, name, fold, evaluations._fit(m, name, fold, 1)).fit.seed == seeds[name, fold.name]
+    other = evaluations.prepare(compare_config(cv="2x2", archs=("gcn", "sgc"), seed=1), silent())
+    assert not {evaluations.seed(other, name, fold) for name in names for fold in other.folds} & set(seeds.values())
 
 
 def test_a_baseline_draws_by_its_own_seed(compare_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    m = units.prepare(compare_config(cv="2x2", archs=("sgc",)), silent())
+    m = evaluations.prepare(compare_config(cv="2x2", archs=("sgc",)), silent())
     drawn = {}
-    original = units.baselines.forest
+    original = evaluations.baselines.forest
 
     def forest(given: object, notes: list[str]) -> object:
         drawn[len(drawn)] = given.seed  # type: ignore[attr-defined]
         return original(given, notes)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(units.baselines, "forest", forest)
+    monkeypatch.setattr(evaluations.baselines, "forest", forest)
     for k in range(4):
-        assert "failed" not in units.run(m, units.Unit("random forest", k, 1))
-    assert list(drawn.values()) == [units.seed(m, "random forest", fold) for fold in m.folds] and len(set(drawn.values())) == 4
+        assert "failed" not in evaluations.evaluate(m, evaluations.Evaluation("random forest", k, 1))
+    assert list(drawn.values()) == [evaluations.seed(m, "random forest", fold) for fold in m.folds] and len(set(drawn.values())) == 4

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heliograph.compare import units
+from heliograph.compare import evaluations
 from heliograph.compare.config import CompareConfig
 from heliograph.estimators import MoleculeRegressor
 from heliograph.learn.progress import silent
@@ -84,7 +84,7 @@ def test_weights_of_other_rows_do_not_count(config: Config, tmp_path: Path) -> N
 def test_a_fold_is_learned_without_the_labels_of_its_test_rows(compare_config: Callable[..., CompareConfig], tmp_path: Path) -> None:
     """Networks, forests, boosting and kernels: the answers for a fold's test rows are the same whatever their labels are."""
     asked = compare_config(cv="1x2", archs=("sgc",), epochs=1)
-    m = units.prepare(asked, silent())
+    m = evaluations.prepare(asked, silent())
     fold = m.folds[0]
     changed = m.y.copy()
     changed[fold.test] = 1000.0 - 7.0 * changed[fold.test]
@@ -95,7 +95,7 @@ def test_a_fold_is_learned_without_the_labels_of_its_test_rows(compare_config: C
     y[m.at["sgc"][fold.test]] = changed[fold.test]
     other = replace(m, y=changed, data={"sgc": replace(data, labels=replace(data.labels, y=y))})
     for learner in ("sgc", *m.baselines):
-        one, two = (units.run(material, units.Unit(learner, 0, 1)) for material in (m, other))
+        one, two = (evaluations.evaluate(material, evaluations.Evaluation(learner, 0, 1)) for material in (m, other))
         assert "failed" not in one and one["answers"] == two["answers"], learner
         assert one["scores"] != two["scores"]  # they are judged by their labels
 

@@ -1,4 +1,4 @@
-"""The units of a comparison on a Ray cluster, whose machines share no folder with this one (`parcel` is what travels).
+"""The evaluations of a comparison on a Ray cluster, whose machines share no folder with this one (`transport` is what travels).
 
 Ray is imported only where a cluster is asked for.
 """
@@ -15,21 +15,21 @@ from typing import Any, Protocol
 
 import torch
 
-from heliograph.compare import parcel
+from heliograph.compare import transport
 from heliograph.compare.config import CompareConfig
-from heliograph.compare.units import Material, Unit
+from heliograph.compare.evaluations import Evaluation, Material
 from heliograph.errors import HeliographError, UsageError
 from heliograph.learn.progress import Progress
 
 PATIENCE = 5.0  # s for an address to answer
-RETRIES = 3  # of a unit whose process or machine died
+RETRIES = 3  # of an evaluation whose process or machine died
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # HTTP/2's first words and empty settings
 SETTINGS = 4  # the kind of frame that answers them
 
 
 @contextmanager
 def connected(config: CompareConfig, progress: Progress) -> Iterator[int]:
-    """How many units the cluster of `--ray` works on side by side; 0 where none is asked for.
+    """How many evaluations the cluster of `--ray` works on side by side; 0 where none is asked for.
 
     Raises UsageError (no Ray, no address), HeliographError (no cluster answers).
     """
@@ -61,10 +61,10 @@ def joined(address: str, progress: Says | None) -> Iterator[tuple[int, int]]:
     try:
         ray.init(address, log_to_driver=False, logging_level="error")
     except Exception as error:  # of many kinds: another version of Ray or Python, a machine that is not of the cluster
-        raise HeliographError(f"--ray {address}: {parcel.line(error)}") from None
+        raise HeliographError(f"--ray {address}: {transport.line(error)}") from None
     threads = torch.get_num_threads()
     try:
-        torch.set_num_threads(1)  # as the units have, for the probes of --budget
+        torch.set_num_threads(1)  # as the evaluations have, for the probes of --budget
         cpus, gpus = (int(ray.cluster_resources().get(kind, 0)) for kind in ("CPU", "GPU"))
         if progress is not None:
             progress.say(f"Ray cluster at {address}: {cpus} CPUs, {gpus} GPUs.")
@@ -91,28 +91,28 @@ def _listens(address: str) -> None:
         raise HeliographError(f"--ray {address}: what answers there is no Ray cluster. Give the address that `ray start --head` printed.")
 
 
-def work(m: Material, about: Mapping[str, Any], queue: deque[Unit]) -> Iterator[dict[str, Any]]:
-    """What comes of the units in `queue`; more may be put into it between two answers.
+def work(m: Material, about: Mapping[str, Any], queue: deque[Evaluation]) -> Iterator[dict[str, Any]]:
+    """What comes of the evaluations in `queue`; more may be put into it between two answers.
 
     One that is lost with its machine is tried again, and has "failed" where that does not help. `about` must be that of the molecules
     and folds which the machines make of the same files.
     """
     import ray
 
-    text, files, places = parcel.pack(m.config, ray.put)
+    text, files, places = transport.pack(m.config, ray.put)
     here, folds = json.dumps(about), m.all
-    ask = ray.remote(num_cpus=1, max_retries=RETRIES)(parcel.answer)
-    running: dict[Any, Unit] = {}
+    ask = ray.remote(num_cpus=1, max_retries=RETRIES)(transport.answer)
+    running: dict[Any, Evaluation] = {}
     try:
         while queue or running:
             while queue:
-                unit = queue.popleft()
-                on = ask.options(num_gpus=int(m.config.fit.accelerator == "cuda" and unit.learner in m.data))
-                there = replace(unit, learner=places.get(unit.learner, unit.learner))
-                running[on.remote(text, files, here, asdict(there))] = unit
+                evaluation = queue.popleft()
+                on = ask.options(num_gpus=int(m.config.fit.accelerator == "cuda" and evaluation.learner in m.data))
+                there = replace(evaluation, learner=places.get(evaluation.learner, evaluation.learner))
+                running[on.remote(text, files, here, asdict(there))] = evaluation
             (done,), _ = ray.wait(list(running), num_returns=1)
-            unit = running.pop(done)
-            yield _found(done, unit.names(folds[unit.fold]))
+            evaluation = running.pop(done)
+            yield _found(done, evaluation.names(folds[evaluation.fold]))
     finally:
         for one in running if ray.is_initialized() else ():
             ray.cancel(one, force=True)
@@ -124,8 +124,8 @@ def _found(done: Any, names: dict[str, Any]) -> dict[str, Any]:
     try:
         line, answers = ray.get(done)
     except ray.exceptions.RayError as error:
-        return names | {"failed": parcel.line(error)}
+        return names | {"failed": transport.line(error)}
     found: dict[str, Any] = json.loads(line) | names  # there, a file of one's own has another path
-    if "signals" in found:
-        found["signals"]["learner"] = names["learner"]
+    if "propagation" in found:
+        found["propagation"]["learner"] = names["learner"]
     return found if "failed" in found else found | {"answers": answers}

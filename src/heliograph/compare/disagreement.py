@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heliograph.compare.units import Material, answers_path
+from heliograph.compare.evaluations import Material, answers_path
 
 MOST = 12
 

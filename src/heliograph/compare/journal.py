@@ -21,7 +21,7 @@ class Journal:
     def __init__(self, folder: Path, about: Mapping[str, Any]):
         self.path = folder / FILE
         self._lines = JsonLines(self.path)
-        lines = self._lines.read()
+        lines = [_renamed(line) for line in self._lines.read()]
         if not lines:
             folder.mkdir(parents=True, exist_ok=True)
             self._lines.append({"about": dict(about)})
@@ -33,8 +33,8 @@ class Journal:
             )
         self.epochs: dict[str, int] = {line["learner"]: line["epochs"] for line in lines if line.get("what") == "epochs"}
         self.sources: dict[str, str] = {line["learner"]: line["source"] for line in lines if line.get("source")}
-        self.units: dict[tuple[str, str], dict[str, Any]] = {
-            (line["learner"], line["fold"]): line for line in lines if line.get("what") == "unit" and "failed" not in line
+        self.evaluations: dict[tuple[str, str], dict[str, Any]] = {
+            (line["learner"], line["fold"]): line for line in lines if line.get("what") == "evaluation" and "failed" not in line
         }
         self.trials: dict[tuple[str, str], list[dict[str, Any]]] = {}  # in the order of their numbers
         for line in lines:
@@ -51,19 +51,19 @@ class Journal:
 
     def trained(self, learner: str) -> bool:
         """Whether any training of it came to an end."""
-        return any(learner == name for name, _ in (*self.units, *self.trials))
+        return any(learner == name for name, _ in (*self.evaluations, *self.trials))
 
-    def finish(self, unit: Mapping[str, Any]) -> None:
+    def finish(self, evaluation: Mapping[str, Any]) -> None:
         """One learner on one fold: "learner", "fold", and "scores" and "cost", or why it "failed"."""
-        key = unit["learner"], unit["fold"]
-        if "failed" in unit:
-            self.failed[key] = unit["failed"]
+        key = evaluation["learner"], evaluation["fold"]
+        if "failed" in evaluation:
+            self.failed[key] = evaluation["failed"]
         else:
-            self.units[key] = dict(unit)
-        self._lines.append({"what": "unit"} | dict(unit))
+            self.evaluations[key] = dict(evaluation)
+        self._lines.append({"what": "evaluation"} | dict(evaluation))
 
     def tried(self, trial: Mapping[str, Any]) -> None:
-        """One trial of a learner on a fold: as a unit, with its number in "trial", its "settings" and, but for a failed one, its "loss"."""
+        """One trial of a learner on a fold: an evaluation with its number in "trial", its "settings" and, unless it failed, its "loss"."""
         self._try(trial)
         self._lines.append({"what": "trial"} | dict(trial))
 
@@ -73,3 +73,12 @@ class Journal:
             before.clear()
         if trial["trial"] == len(before):
             before.append(dict(trial))
+
+
+def _renamed(line: dict[str, Any]) -> dict[str, Any]:
+    """The line with today's names, where an earlier version wrote it."""
+    if line.get("what") == "unit":
+        line["what"] = "evaluation"
+    if "signals" in line:
+        line["propagation"] = line.pop("signals")
+    return line

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from heliograph.compare.bounds import Bound, Twin, bounds
 from heliograph.compare.curve import Curve, fit
 from heliograph.compare.disagreement import Disagreement, disagreements
+from heliograph.compare.evaluations import Material, arguments
 from heliograph.compare.folds import Fold
 from heliograph.compare.journal import Journal
-from heliograph.compare.limits import Limit, Twin, limits
 from heliograph.compare.statistics import (
     Anova,
     Needed,
@@ -33,14 +34,14 @@ from heliograph.compare.statistics import (
     practical,
 )
 from heliograph.compare.tuning import OF_FIT, typical
-from heliograph.compare.units import Material, arguments
-from heliograph.diagnose.signals import Signals
+from heliograph.diagnose.propagation import Propagation
 from heliograph.errors import DataError
 from heliograph.files import atomic
 from heliograph.learn.figures import METRICS
 from heliograph.train.assemble import command, versions
 
 RESULTS, TABLE = "results.json", "scores.csv"
+RENAMED = {"limits": "bounds", "signals": "propagation"}  # in files that an earlier version wrote
 ROPE, ROPE_OF_ONE = 0.05, 0.01  # where --rope is not given: a share of the best error; of scores whose best is 1 (Benavoli et al. 2017)
 
 
@@ -78,9 +79,9 @@ class CompareResult:
     folds: tuple[str, ...]
     learners: tuple[Learner, ...]
     scores: dict[str, np.ndarray]
-    limits: tuple[Limit, ...] = ()
+    bounds: tuple[Bound, ...] = ()
     curves: tuple[Curve, ...] = ()
-    signals: tuple[Signals, ...] = ()
+    propagation: tuple[Propagation, ...] = ()
     notes: tuple[str, ...] = ()
     classes: tuple[tuple[str, ...], ...] = ()  # names per target, in the order of their indices
     disagreements: tuple[Disagreement, ...] = ()
@@ -165,9 +166,9 @@ class CompareResult:
     def save(self, folder: Path) -> None:
         """`results.json` and `scores.csv` (a row for each fold and learner)."""
         document = {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__}
-        document["limits"] = [_finite(asdict(limit)) for limit in self.limits]
+        document["bounds"] = [_finite(asdict(bound)) for bound in self.bounds]
         document["curves"] = [asdict(curve) for curve in self.curves]
-        document["signals"] = [asdict(s) | {"energy": [v if math.isfinite(v) else None for v in s.energy]} for s in self.signals]
+        document["propagation"] = [asdict(s) | {"energy": [v if math.isfinite(v) else None for v in s.energy]} for s in self.propagation]
         document["learners"] = [asdict(learner) for learner in self.learners]
         document["disagreements"] = [asdict(one) for one in self.disagreements]
         document["scores"] = {name: _with_nulls(v) for name, v in self.scores.items()}
@@ -188,15 +189,15 @@ class CompareResult:
         path = folder / RESULTS
         try:
             document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            document = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
+            document = {RENAMED.get(k, k): tuple(v) if isinstance(v, list) else v for k, v in document.items()}
             document["scores"] = {name: np.array(v, dtype=np.float64) for name, v in document["scores"].items()}
             document["learners"] = tuple(Learner(**learner) for learner in document["learners"])
-            document["limits"] = tuple(_limit(limit) for limit in document["limits"])
+            document["bounds"] = tuple(_bound(bound) for bound in document["bounds"])
             document["curves"] = tuple(
                 Curve(**curve | {"sizes": tuple(curve["sizes"]), "errors": tuple(map(tuple, curve["errors"]))})
                 for curve in document["curves"]
             )
-            document["signals"] = tuple(_signals(s) for s in document["signals"])
+            document["propagation"] = tuple(_propagation(s) for s in document["propagation"])
             document["classes"] = tuple(tuple(names) for names in document["classes"])
             document["disagreements"] = tuple(Disagreement(**one | {"among": tuple(one["among"])}) for one in document["disagreements"])
             return cls(**document)
@@ -211,10 +212,10 @@ def collect(m: Material, journal: Journal) -> CompareResult:
     names = tuple(name for name in (*m.data, *m.baselines) if name not in broken)
     if not any(name in m.data for name in names) or len(names) < 2:
         raise DataError(f"too little is left to compare: {'; '.join(broken.values())}")
-    found = [[journal.units[name, fold.name] for name in names] for fold in m.folds]
+    found = [[journal.evaluations[name, fold.name] for name in names] for fold in m.folds]
     targets = m.task.targets
     scores = {
-        metric: np.array([[[_number(unit["scores"][t][metric]) for t in targets] for unit in row] for row in found]) for metric in m.metrics
+        metric: np.array([[[_number(one["scores"][t][metric]) for t in targets] for one in row] for row in found]) for metric in m.metrics
     }
     learners = tuple(_learner(m, name, [row[k] for row in found]) for k, name in enumerate(names))
     return CompareResult(
@@ -226,9 +227,9 @@ def collect(m: Material, journal: Journal) -> CompareResult:
         folds=tuple(fold.name for fold in m.folds),
         learners=learners,
         scores=scores,
-        limits=limits(m),
+        bounds=bounds(m),
         curves=tuple(_curves(m, journal, names)),
-        signals=tuple(_signals(row["signals"]) for row in found[0] if "signals" in row),
+        propagation=tuple(_propagation(row["propagation"]) for row in found[0] if "propagation" in row),
         notes=(*m.notes, *(f"{text}, so it is left out; --resume tries again." for text in broken.values())),
         classes=m.task.classes,
         disagreements=disagreements(m),
@@ -238,9 +239,9 @@ def collect(m: Material, journal: Journal) -> CompareResult:
     )
 
 
-def _signals(document: Mapping[str, Any]) -> Signals:
+def _propagation(document: Mapping[str, Any]) -> Propagation:
     energy = tuple(_number(v) for v in document["energy"])
-    return Signals(document["learner"], energy, tuple(document["influence"]), tuple(document["atoms"]))
+    return Propagation(document["learner"], energy, tuple(document["influence"]), tuple(document["atoms"]))
 
 
 def _curves(m: Material, journal: Journal, names: Sequence[str]) -> Iterator[Curve]:
@@ -253,13 +254,13 @@ def _curves(m: Material, journal: Journal, names: Sequence[str]) -> Iterator[Cur
     targets, metric = m.task.targets, m.metrics[0]
 
     def errors(name: str, fold: Fold) -> list[float]:
-        return [_number(journal.units[name, fold.name]["scores"][t][metric]) for t in targets]
+        return [_number(journal.evaluations[name, fold.name]["scores"][t][metric]) for t in targets]
 
     scale = np.ones(len(targets))
     if len(targets) > 1 and METRICS[metric].unit_power > 0:
         scale = np.nanmean([errors("mean", f) for f in m.folds], axis=0)
     for name in names:
-        if name == "mean" or any((name, f.name) not in journal.units for step in steps for f in step):
+        if name == "mean" or any((name, f.name) not in journal.evaluations for step in steps for f in step):
             continue  # what failed on a share has no curve
         values = np.array([[np.nanmean(np.array(errors(name, f)) / scale) for f in step] for step in steps])
         found = fit(name, sizes, values, 1 / (len(whole) - 1))
@@ -290,14 +291,14 @@ def _learner(m: Material, name: str, lines: list[Mapping[str, Any]]) -> Learner:
     )
 
 
-def _limit(document: dict[str, Any]) -> Limit:
+def _bound(document: dict[str, Any]) -> Bound:
     """From JSON's lists."""
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
     for name in ("table", "folds"):
         plain[name] = tuple(_number(v) for v in plain[name])
     plain["depth"] = tuple((name, text) for name, text in plain["depth"])
     twins: list[dict[str, Any]] = [{k: tuple(v) if isinstance(v, list) else v for k, v in twin.items()} for twin in plain["twins"]]
-    return Limit(**plain | {"twins": tuple(Twin(**twin) for twin in twins)})
+    return Bound(**plain | {"twins": tuple(Twin(**twin) for twin in twins)})
 
 
 def _finite(document: dict[str, Any]) -> dict[str, Any]:

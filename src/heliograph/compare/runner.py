@@ -15,13 +15,13 @@ from threading import Thread
 from typing import Any
 
 from heliograph import manifest, zoo
-from heliograph.compare import cluster, schedule, tuning, units
+from heliograph.compare import cluster, evaluations, schedule, tuning
 from heliograph.compare.config import CompareConfig, refuse_files
 from heliograph.compare.config import saved as config_of
+from heliograph.compare.evaluations import Evaluation, Material, about
 from heliograph.compare.journal import FILE, Journal
 from heliograph.compare.result import RESULTS, TABLE, CompareResult, collect
 from heliograph.compare.training import CONFIG
-from heliograph.compare.units import Material, Unit, about
 from heliograph.errors import DataError, HeliographError, UsageError
 from heliograph.files import atomic
 from heliograph.learn import budget
@@ -53,8 +53,8 @@ def run(config: CompareConfig, *, resume: bool = False, overwrite: bool = False,
 
 
 def _compare(config: CompareConfig, resume: bool, width: int, progress: Progress, began: float) -> CompareResult:
-    """`width`: how many units run side by side."""
-    m = units.prepare(config, progress)
+    """`width`: how many evaluations run side by side."""
+    m = evaluations.prepare(config, progress)
     for note in m.notes:
         progress.say(note)
     journal = _opened(m, resume)
@@ -63,9 +63,9 @@ def _compare(config: CompareConfig, resume: bool, width: int, progress: Progress
     _spend(m, journal, width, progress, began)
     wanted = [(learner, k) for k in range(len(m.folds)) for learner in learners]
     wanted += [(learner, k) for k in range(len(m.folds), len(m.all)) for learner in learners if learner != "mean"]
-    queue = deque(unit for learner, k in wanted if (unit := schedule.following(m, journal, learner, k)) is not None)
+    queue = deque(evaluation for learner, k in wanted if (evaluation := schedule.following(m, journal, learner, k)) is not None)
     total = sum(schedule.pieces(m, learner) for learner, _ in wanted)
-    done = total - sum(schedule.pieces(m, unit.learner) - (unit.trial or 0) for unit in queue)
+    done = total - sum(schedule.pieces(m, evaluation.learner) - (evaluation.trial or 0) for evaluation in queue)
     numbers = {fold.name: k for k, fold in enumerate(m.all)}
     for found in _work(m, queue):
         schedule.take(m, journal, found)
@@ -88,7 +88,7 @@ def _opened(m: Material, resume: bool) -> Journal:
     """
     folder = m.config.output_dir
     found = Journal(folder, about(m)) if resume else None
-    answers = [units.answers_path(folder, learner, fold) for learner in (*m.data, *m.baselines) for fold in m.all]
+    answers = [evaluations.answers_path(folder, learner, fold) for learner in (*m.data, *m.baselines) for fold in m.all]
     names = [*_WRITTEN, *(path.relative_to(folder).as_posix() for path in answers)]
     manifest.claim(folder, COMPARISON, names, replace=not resume)
     _save(m.config)  # first: what has a journal can be gone on with
@@ -163,20 +163,20 @@ def _spend(m: Material, journal: Journal, width: int, progress: Progress, began:
             continue
         left = budget.seconds(m.config.fit.budget) - (time.monotonic() - began)
         share = left * width / (len(m.data) * sum(fold.share for fold in m.all) * schedule.pieces(m, arch))
-        epochs, text = units.epochs_for(m, arch, share)
+        epochs, text = evaluations.epochs_for(m, arch, share)
         progress.say(f"{arch}: {text}")
         journal.settle(arch, epochs, source)
 
 
-def _work(m: Material, queue: deque[Unit]) -> Iterator[dict[str, Any]]:
-    """What comes of the units in `queue`, here, in processes of their own or on a cluster; more may be put into it between two answers."""
+def _work(m: Material, queue: deque[Evaluation]) -> Iterator[dict[str, Any]]:
+    """Results of the evaluations in `queue`, done here, in processes or on a cluster; it may grow between two results."""
     if m.config.compare.ray is not None:
         yield from cluster.work(m, about(m), queue)
         return
     jobs = m.config.compare.jobs
     if jobs <= 1:
         while queue:
-            yield units.run(m, queue.popleft())
+            yield evaluations.evaluate(m, queue.popleft())
         return
     text = m.config.model_dump_json()
     threads = max(1, (os.cpu_count() or 1) // jobs)
@@ -185,7 +185,7 @@ def _work(m: Material, queue: deque[Unit]) -> Iterator[dict[str, Any]]:
         try:
             while queue or running:
                 while queue and len(running) < jobs:
-                    running.add(pool.submit(_unit, text, queue.popleft()))
+                    running.add(pool.submit(_evaluate, text, queue.popleft()))
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield future.result()
@@ -214,5 +214,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _unit(text: str, unit: Unit) -> dict[str, Any]:
-    return units.run(units.material(text), unit)
+def _evaluate(text: str, evaluation: Evaluation) -> dict[str, Any]:
+    return evaluations.evaluate(evaluations.material(text), evaluation)

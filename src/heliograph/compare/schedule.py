@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from heliograph.compare import tuning, units
+from heliograph.compare import evaluations, tuning
+from heliograph.compare.evaluations import Evaluation, Material
 from heliograph.compare.journal import Journal
 from heliograph.compare.tuning import Tried
-from heliograph.compare.units import Material, Unit
 
 
 def pieces(m: Material, learner: str) -> int:
@@ -20,19 +20,19 @@ def pieces(m: Material, learner: str) -> int:
     return tune if tune is not None and m.space(learner) else 1
 
 
-def following(m: Material, journal: Journal, learner: str, k: int) -> Unit | None:
+def following(m: Material, journal: Journal, learner: str, k: int) -> Evaluation | None:
     """The next training of a learner on fold `k`. None where there is none: it is finished, or failed in this run, and where all trials
     are there the best of them is written down."""
     fold, trials = m.all[k], pieces(m, learner)
-    if (learner, fold.name) in journal.units or (learner, fold.name) in journal.failed:
+    if (learner, fold.name) in journal.evaluations or (learner, fold.name) in journal.failed:
         return None
     epochs = journal.epochs.get(learner, 0)
     if trials == 1:
-        return Unit(learner, k, epochs)
+        return Evaluation(learner, k, epochs)
     before = journal.trials.get((learner, fold.name), [])
     if len(before) < trials:
-        seed = int(np.random.SeedSequence([units.seed(m, learner, fold), len(before)]).generate_state(1)[0])
-        return Unit(learner, k, epochs, len(before), tuning.suggest(m.space(learner), _tried(before), seed))
+        seed = int(np.random.SeedSequence([evaluations.seed(m, learner, fold), len(before)]).generate_state(1)[0])
+        return Evaluation(learner, k, epochs, len(before), tuning.suggest(m.space(learner), _tried(before), seed))
     journal.finish(_best(before))
     return None
 
@@ -40,12 +40,12 @@ def following(m: Material, journal: Journal, learner: str, k: int) -> Unit | Non
 def take(m: Material, journal: Journal, found: dict[str, Any]) -> None:
     """Write down what came of a training; of trials, only the best one's answers are kept."""
     if "trial" not in found:
-        journal.finish(units.keep(m.config.output_dir, found))
+        journal.finish(evaluations.keep(m.config.output_dir, found))
         return
     before = journal.trials.get((found["learner"], found["fold"]), [])
     if tuning.best(_tried([*before, found])) != len(before):
         found.pop("answers", None)
-    journal.tried(units.keep(m.config.output_dir, found))
+    journal.tried(evaluations.keep(m.config.output_dir, found))
 
 
 def _tried(lines: list[dict[str, Any]]) -> list[Tried]:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from heliograph.compare import curve
-from heliograph.compare.limits import words
+from heliograph.compare.bounds import words
 from heliograph.compare.result import CompareResult, Learner
 from heliograph.learn.figures import METRICS
 
@@ -160,12 +160,12 @@ def _more(result: CompareResult) -> str:
 def _floors(result: CompareResult) -> list[str]:
     """Beside the best network that each bounds: those whose file says `BOUND = "1-WL"`."""
     said = []
-    for limit in result.limits:
-        bounded = [name for name in result.ranking if name in limit.bounded]
+    for bound in result.bounds:
+        bounded = [name for name in result.ranking if name in bound.bounded]
         if bounded:
             k = [learner.name for learner in result.learners].index(bounded[0])
-            reached = float(np.nanmean(result.scores[limit.metric][:, k])) if limit.metric in result.scores else None
-            said.append(words(limit, reached))
+            reached = float(np.nanmean(result.scores[bound.metric][:, k])) if bound.metric in result.scores else None
+            said.append(words(bound, reached))
     return said
 
 

@@ -206,7 +206,7 @@ def _kept_in_words(result: TrainResult) -> str:
     return words + (" The best epoch is among the very last: training longer may still pay." if 2 * late >= len(result.best_epochs) else "")
 
 
-def signals(result: TrainResult) -> dict[str, Any]:
+def diagnostics(result: TrainResult) -> dict[str, Any]:
     """Gradient norm and node similarity over epochs, and what they say."""
     figures: list[tuple[Markup, str]] = []
     words = []

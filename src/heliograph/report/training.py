@@ -33,7 +33,7 @@ def _content(result: TrainResult) -> dict[str, Any]:
         "data": sections.data(result),
         "split": sections.split(result),
         "training": sections.training(result),
-        "signals": sections.signals(result),
+        "diagnostics": sections.diagnostics(result),
         "cost": sections.cost(result),
         "use": sections.use(result),
         "versions": [(shorten(str(k), 40), shorten(str(v), 80)) for k, v in result.versions.items()],

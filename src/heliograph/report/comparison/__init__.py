@@ -8,7 +8,7 @@ from typing import Any
 from heliograph.compare.result import CompareResult
 from heliograph.compare.verdict import chosen, verdict
 from heliograph.report import page
-from heliograph.report.comparison import asked, cost, curves, limits, molecules, pairs, ranking
+from heliograph.report.comparison import asked, bounds, cost, curves, molecules, pairs, ranking
 from heliograph.report.comparison.scale import Scale, short
 from heliograph.report.digits import count, listed, plural, shorten, with_unit
 from heliograph.report.words import Headline
@@ -41,8 +41,8 @@ def _content(result: CompareResult) -> dict[str, Any]:
         "tests": pairs.tests(result),
         "diagram": pairs.ranks(result),
         "cost_figures": cost.figures(result, scale),
-        "limits": [limits.section(result, limit) for limit in result.limits],
-        "signals": [shorten(text, 400) for one in result.signals for text in one.sentences()],
+        "bounds": [bounds.section(result, bound) for bound in result.bounds],
+        "propagation": [shorten(text, 400) for one in result.propagation for text in one.sentences()],
         "curves": curves.section(result, scale),
         "cards": molecules.cards(result),
         "asked": asked.asked(result),

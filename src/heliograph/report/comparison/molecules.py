@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from heliograph.compare.disagreement import Disagreement
 from heliograph.compare.result import CompareResult
-from heliograph.report.comparison.limits import label_of
+from heliograph.report.comparison.bounds import label_of
 from heliograph.report.comparison.scale import short
 from heliograph.report.digits import count, decimals, fixed, shorten
 from heliograph.report.drawing import picture

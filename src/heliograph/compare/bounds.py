@@ -1,4 +1,4 @@
-"""What the table alone says of its own limits: floors per number of rounds, the pairs behind them, replicate noise, depth."""
+"""What no network can do better on this table: floors per number of rounds, the pairs behind them, replicate noise, depth."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from heliograph.compare.evaluations import Material
 from heliograph.compare.floor import Classes, floors, graph_classes
 from heliograph.compare.pairs import Pair, explain, pairs
-from heliograph.compare.units import Material
 from heliograph.diagnose.depth import connectivity, sentences
 from heliograph.errors import StructureError
 from heliograph.learn.figures import METRICS
@@ -31,7 +31,7 @@ class Twin:
 
 
 @dataclass(frozen=True)
-class Limit:
+class Bound:
     """For networks of bonds that start from the same features, without encodings: `archs`. It is said of those that are `bounded` by 1-WL.
 
     `table` and `folds`: the floor (a ceiling for scores) of `metric` after 0, 1, ... rounds until nothing splits any more, on the whole
@@ -50,16 +50,16 @@ class Limit:
     depth: tuple[tuple[str, str], ...]
 
 
-def limits(m: Material) -> tuple[Limit, ...]:
+def bounds(m: Material) -> tuple[Bound, ...]:
     """One for each list of features among the architectures that read bonds alone."""
     by_features: dict[str, list[str]] = {}
     for arch, one in m.data.items():
         if not one.store.has_geometry:
             by_features.setdefault(repr(one.store.featurizer.to_dict()), []).append(arch)
-    return tuple(_limit(m, tuple(archs)) for archs in by_features.values())
+    return tuple(_bound(m, tuple(archs)) for archs in by_features.values())
 
 
-def _limit(m: Material, archs: tuple[str, ...]) -> Limit:
+def _bound(m: Material, archs: tuple[str, ...]) -> Bound:
     from heliograph import zoo
 
     store, rows = m.data[archs[0]].store, m.at[archs[0]]
@@ -75,7 +75,7 @@ def _limit(m: Material, archs: tuple[str, ...]) -> Limit:
     last = next(k for k, f in enumerate(whole) if f.classes == whole[-1].classes)
     smiles = [store.smiles[rows[k]] for k in chosen]
     found = pairs(classes, last, m.task.kind, y[:, 0], most=MOST_PAIRS)
-    return Limit(
+    return Bound(
         features=zoo.load(archs[0]).FEATURIZER,
         archs=archs,
         bounded=tuple(arch for arch in archs if _is_bounded(arch)),
@@ -119,17 +119,17 @@ def _noise(smiles: list[str], y: np.ndarray, m: Material) -> str:
     )
 
 
-def words(limit: Limit, score: float | None) -> str:
+def words(bound: Bound, score: float | None) -> str:
     """The floor beside the best score of a network that it bounds."""
-    higher = METRICS[limit.metric].higher_is_better
+    higher = METRICS[bound.metric].higher_is_better
     name, label = ("ceiling", "no higher") if higher else ("floor", "no lower")
     text = (
-        f"What 1-WL networks on {limit.features} features can reach: {METRICS[limit.metric].label} {label} than {limit.folds[-1]:.3g} "
-        f"on these folds ({limit.table[-1]:.3g} on the whole table)"
+        f"What 1-WL networks on {bound.features} features can reach: {METRICS[bound.metric].label} {label} than {bound.folds[-1]:.3g} "
+        f"on these folds ({bound.table[-1]:.3g} on the whole table)"
     )
-    if score is None or not np.isfinite(limit.folds[-1]):
+    if score is None or not np.isfinite(bound.folds[-1]):
         return text + "."
-    gap = (1 - score, 1 - limit.folds[-1]) if higher else (score, limit.folds[-1])
+    gap = (1 - score, 1 - bound.folds[-1]) if higher else (score, bound.folds[-1])
     near = gap[1] > 0.5 * gap[0]
     held = f"more than half of its error is that {name}: other features or geometry help, training does not."
     return f"{text}; the best of them reached {score:.3g}: {held if near else f'the {name} is not what holds it back.'}"

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from heliograph.compare import units
+from heliograph.compare import evaluations
 from heliograph.compare.config import CompareConfig
 from heliograph.data import cache
 from heliograph.data.formats.shipped import fetched
@@ -24,7 +24,7 @@ Files = dict[str, list[Any]]  # digest/name: a handle of the bytes, in a list, s
 def pack(config: CompareConfig, put: Callable[[bytes], Any]) -> tuple[str, Files, dict[str, str]]:
     """The configuration with digest/name for the path of each file, the files, and which digest/name stands for which path.
 
-    A unit has one CPU there, so it featurizes in its own process and leaves a GPU alone that was not asked for.
+    An evaluation has one CPU there, so it featurizes in its own process and leaves a GPU alone that was not asked for.
     """
     table, column = config.data.data_path, config.data.smiles_columns
     if not table.is_file() and (public := fetched(os.fspath(table))) is not None:
@@ -42,8 +42,8 @@ def pack(config: CompareConfig, put: Callable[[bytes], Any]) -> tuple[str, Files
     return _moved(there, places).model_dump_json(), files, places
 
 
-def answer(text: str, files: Files, about: str, unit: Mapping[str, Any]) -> tuple[str, bytes]:
-    """On a machine of the cluster: a unit as JSON, and its answers. All that goes wrong is said in "failed".
+def answer(text: str, files: Files, about: str, evaluation: Mapping[str, Any]) -> tuple[str, bytes]:
+    """On a machine of the cluster: an evaluation as JSON, and its answers. All that goes wrong is said in "failed".
 
     `about`: of the molecules and folds, which must be the same here.
     """
@@ -51,10 +51,11 @@ def answer(text: str, files: Files, about: str, unit: Mapping[str, Any]) -> tupl
     torch.set_num_threads(1)
     try:
         local = {place: str(_fetched(place, handle)) for place, (handle,) in files.items()}
-        m = units.material(_moved(CompareConfig.model_validate_json(text), local).model_dump_json())
-        if json.dumps(units.about(m)) != about:
+        m = evaluations.material(_moved(CompareConfig.model_validate_json(text), local).model_dump_json())
+        if json.dumps(evaluations.about(m)) != about:
             raise HeliographError("it makes other molecules or folds of the same table; are the versions of its libraries the same?")
-        found = units.run(m, units.Unit(**{**unit, "learner": local.get(unit["learner"], unit["learner"])}))
+        learner = evaluation["learner"]
+        found = evaluations.evaluate(m, evaluations.Evaluation(**{**evaluation, "learner": local.get(learner, learner)}))
     except Exception as error:
         found = {"failed": f"{line(error)} (on {socket.gethostname()})"}
     answers: bytes = found.pop("answers", b"")

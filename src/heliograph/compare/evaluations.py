@@ -1,4 +1,4 @@
-"""One learner on one fold: the unit of work of a comparison, run in this process or in another."""
+"""One learner on one fold: a comparison consists of these, each done in this process or in another."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from heliograph.compare.config import CompareConfig
 from heliograph.compare.curve import shares
 from heliograph.compare.folds import Fold, folds
 from heliograph.compare.tuning import Settings, Space
-from heliograph.diagnose.signals import MOST_GRAPHS, signals
+from heliograph.diagnose.propagation import MOST_GRAPHS, propagation
 from heliograph.errors import DataError, HeliographError, UsageError
 from heliograph.files import atomic
 from heliograph.learn import budget, ensemble, metrics
@@ -44,7 +44,7 @@ FEW = 200  # molecules, below which bench/calibration.py finds the tests a littl
 
 
 @dataclass(frozen=True)
-class Unit:
+class Evaluation:
     """A piece of work: a learner on fold number `fold` of `Material.all`. `trial`, `settings`: where it is one of several."""
 
     learner: str
@@ -61,7 +61,7 @@ class Unit:
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What all units share: the molecules that every learner can use, their labels `y` [n, T], and the folds of them.
+    """What all evaluations share: the molecules that every learner can use, their labels `y` [n, T], and the folds of them.
 
     `data`: the data set of each architecture, with its own features; `at` [n]: where in that the molecules stand.
     """
@@ -187,7 +187,7 @@ def _train_config(config: CompareConfig, arch: str) -> TrainConfig:
     return TrainConfig(data=config.data, model=ModelConfig(arch=arch), fit=config.fit)
 
 
-def job(m: Material, arch: str, fold: Fold, fit: FitConfig, settings: Mapping[str, Any] | None = None) -> Training:
+def training_of(m: Material, arch: str, fold: Fold, fit: FitConfig, settings: Mapping[str, Any] | None = None) -> Training:
     """The training of an architecture on a fold; `settings` of the training and of the architecture, where not as usual."""
     own = dict(settings or {})
     fit = fit.model_copy(update={name: own.pop(name) for name in tuning.OF_FIT if name in own})
@@ -225,7 +225,7 @@ def arguments(m: Material, arch: str, given: Mapping[str, Any] | None = None) ->
 
 def epochs_for(m: Material, arch: str, seconds: float) -> tuple[int, str]:
     """How many epochs one training of `seconds` has, by a probe that should run alone."""
-    return budget.epochs(job(m, arch, m.folds[0], _fit(m, arch, m.folds[0], 1)).job, seconds, 1)
+    return budget.epochs(training_of(m, arch, m.folds[0], _fit(m, arch, m.folds[0], 1)).job, seconds, 1)
 
 
 def _fit(m: Material, learner: str, fold: Fold, epochs: int) -> FitConfig:
@@ -239,24 +239,24 @@ def seed(m: Material, learner: str, fold: Fold) -> int:
     return int(np.random.SeedSequence([m.config.fit.seed, fold.repeat, fold.fold, own]).generate_state(1)[0])
 
 
-def run(m: Material, unit: Unit) -> dict[str, Any]:
+def evaluate(m: Material, evaluation: Evaluation) -> dict[str, Any]:
     """Train (or fit), answer for the test rows, score. Plain values, and the answers as bytes; nothing is written, see `keep`.
 
     Of a trial, "loss" is what its validation rows say, where that is defined on them. What can't be trained, for whatever reason (a loss
     that is no number any more, memory, a mistake in a file of one's own), is said in "failed"; the others go on.
     """
-    fold = m.all[unit.fold]
-    line = unit.names(fold)
+    fold = m.all[evaluation.fold]
+    line = evaluation.names(fold)
     try:
-        answers, cost = (_network if unit.learner in m.data else _baseline)(m, unit, fold)
+        answers, cost = (_network if evaluation.learner in m.data else _baseline)(m, evaluation, fold)
     except Exception as error:
         said = (str(error).strip().splitlines() or [""])[0]
         return line | {"failed": said if isinstance(error, HeliographError) else f"{type(error).__name__}: {said}".rstrip(": ")}
-    own = cost.pop("signals", None)
+    own = cost.pop("propagation", None)
     y, probabilities = answers["test"]
     line["scores"] = _plain(metrics.evaluate(m.task, m.metrics, m.y[fold.test], y, probabilities))
-    line |= {"cost": cost} | ({"signals": own} if own else {})
-    if unit.trial is not None and (loss := _loss(m, fold, *answers["val"])) is not None:
+    line |= {"cost": cost} | ({"propagation": own} if own else {})
+    if evaluation.trial is not None and (loss := _loss(m, fold, *answers["val"])) is not None:
         line["loss"] = loss
     buffer = io.BytesIO()
     arrays = {"y": y.astype(np.float64)} | ({} if probabilities is None else {"probabilities": probabilities.astype(np.float64)})
@@ -299,9 +299,9 @@ def _plain(scores: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, flo
     return {t: {k: float(v) if np.isfinite(v) else None for k, v in found.items()} for t, found in scores.items()}
 
 
-def _network(m: Material, unit: Unit, fold: Fold) -> tuple[baselines.Parts, dict[str, Any]]:
-    fit = _fit(m, unit.learner, fold, unit.epochs)
-    made, held = job(m, unit.learner, fold, fit, unit.settings), memory.held_mb()
+def _network(m: Material, evaluation: Evaluation, fold: Fold) -> tuple[baselines.Parts, dict[str, Any]]:
+    fit = _fit(m, evaluation.learner, fold, evaluation.epochs)
+    made, held = training_of(m, evaluation.learner, fold, fit, evaluation.settings), memory.held_mb()
     held = held if memory.forget_peak() else None
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
@@ -311,7 +311,7 @@ def _network(m: Material, unit: Unit, fold: Fold) -> tuple[baselines.Parts, dict
     predictor = made.predictor(trained)
     found = {"test": predictor.predict_store(made.store, 256, made.parts["test"])}
     predicted_in = time.perf_counter() - began
-    if unit.trial is not None:
+    if evaluation.trial is not None:
         found["val"] = predictor.predict_store(made.store, 256, made.parts["val"])
     spent = sum(row.seconds for row in counters.history)
     cost: dict[str, Any] = {
@@ -324,7 +324,7 @@ def _network(m: Material, unit: Unit, fold: Fold) -> tuple[baselines.Parts, dict
     }
     if fold.name == m.folds[0].name:
         graph = made.store.batch(made.parts["test"][:MOST_GRAPHS])
-        cost["signals"] = _finite(asdict(signals(unit.learner, predictor.model, graph)))
+        cost["propagation"] = _finite(asdict(propagation(evaluation.learner, predictor.model, graph)))
     return {part: (answers.y, answers.probabilities) for part, answers in found.items()}, cost
 
 
@@ -336,12 +336,12 @@ def _peak_mb(fit: FitConfig, held: float | None) -> float | None:
     return None if peak is None or held is None else round(peak - held, 1)
 
 
-def _finite(signals: dict[str, Any]) -> dict[str, Any]:
-    return signals | {"energy": [v if np.isfinite(v) else None for v in signals["energy"]]}
+def _finite(propagation: dict[str, Any]) -> dict[str, Any]:
+    return propagation | {"energy": [v if np.isfinite(v) else None for v in propagation["energy"]]}
 
 
-def _baseline(m: Material, unit: Unit, fold: Fold) -> tuple[baselines.Parts, dict[str, Any]]:
-    name, solid = unit.learner, m.readable or m.first
+def _baseline(m: Material, evaluation: Evaluation, fold: Fold) -> tuple[baselines.Parts, dict[str, Any]]:
+    name, solid = evaluation.learner, m.readable or m.first
     if name in ("kernel ridge", "bag of bonds"):
         solid = next((arch for arch, one in m.data.items() if one.store.has_geometry), m.first)
     store, at = m.data[solid].store, m.at[solid]
@@ -351,7 +351,10 @@ def _baseline(m: Material, unit: Unit, fold: Fold) -> tuple[baselines.Parts, dic
     y = np.full((len(store), m.y.shape[1]), np.nan)
     y[at] = m.y
     parts = {"train": at[fold.train], "val": at[fold.val], "test": at[fold.test]}
-    given = baselines.Inputs(m.task, y, parts, store.smiles, geometry, composition(store), m.metrics, seed(m, name, fold), unit.settings)
+    formulas = composition(store)
+    given = baselines.Inputs(
+        m.task, y, parts, store.smiles, geometry, formulas, m.metrics, seed(m, name, fold), evaluation.settings
+    )
     functions = {"mean": baselines.mean, "random forest": baselines.forest, "gradient boosting": baselines.boosting,
                  "kernel ridge": baselines.kernel_ridge, "bag of bonds": baselines.bonds_ridge}  # fmt: skip
     if name not in functions:

@@ -19,7 +19,7 @@ MOST_GRAPHS = 64
 
 
 @dataclass(frozen=True)
-class Signals:
+class Propagation:
     """Of one trained network on molecules that it was not trained on.
 
     `energy`: after the embedding and each step, the mean of |h_i - h_j|^2 over bonds, over twice the mean of |h_i - mean h|^2 over the
@@ -52,10 +52,10 @@ class Signals:
         return said
 
 
-def signals(learner: str, net: MPNN, graph: Graph) -> Signals:
+def propagation(learner: str, net: MPNN, graph: Graph) -> Propagation:
     """Of `net` on the graphs of a batch; random directions are seeded."""
     net.eval()
-    return Signals(learner, tuple(_energy(net, graph)), *(tuple(x) for x in _influence(net, graph)))
+    return Propagation(learner, tuple(_energy(net, graph)), *(tuple(x) for x in _influence(net, graph)))
 
 
 def _energy(net: MPNN, graph: Graph) -> list[float]:
