@@ -408,7 +408,7 @@ def test_energy_is_conserved(folder: Path, tmp_path: Path) -> None:
 
     atoms = frames(1, seed=6)[0] * (2, 1, 1)
     atoms.calc = Calculator(folder / "run", dtype="float64")
-    dynamics.run(
+    dynamics.simulate(
         atoms,
         dynamics.Settings(temperature=100, timestep=0.25, steps=200, every=5),
         tmp_path / "md",

@@ -62,7 +62,7 @@ def test_the_same_numbers(name: str) -> None:
     assert not kept.off
     for graph in [*graphs, graphs[0]]:
         y = plain(net, graph)
-        assert torch.allclose(kept.run(net, graph)["y"], y, rtol=1e-9, atol=1e-10 * float(y.abs().max()))
+        assert torch.allclose(kept.predict(net, graph)["y"], y, rtol=1e-9, atol=1e-10 * float(y.abs().max()))
 
 
 @pytest.mark.parametrize("name", FLAT)
@@ -77,7 +77,7 @@ def test_graphs_too_small_for_colours_come_after_large_ones(name: str, rows: int
     for n in (1, 2, 3, 5, 8, 12):
         graph = batch([random_graph(n, 0.4, rng, tables)])
         y = plain(net, graph)
-        assert torch.allclose(kept.run(net, graph)["y"], y, rtol=1e-9, atol=1e-10 * float(y.abs().max()))
+        assert torch.allclose(kept.predict(net, graph)["y"], y, rtol=1e-9, atol=1e-10 * float(y.abs().max()))
 
 
 @pytest.mark.usefixtures("narrow")
@@ -87,7 +87,7 @@ def test_nothing_is_computed_twice(name: str, steps: set[int], monkeypatch: pyte
     kept.check(net, graphs[0])
     assert kept.keep >= {f"layer {k}" for k in steps}
     for graph in graphs * 3:  # what is nearly all new is not kept at first sight
-        kept.run(net, graph)
+        kept.predict(net, graph)
     used, seen = {what: table.used for what, table in kept.tables.items()}, []
     recall = Environments.recall
 
@@ -96,7 +96,7 @@ def test_nothing_is_computed_twice(name: str, steps: set[int], monkeypatch: pyte
 
     monkeypatch.setattr(Environments, "recall", watched)
     for graph in graphs:
-        kept.run(net, graph)
+        kept.predict(net, graph)
     assert seen == [] and {what: table.used for what, table in kept.tables.items()} == used
 
 
@@ -106,7 +106,7 @@ def test_memory_has_an_end(room: int) -> None:
     net, kept, graphs = network("gin"), Environments(room), batches()
     kept.check(net, graphs[0])
     for graph in graphs:
-        assert torch.allclose(kept.run(net, graph)["y"], plain(net, graph), rtol=1e-9, atol=1e-9)
+        assert torch.allclose(kept.predict(net, graph)["y"], plain(net, graph), rtol=1e-9, atol=1e-9)
     held = sum(table.used * sum(rows[0].numel() * rows.element_size() for rows in table.rows.values()) for table in kept.tables.values())
     assert held <= room and held == room - kept.left
 
@@ -173,7 +173,7 @@ def test_what_is_no_function_of_single_nodes_is_found_out(case: str, graphs: lis
     kept.check(net, graphs[0])
     assert kept.off == (case == "one weight twice")
     for graph in graphs:
-        assert torch.allclose(kept.run(net, graph)["y"], plain(net, graph), rtol=1e-9, atol=1e-9)
+        assert torch.allclose(kept.predict(net, graph)["y"], plain(net, graph), rtol=1e-9, atol=1e-9)
     assert case != "mean over nodes" or kept.single["layer 1"] == set()
     assert case != "norm by graph" or kept.single["layer 2"] == set()
 
@@ -188,7 +188,7 @@ def test_a_graph_that_was_seen_is_as_good_as_a_fresh_one(graphs: list[Graph]) ->
         for _ in range(2):
             with torch.inference_mode():
                 assert torch.allclose(net(graph)["y"], y, rtol=1e-9, atol=1e-9)
-            assert torch.allclose(kept.run(net, graph)["y"], y, rtol=1e-9, atol=1e-9)
+            assert torch.allclose(kept.predict(net, graph)["y"], y, rtol=1e-9, atol=1e-9)
 
 
 def test_without_the_algebra_there_is_nothing_to_keep(graphs: list[Graph]) -> None:

@@ -46,7 +46,7 @@ def run(config: CampaignConfig, *, resume: bool = False, overwrite: bool = False
     about = {"molecules": len(smiles)} | {k: v for k, v in config.model_dump(mode="json").items() if k not in free}
     journal = opened(config.output_dir, about, resume, overwrite, (JOURNAL, RESULTS, LABELLED, REPORT), "campaign")
     state = _State(config, smiles, journal, progress)
-    campaign = state.run(ask, PIECE if "{" not in config.oracle else config.batch)
+    campaign = state.advance(ask, PIECE if "{" not in config.oracle else config.batch)
     _save(campaign, config)
     return campaign
 
@@ -64,7 +64,7 @@ class _State:
             else:
                 self.labels[line["row"]] = (line["y"], line["reason"])
 
-    def run(self, ask: Any, piece: int) -> Campaign:
+    def advance(self, ask: Any, piece: int) -> Campaign:
         c, sign = self.config, 1.0 if self.config.goal == "max" else -1.0
         model, best, stopped = learner(c, self.smiles), list[float | None](), "all rounds were run"
         for step in range(c.rounds + 1):

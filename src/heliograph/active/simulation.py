@@ -101,7 +101,7 @@ def simulate(config: SimulateConfig, *, resume: bool = False, overwrite: bool = 
     units = [(a, r) for r in range(config.repeats) for a in dict.fromkeys(config.acquisitions)]
     for k, (acquisition, repeat) in enumerate(units):
         if (acquisition, repeat) not in done:
-            points = [asdict(point) for point in world.run(acquisition, repeat)]
+            points = [asdict(point) for point in world.simulate(acquisition, repeat)]
             journal.append({"acquisition": acquisition, "repeat": repeat, "points": points})
             done[acquisition, repeat] = points
         if progress is not None:
@@ -131,8 +131,8 @@ class _World:
         rows = np.random.default_rng([self.config.seed, repeat]).permutation(n)
         return rows[round(self.config.holdout * n) :]
 
-    def run(self, acquisition: str, repeat: int) -> list[Point]:
-        """One run."""
+    def simulate(self, acquisition: str, repeat: int) -> list[Point]:
+        """One curve: what each batch that was bought came to."""
         c, pool = self.config, self.pool(repeat)
         aside = np.setdiff1d(np.arange(len(self.y)), pool)
         labelled, rest = pool[: c.start], pool[c.start :]

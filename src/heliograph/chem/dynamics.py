@@ -70,7 +70,7 @@ class _Normal:
         return self.generator.standard_normal(size)
 
 
-def run(
+def simulate(
     atoms: Any, settings: Settings, folder: Path, *, resume: bool = False, overwrite: bool = False,
     progress: Callable[[str, int, int | None, str], object] | None = None,
 ) -> Summary:  # fmt: skip

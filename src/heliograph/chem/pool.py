@@ -98,7 +98,7 @@ def _pooled(records: Iterator[Record], size: int, workers: Sequence[Worker]) -> 
     def task(structures: list[Structure | None]) -> list[Molecule | str | None]:
         worker = idle.get()
         try:
-            return worker.run(structures)
+            return worker.featurize(structures)
         finally:
             idle.put(worker)
 
@@ -132,7 +132,7 @@ class Worker:
         self._overdue = False
         self._lock = threading.Lock()
 
-    def run(self, structures: list[Structure | None]) -> list[Molecule | str | None]:
+    def featurize(self, structures: list[Structure | None]) -> list[Molecule | str | None]:
         """A result per structure: as one chunk, and one by one where that ended badly."""
         results, _ = self._ask(structures, one_by_one=False)
         while len(results) < len(structures):

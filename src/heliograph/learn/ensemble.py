@@ -78,7 +78,7 @@ def _train(fabric: Fabric, job: Job, progress: Progress, about: dict[str, Any]) 
     while counters.member < job.members:
         own = job.of_member(counters.member)
         member = Member(own, fabric, counters, tensors, progress)
-        counters, tensors = member.run(), {}
+        counters, tensors = member.train(), {}
         finished.append(_finished(own, counters, member))
         if job.folder is not None and fabric.is_global_zero:
             state.save_member(job.folder, finished[-1])

@@ -81,7 +81,7 @@ class Member:
         self.saved, self.save_cost = time.monotonic(), 0.0
         self._restore(tensors)
 
-    def run(self) -> Counters:
+    def train(self) -> Counters:
         """All epochs that remain. Afterwards the model holds the best weights."""
         fit = self.job.fit
         while self.counters.epoch < fit.epochs and not (fit.patience and self.counters.stale >= fit.patience):

@@ -233,7 +233,7 @@ def md(
         config.seed,
     )
     try:
-        return dynamics.run(
+        return dynamics.simulate(
             atoms,
             settings,
             config.output_dir,

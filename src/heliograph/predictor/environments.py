@@ -61,7 +61,7 @@ class Environments:
             self.off = True  # some step wants its features as plain tensors
         self.checking, self.checked = False, True
 
-    def run(self, model: MPNN, graph: Graph) -> dict[str, Tensor]:
+    def predict(self, model: MPNN, graph: Graph) -> dict[str, Tensor]:
         """`model(graph)`."""
         if self.off:
             with torch.inference_mode():

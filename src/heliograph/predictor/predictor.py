@@ -246,7 +246,7 @@ def raw_outputs(
     for start in range(0, len(rows), batch_size):
         graph = store.batch(rows[start : start + batch_size])
         if environments is not None:
-            yield environments.run(model, graph)["y"]
+            yield environments.predict(model, graph)["y"]
             continue
         with torch.inference_mode():
             y = model(graph)["y"]

@@ -49,7 +49,7 @@ class Cluster:
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
-    def run(self, tasks: Iterable[tuple[T, Task]]) -> Iterator[tuple[T, dict[str, Any]]]:
+    def as_completed(self, tasks: Iterable[tuple[T, Task]]) -> Iterator[tuple[T, dict[str, Any]]]:
         """(name, answer) of each task, as they are finished. Raises HeliographError where one can't be done."""
         import ray
 

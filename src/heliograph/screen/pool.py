@@ -32,7 +32,7 @@ class Hands(Protocol):
 
     def __exit__(self, *exception: object) -> None: ...
 
-    def run(self, tasks: Iterable[tuple[T, Task]]) -> Iterator[tuple[T, dict[str, Any]]]:
+    def as_completed(self, tasks: Iterable[tuple[T, Task]]) -> Iterator[tuple[T, dict[str, Any]]]:
         """(name, answer) of each task, as they are finished."""
 
     def ordered(self, tasks: Iterable[Task]) -> Iterator[dict[str, Any]]:
@@ -53,7 +53,7 @@ class Here:
     def __exit__(self, *exception: object) -> None:
         pass
 
-    def run(self, tasks: Iterable[tuple[T, Task]]) -> Iterator[tuple[T, dict[str, Any]]]:
+    def as_completed(self, tasks: Iterable[tuple[T, Task]]) -> Iterator[tuple[T, dict[str, Any]]]:
         """(name, answer) of each task."""
         for name, task in tasks:
             yield name, _checked(self._answer(*task()))
@@ -88,7 +88,7 @@ class Pool:
             worker.close()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def run(self, tasks: Iterable[tuple[T, Task]]) -> Iterator[tuple[T, dict[str, Any]]]:
+    def as_completed(self, tasks: Iterable[tuple[T, Task]]) -> Iterator[tuple[T, dict[str, Any]]]:
         """(name, answer) of each task, as they are finished. Raises HeliographError where one can't be done."""
         source = iter(tasks)
         running: dict[Future[dict[str, Any]], T] = {}

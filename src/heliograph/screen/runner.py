@@ -161,7 +161,7 @@ class _Screening:
             return made
 
         waiting = ((unit, task(unit)) for unit in self.units if (depth, unit.number) not in self.outcomes)
-        for unit, found in pool.run(waiting):
+        for unit, found in pool.as_completed(waiting):
             outcome = Outcome.from_dict(found)
             self.journal.append(found)
             self.outcomes[depth, unit.number] = outcome

@@ -61,7 +61,7 @@ class Served:
         """A row for each SMILES, in order."""
         reasons = [self._refusal(text) for text in smiles]
         good = [k for k, reason in enumerate(reasons) if not reason]
-        read = self._reader.run([smiles[k] for k in good])
+        read = self._reader.featurize([smiles[k] for k in good])
         chunk = []
         for k, found in zip(good, read, strict=True):
             if found is None or isinstance(found, str):
@@ -82,7 +82,7 @@ class Served:
         from heliograph.data.store import Store
         from heliograph.uncertainty.domain import SHOWN
 
-        domain, (molecule,) = self.predictor.trust.domain, self._reader.run([smiles])
+        domain, (molecule,) = self.predictor.trust.domain, self._reader.featurize([smiles])
         if domain is None or molecule is None or isinstance(molecule, str):
             return []
         place = domain(Store.build([molecule], self.predictor.featurizer))
@@ -120,7 +120,7 @@ class Served:
         step = max(1, len(smallmol.load().smiles) // WARM)
         some = [str(text) for text in smallmol.load().smiles[::step][:WARM]]
         if self.predictor.featurizer.geometry == "none":
-            molecules = [found for found in self._reader.run(list(some)) if found is not None and not isinstance(found, str)]
+            molecules = [found for found in self._reader.featurize(list(some)) if found is not None and not isinstance(found, str)]
             store = Store.build(molecules, self.predictor.featurizer, self._environments[0].codes)
             for model, kept in zip(self.predictor.models, self._environments, strict=True):
                 check(kept, model, store)

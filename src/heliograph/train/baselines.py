@@ -43,7 +43,7 @@ Answers = tuple[np.ndarray, np.ndarray | None]
 Parts = dict[str, Answers]
 
 
-def run(inputs: Inputs, progress: Progress) -> tuple[dict[str, Baseline], list[str]]:
+def fit_all(inputs: Inputs, progress: Progress) -> tuple[dict[str, Baseline], list[str]]:
     """Every baseline that the data allows, and notes on what was left out to keep it small."""
     notes: list[str] = []
     todo: dict[str, Callable[[Inputs, list[str]], Parts]] = {"mean": mean}

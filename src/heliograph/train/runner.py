@@ -310,7 +310,7 @@ class _Run:
             self.task, self.data.labels.known, self.parts, store.smiles, geometry, composition(store), self.training.job.metrics,
             self.config.fit.seed,
         )
-        return baselines.run(inputs, self.progress)
+        return baselines.fit_all(inputs, self.progress)
 
     def _say_scores(self, scores: dict[str, Metrics]) -> None:
         for part, figures in scores.items():
