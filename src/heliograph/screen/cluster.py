@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.compare.cluster import RETRIES, Says, joined
-from heliograph.compare.parcel import line
+from heliograph.compare.transport import line
 from heliograph.errors import HeliographError
 from heliograph.screen.pool import Hands, T, Task
 
