@@ -1,4 +1,5 @@
-"""What rotates with the atoms: zoo files that declare `VECTORS`, names of node features [N, 3, F], must have them turn along."""
+"""What rotates with the atoms: zoo files that declare `VECTORS`, names of node features [N, 3, F], or `TENSORS`, [N, (L + 1)^2, F] in the
+order of `blocks.harmonics`, must have them turn along."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from heliograph import zoo
 from heliograph.blocks import AtomWise, Elements, Head
+from heliograph.blocks.harmonics import harmonics
 from heliograph.edge import Edge
 from heliograph.graph import Features, Graph, batch, dense
 from heliograph.layer import Layer
@@ -17,7 +19,17 @@ from heliograph.model import MPNN, Inputs
 from heliograph.views import RadiusGraph
 from tests.graphs import ATOMS, BONDS, DTYPE, random_graph
 
-DECLARED = {name: zoo.load(name).VECTORS for name in zoo.names() if hasattr(zoo.load(name), "VECTORS")}
+DECLARED = {
+    name: (getattr(zoo.load(name), "VECTORS", ()), getattr(zoo.load(name), "TENSORS", ()))
+    for name in zoo.names()
+    if hasattr(zoo.load(name), "VECTORS") or hasattr(zoo.load(name), "TENSORS")
+}
+
+
+def turn(Q: Tensor, L: int) -> Tensor:
+    """The matrix [(L + 1)^2, (L + 1)^2] that takes harmonics of x to those of Q x, from harmonics at some points."""
+    points = torch.randn(100, 3, generator=torch.Generator().manual_seed(5), dtype=DTYPE)
+    return torch.linalg.lstsq(harmonics(points, L), harmonics(points @ Q.T, L)).solution.T
 
 
 def turned(graph: Graph, rng: torch.Generator, mirrored: bool) -> tuple[Graph, Tensor]:
@@ -28,8 +40,10 @@ def turned(graph: Graph, rng: torch.Generator, mirrored: bool) -> tuple[Graph, T
     return graph.with_nodes(pos=moved), Q
 
 
-def check_equivariance(net: MPNN, vectors: tuple[str, ...], graph: Graph, tolerance: float = 1e-9) -> None:
-    """Node features `vectors` [N, 3, F] turn with the atoms, all others and the prediction stay; vectors are not zero."""
+def check_equivariance(
+    net: MPNN, vectors: tuple[str, ...], graph: Graph, tensors: tuple[str, ...] = (), tolerance: float = 1e-9
+) -> None:
+    """Node features `vectors` [N, 3, F] and `tensors` turn with the atoms, all others and the prediction stay; vectors are not zero."""
     here, y = net.states(graph), net(graph)["y"]
     for seed, mirrored in ((0, False), (1, True)):
         there_graph, Q = turned(graph, torch.Generator().manual_seed(seed), mirrored)
@@ -40,6 +54,9 @@ def check_equivariance(net: MPNN, vectors: tuple[str, ...], graph: Graph, tolera
             if name in vectors:
                 assert x.shape[1] == 3 and bool((x.abs() > 1e-3).any()), name
                 assert torch.allclose(moved, torch.einsum("ab,nbf->naf", Q, x), atol=tolerance), name
+            elif name in tensors:
+                D = turn(Q, round(x.shape[1] ** 0.5) - 1)
+                assert bool((x.abs() > 1e-3).any()) and torch.allclose(moved, torch.einsum("ab,nbf->naf", D, x), atol=tolerance), name
             elif name != "pos" and x.is_floating_point():
                 assert torch.allclose(moved, x, atol=tolerance), name
 
@@ -108,4 +125,9 @@ def test_the_check_finds_what_does_not_turn() -> None:
 def test_declared_vectors_turn_with_the_atoms(name: str) -> None:
     torch.manual_seed(0)
     net = zoo.build(name, Inputs(ATOMS, BONDS, geometry=True), 2).to(DTYPE).eval()
-    check_equivariance(net, DECLARED[name], molecules())
+    vectors, tensors = DECLARED[name]
+    check_equivariance(net, vectors, molecules(), tensors)
+    if tensors:  # the last layer may leave scalars alone: without it, there is more
+        net.layers = net.layers[:-1]
+        assert all(dense(net.states(molecules()).nodes[t]).shape[1] > 1 for t in tensors)
+        check_equivariance(net, vectors, molecules(), tensors)

@@ -430,3 +430,22 @@ def test_the_leaf_is_the_only_way_to_positions() -> None:
     graph, _ = with_leaf(data.batch(np.array([0])))
     moved = graph.with_nodes(pos=graph.nodes["pos"] + torch.randn(graph.N, 3, dtype=torch.float64))
     assert torch.equal(net.models[0](graph)["y"], net.models[0](moved)["y"])
+
+
+def test_mace_is_trained_and_used_as_any_other(tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "train.extxyz", frames(30))
+    sizes = {"d": 8, "L": 1, "cutoff": 4.0}
+    config_ = TrainPotential(
+        frames=FramesConfig(data_path=tmp_path / "train.extxyz"),
+        potential=PotentialConfig(arch="mace", arch_args=sizes),
+        fit=FrameFit(epochs=6, batch_size=8, max_lr=0.02, ema=0.0, metrics=("forces_mae",)),
+        output_dir=tmp_path / "run",
+    )
+    result = run(config_, progress=silent())
+    assert result.metrics["val"]["forces_mae"] < 0.7 * result.zero["val"]["forces_mae"]
+    net = Potential.load(tmp_path / "run")
+    lists = listed(*(Frame(a.numbers, a.positions, a.cell.array, (True,) * 3) for a in frames(30))).lists
+    assert net.document.arch_args["neighbours"] == pytest.approx(len(lists["senders"]) / 60, abs=2)
+    atoms = frames(1, seed=5)[0]
+    atoms.calc = Calculator(tmp_path / "run", dtype="float64")
+    assert atoms.get_forces().shape == (2, 3) and atoms.get_stress().shape == (6,)

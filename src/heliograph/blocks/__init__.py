@@ -15,7 +15,7 @@ from heliograph.blocks.message import BothWays, apply_matrix
 from heliograph.blocks.neighbour import Combine, Neighbour
 from heliograph.blocks.norm import GraphNorm, OnStates, PairNorm
 from heliograph.blocks.propagation import Propagate, normalised, propagated
-from heliograph.blocks.radial import Bessel, CosineCutoff, Gaussians
+from heliograph.blocks.radial import Bessel, CosineCutoff, Gaussians, PolynomialCutoff
 from heliograph.blocks.readout import AtomWise, Dipole, EdgeWise, Gated, NodeWise, PerType, Pool, Set2Set, SumMaxLSTM
 from heliograph.blocks.scalers import Principal
 from heliograph.blocks.update import GRU, AddNorm, Residual
@@ -62,6 +62,7 @@ __all__ = [
     "PairNorm",
     "PerType",
     "Polarizability",
+    "PolynomialCutoff",
     "Pool",
     "PowerMean",
     "Principal",

@@ -38,6 +38,22 @@ class CosineCutoff(nn.Module):
 
 
 @final
+class PolynomialCutoff(nn.Module):
+    """1 - (p + 1)(p + 2) / 2 x^p + p (p + 2) x^(p+1) - p (p + 1) / 2 x^(p+2), x = r / cutoff; zero beyond: [..., 1] -> [..., 1].
+
+    Smooth to second order at the cutoff (Gasteiger et al. 2020, arXiv:2003.03123, eq. 8).
+    """
+
+    def __init__(self, cutoff: float, p: int = 5):
+        super().__init__()
+        self.cutoff, self.p = cutoff, p
+
+    def forward(self, r: Tensor) -> Tensor:
+        p, x = self.p, (r / self.cutoff).clamp(max=1.0)
+        return 1 + x**p * (-(p + 1) * (p + 2) / 2 + p * (p + 2) * x - p * (p + 1) / 2 * x.square())
+
+
+@final
 class Bessel(nn.Module):
     """sin(n pi r / cutoff) / r for n = 1 .. K: [..., 1] -> [..., K] (Gasteiger et al. 2020, arXiv:2003.03123, eq. 7,
     without its factor)."""

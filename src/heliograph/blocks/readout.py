@@ -33,15 +33,15 @@ class Pool(nn.Module):
 
 @final
 class AtomWise(nn.Module):
-    """y_g = aggregate of mlp(h_i) over graph g, [G, out]: each node has its own share of the target."""
+    """y_g = aggregate of mlp(h_i) over graph g, [G, out]: each node has its own share of the target. `of` names the node feature h."""
 
-    def __init__(self, mlp: nn.Module, aggregate: Aggregate = segment.sum):
+    def __init__(self, mlp: nn.Module, aggregate: Aggregate = segment.sum, of: str = "h"):
         super().__init__()
-        self.mlp, self.aggregate = mlp, aggregate
+        self.mlp, self.aggregate, self.of = mlp, aggregate, of
 
     def shares(self, graph: Graph) -> Tensor:
         """Return mlp(h_i), [N, out]."""
-        values: Tensor = self.mlp(dense(graph.nodes["h"]))
+        values: Tensor = self.mlp(dense(graph.nodes[self.of]))
         return values
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:

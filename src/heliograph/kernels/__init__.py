@@ -25,9 +25,9 @@ from heliograph.kernels.operator import PLAIN
 from heliograph.kernels.reference import ACTIVATIONS, Index
 from heliograph.topology import Segments
 
-__all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "dot", "dropout", "factorize", "form_sum", "gather", "gather_max",
-           "gather_sum", "multisets", "outer_sum", "product_sum", "segment_max", "segment_sum", "select_segments",
-           "shifted_softplus", "softmax", "use"]  # fmt: skip
+__all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "coupled_sum", "dot", "dropout", "factorize", "form_sum", "gather",
+           "gather_max", "gather_sum", "multisets", "outer_sum", "polynomial", "product_sum", "segment_max", "segment_sum",
+           "select_segments", "shifted_softplus", "softmax", "use"]  # fmt: skip
 
 SETS = ("fused", "reference")
 
@@ -262,6 +262,39 @@ def form_sum(
     )
     rows = max(a.shape[1], b.shape[1], 1 if y is None else y.shape[1])
     result: Tensor = form.form_sum(y, a, b, of_y, of_a, of_b, ops.by_segments(segments), segments.n, rows)
+    return result
+
+
+def coupled_sum(
+    y: Tensor, y_index: Index, a: Tensor, a_index: Index, b: Tensor, b_index: Index, terms: Tensor, rows: int, segments: Segments
+) -> Tensor:
+    """Sum over terms k of y[k] * a[terms[0, k]] * b[terms[1, k]] into row terms[2, k], and over each segment: [n, rows, d].
+
+    y [Q, K], a [R, A, d], b [R', B, d], terms [3, K]: features coupled by a list, `form_sum` being the list of m with m and m.
+    """
+    columns = [(y, y_index), (a, a_index), (b, b_index)]
+    if not _fused(y, a, b) or a.is_cuda or not _fit(len(segments.index), *columns) or not all(t.numel() for t, _ in columns):
+        return reference.coupled_sum(y, y_index, a, a_index, b, b_index, terms, rows, segments)
+    from heliograph.kernels import form, ops
+
+    y, a, b = y.contiguous(), a.contiguous(), b.contiguous()
+    of_y, of_a, of_b = (ops.column(i, len(t), t.requires_grad) for t, i in ((y, y_index), (a, a_index), (b, b_index)))
+    result: Tensor = form.coupled_sum(y, a, b, of_y, of_a, of_b, ops.by_segments(segments), list(terms.unbind()), segments.n, rows)
+    return result
+
+
+def polynomial(w: Tensor, index: Tensor, x: Tensor, terms: Tensor, rows: int) -> Tensor:
+    """Sum over terms k of w[index, k] * x[terms[0, k]] * x[terms[1, k]] * x[terms[2, k]] into row terms[3, k]: [N, rows, d].
+
+    w [Z, K, d], a row of it for each node by `index` [N], x [N, M, d], terms [4, K]: cubic polynomials, channel by channel.
+    """
+    if not _fused(w, x) or x.is_cuda or not w.numel() or not x.numel():
+        return reference.polynomial(w, index, x, terms, rows)
+    from heliograph.kernels import form, ops
+
+    w, x = w.contiguous(), x.contiguous()
+    of_w, own = ops.column(index, len(w), w.requires_grad), torch.arange(w.shape[1])
+    result: Tensor = form.terms_sum(w, x, x, x, of_w, *[ops.EDGES] * 4, [own, *terms.unbind()], len(x), rows)
     return result
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numba import prange
 
 from heliograph.kernels.compiler import at, exp, first, inner, jit, keep, segment_bounds, softplus, term
+from heliograph.kernels.cpu_forms import coupled_dot, coupled_sum, form_dot, form_sum, terms_sum
 
 LOG2 = math.log(2.0)
 IDENTITY, RELU, SILU, SSP = range(4)  # in the order of reference.ACTIVATIONS
@@ -395,48 +396,10 @@ def outer_right(g: Any, phi: Any, of_phi: Any, pointer: Any, parts: int, out: An
                         out[e, c] += p0 * g[i, k, c]
 
 
-@jit
-def form_sum(y: Any, of_y: Any, a: Any, of_a: Any, b: Any, of_b: Any, order: Any, pointer: Any, parts: int, out: Any) -> None:
-    """out[i, m] = sum over edges of row i of y[m] a[m] b[m], column by column; a table of one row m serves all, in `out` it adds all."""
-    n, G, d = out.shape
-    A, B = a.shape[1], b.shape[1]
-    M = max(G, A, B, y.shape[1])
-    weighted, one = y.shape[1] > 0, out.dtype.type(1)
-    for part in prange(parts):
-        for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
-            out[i] = 0
-            low, high = segment_bounds(pointer, i)
-            for k in range(low, high):
-                e = at(order, k)
-                u, v = at(of_a, e), at(of_b, e)
-                for m in range(M):
-                    w = y[at(of_y, e), m] if weighted else one
-                    total, p, q = out[i, m if G > 1 else 0], a[u, m if A > 1 else 0], b[v, m if B > 1 else 0]
-                    for c in range(d):
-                        total[c] += w * p[c] * q[c]
-
-
-@jit
-def form_dot(a: Any, of_a: Any, b: Any, of_b: Any, g: Any, of_g: Any, order: Any, pointer: Any, parts: int, out: Any) -> None:
-    """out[i, m] = sum over edges of row i, and over columns, of a[m] b[m] g[m]; a table of one row m serves all."""
-    n, M = out.shape
-    A, B, G, d = a.shape[1], b.shape[1], g.shape[1], a.shape[2]
-    for part in prange(parts):
-        for i in range(first(pointer, n, part, parts), first(pointer, n, part + 1, parts)):
-            out[i] = 0
-            low, high = segment_bounds(pointer, i)
-            for k in range(low, high):
-                e = at(order, k)
-                u, v, r = at(of_a, e), at(of_b, e), at(of_g, e)
-                for m in range(M):
-                    p, q, s = a[u, m if A > 1 else 0], b[v, m if B > 1 else 0], g[r, m if G > 1 else 0]
-                    total = out.dtype.type(0)
-                    for c in range(d):
-                        total += p[c] * q[c] * s[c]
-                    out[i, m] += total
-
-
 LOOPS = (
+    coupled_sum,
+    coupled_dot,
+    terms_sum,
     form_sum,
     form_dot,
     outer_sum,

@@ -47,6 +47,21 @@ def form_sum(y: Tensor | None, y_index: Index, a: Tensor, a_index: Index, b: Ten
     return segment_sum(product if y is None else gather(y, y_index)[:, :, None] * product, segments)
 
 
+def coupled_sum(
+    y: Tensor, y_index: Index, a: Tensor, a_index: Index, b: Tensor, b_index: Index, terms: Tensor, rows: int, segments: Segments
+) -> Tensor:
+    """Sum over terms k of y[k] * a[terms[0, k]] * b[terms[1, k]] into row terms[2, k], and over each segment, [n, rows, d]."""
+    product = gather(y, y_index)[:, :, None] * gather(a[:, terms[0]], a_index) * gather(b[:, terms[1]], b_index)
+    total = segment_sum(product, segments)
+    return total.new_zeros(segments.n, rows, total.shape[2]).index_add(1, terms[2], total)
+
+
+def polynomial(w: Tensor, index: Tensor, x: Tensor, terms: Tensor, rows: int) -> Tensor:
+    """Sum over terms k of w[index, k] * x[terms[0, k]] * x[terms[1, k]] * x[terms[2, k]] into row terms[3, k], [N, rows, d]."""
+    product = gather(w, index) * x[:, terms[0]] * x[:, terms[1]] * x[:, terms[2]]
+    return product.new_zeros(len(x), rows, x.shape[2]).index_add(1, terms[3], product)
+
+
 def dot(a: Tensor, a_index: Index, b: Tensor, b_index: Index) -> Tensor:
     """Sum over the last axis of a[a_index] * b[b_index], edge by edge."""
     return (gather(a, a_index) * gather(b, b_index)).sum(-1)

@@ -61,6 +61,7 @@ def run(
         return PotentialResult.load(config.output_dir)
     config = saved or folder.absolute(config)
     read = load(config.frames, cutoff, config.fit.seed, progress)
+    arguments |= _neighbours(config.potential.arch, arguments, read)
     refs, decided = references(config.potential.E0s, read.data, read.parts["train"])
     if jump(trial, cutoff) > JUMP:
         decided.append(
@@ -94,6 +95,15 @@ def _arguments(potential: PotentialConfig) -> dict[str, Any]:
             )
         args["cutoff"] = potential.r_max
     return args
+
+
+def _neighbours(arch: str, arguments: Mapping[str, Any], read: Read) -> dict[str, float]:
+    """The argument `neighbours`, where an architecture has it and nobody gave it: the mean number of the training frames."""
+    if "neighbours" in arguments or "neighbours" not in inspect.signature(zoo.load(arch).build).parameters:
+        return {}
+    rows, ends = read.parts["train"], read.data.lists["edge_offsets"]
+    count = int((ends[rows + 1] - ends[rows]).sum()) / max(int(read.data.n_atoms[rows].sum()), 1)
+    return {"neighbours": round(max(count, 1.0), 1)}
 
 
 @dataclass(frozen=True)

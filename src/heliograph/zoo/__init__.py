@@ -3,7 +3,8 @@
 A file has `build(inputs, out, ...) -> MPNN` and three constants: `FEATURIZER`, the preset of atom and bond features that it is
 used with; `GEOMETRY`, "none" | "optional" | "required"; and `BOUND`, what it can tell apart of the graphs that its layers see, with their
 labels: "1-WL" where colour refinement is its limit, "above 1-WL" where it tells more apart. `PARTS = False` says that it needs the whole
-graph at once and can't be trained on samples of neighbours. Where it knows more aggregations than `heliograph.segment`, `AGGREGATES` has
+graph at once and can't be trained on samples of neighbours. `VECTORS` and `TENSORS` name node features that turn with the atoms. An argument
+`neighbours`, what sums are divided by, is the mean of the frames where a potential is trained. Where it knows more aggregations than `heliograph.segment`, `AGGREGATES` has
 them by name. `--arch gin` is `zoo/gin.py`; `--arch path/to/mine.py` works the same, and
 `--arch mine.toml` puts parts together (`heliograph.compose`).
 """
@@ -110,7 +111,7 @@ def _at(level: str, network: MPNN, inputs: Inputs, out: int) -> MPNN:
     if level == "edge":
         readout = EdgeWise(Head(2 * d + inputs.edges, out, hidden=d), of)
     elif isinstance(given, Pool | AtomWise):
-        readout = NodeWise(given.head if isinstance(given, Pool) else given.mlp, of)
+        readout = NodeWise(given.head, of) if isinstance(given, Pool) else NodeWise(given.mlp, given.of)
     else:
         readout = NodeWise(Head(d, out), of)
     return MPNN(network.embed, network.layers, readout, network.view)
