@@ -103,7 +103,8 @@ def main() -> None:
             n = len(z)
             data = {
                 "positions": torch.tensor(pos, requires_grad=True), "edge_index": torch.tensor(np.stack([j, i])),
-                "cell": torch.tensor(cell), "shifts": -torch.tensor(S @ cell), "unit_shifts": -torch.tensor(S).double(), "batch": torch.zeros(n, dtype=torch.long),
+                "cell": torch.tensor(cell), "shifts": -torch.tensor(S @ cell), "unit_shifts": -torch.tensor(S).double(),
+                "batch": torch.zeros(n, dtype=torch.long),
                 "ptr": torch.tensor([0, n]), "node_attrs": torch.eye(len(ELEMENTS))[[ELEMENTS.index(v) for v in z]],
             }  # fmt: skip
             found = model(data, compute_force=True, compute_virials=True, compute_stress=True, compute_displacement=True)
