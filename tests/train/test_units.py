@@ -73,3 +73,17 @@ def test_the_scaling_follows_the_unit() -> None:
 def test_what_has_no_squares_is_an_error(c: float) -> None:
     with pytest.raises(DataError, match=r"have squares that are no numbers\. Give them in another unit"):
         MoleculeRegressor("gcn", epochs=1).fit(MOLECULES, c * Y)
+
+
+def test_intervals() -> None:
+    smiles = ["C" * (k + 1) + end for k in range(40) for end in ("O", "N", "F")]
+    y = np.array([len(s) + 0.3 * s.count("O") + 0.1 * np.sin(k) for k, s in enumerate(smiles)])
+
+    def intervals(labels: np.ndarray) -> np.ndarray:
+        model = MoleculeRegressor("gcn", {"d": 8, "depth": 1}, epochs=2, ensemble_size=2, members="folds").fit(smiles, labels)
+        return model.predict_interval(smiles[:8], coverage=0.8)
+
+    plain = intervals(y)
+    assert np.isfinite(plain).all() and (plain[:, 0] < plain[:, 1]).all()
+    for c in (2.0**-90, 2.0**90):
+        np.testing.assert_allclose(intervals(c * y) / c, plain, rtol=1e-9)

@@ -241,3 +241,31 @@ def test_each_class_has_its_coverage_even_a_rare_one() -> None:
         assert float(inside[new == c, c].mean()) == pytest.approx(0.9, abs=0.02)
     nobody = classes.Sets.fit(both[:5], np.zeros(5, dtype=np.int64))
     assert nobody(both[:2], 0.9)[:, 1].all()
+
+
+@pytest.mark.parametrize(
+    "method", ["auto", "conformal-regression", "zscaling", "variance", "loglinear", "isotonic", "crude"]
+)
+def test_sigma_follows_the_unit(method: str) -> None:
+    """y and c y: the same sigma up to c, the ends of intervals in units of it the same."""
+    _, rows = planted(3, 300)
+    random = np.random.default_rng(1)
+    answer = random.normal(size=300)
+
+    def fitted(c: float) -> tuple[np.ndarray, tuple[float, float]]:
+        spread = c * rows.features["spread"]
+        tiny = np.finfo(np.float64).tiny
+        features = {
+            "spread": spread,
+            "log spread": np.log(np.maximum(spread, tiny)),
+            "distance": rows.features["distance"],
+            "answer": c * answer,
+        }
+        found = regression.fit(Rows(c * rows.residual, features, rows.folds), method)
+        return found.sigma(features, 300) / c, found.shape.ends(0.9)
+
+    plain, ends = fitted(1.0)
+    for c in (1e-30, 1e30):
+        sigma, other = fitted(c)
+        np.testing.assert_allclose(sigma, plain, rtol=1e-6)
+        np.testing.assert_allclose(other, ends, rtol=1e-6)

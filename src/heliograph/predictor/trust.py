@@ -76,7 +76,7 @@ def features(
             found["distance"] = place.distance
     if spread is not None:
         found["spread"] = spread
-        found["log spread"] = np.log(np.maximum(spread, 1e-12))
+        found["log spread"] = np.log(np.maximum(spread, np.finfo(np.float64).tiny))  # in any unit
     return found
 
 

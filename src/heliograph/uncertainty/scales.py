@@ -161,7 +161,7 @@ def loglinear(residual: np.ndarray, features: Features, ridge: float = RIDGE) ->
         deviation = float(held[name].std())
         centres[name] = (
             float(held[name].mean()),
-            deviation if deviation > 1e-12 * (1.0 + abs(high)) else 1.0,
+            deviation if deviation > 1e-12 * float(np.abs(held[name]).max()) else 1.0,
         )
     x = np.column_stack(
         [np.ones(len(residual)), *((held[k] - m) / s for k, (m, s) in centres.items())]
