@@ -30,6 +30,36 @@ def solid(smiles: str, seed: int = 1, hydrogens: bool = True) -> Chem.Mol:
     return mol if hydrogens else Chem.RemoveHs(mol)
 
 
+@pytest.mark.parametrize("smiles", ["CCO", "c1ccccc1O", "CC(=O)N", "NCCN", "OC1CCCC1", "C1COCCN1", "CC#N", "Cn1cccc1"])
+def test_a_bare_geometry_without_its_hydrogens(smiles: str, tmp_path: Path) -> None:
+    """Atoms alone don't say how many hydrogens there are: distances do."""
+    mol = solid(smiles)
+    z = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], np.uint8)
+    pos = np.asarray(mol.GetConformer().GetPositions())
+    heavy = Geometry(z[z > 1], pos[z > 1])
+    for featurizer in (ATOMS, GIVEN, preset("chemprop_cip")):
+        featurize(Geometry(z, pos), featurizer)
+        with pytest.raises(StructureError, match="no geometry: there are no hydrogens, and"):
+            featurize(heavy, featurizer)
+    ase = pytest.importorskip("ase")
+    with pytest.raises(StructureError, match=r"carbons lack some \(the first is atom 1\)" if smiles[0] == "C" else "carbons lack some"):
+        featurize(to_structure(ase.Atoms(numbers=heavy.z, positions=heavy.pos)), ATOMS)
+    lines = [f"{k} {' '.join(map(str, p))}" for k, p in zip(heavy.z, heavy.pos, strict=True)]
+    (tmp_path / "a.xyz").write_text("\n".join([str(len(lines)), "", *lines, ""]))
+    assert [why[:30] for _, _, why in featurize_table(read(tmp_path / "a.xyz"), ATOMS, workers=0)] == ["no geometry: there are no hydr"]
+
+
+WITHOUT = """O=C=O C(Cl)(Cl)(Cl)Cl FC(F)=C(F)F N#CC#N S=C=S c1(F)c(F)c(F)c(F)c(F)c1F O=C=C=C=O ClC#CCl N#CC(C#N)=C(C#N)C#N
+[C-]#[O+] C(=O)([O-])C(=O)[O-] O=C1C(=O)C(=O)C1=O FC(F)(F)C(F)(F)F"""
+
+
+@pytest.mark.parametrize("smiles", WITHOUT.split())
+def test_molecules_that_have_no_hydrogens(smiles: str) -> None:
+    mol = solid(smiles)
+    z = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], np.uint8)
+    featurize(Geometry(z, np.asarray(mol.GetConformer().GetPositions()), Chem.GetFormalCharge(mol)), ATOMS)
+
+
 def drawn(smiles: str, hydrogens: bool) -> MolBlock:
     """A flat drawing that says it is three-dimensional."""
     mol = Chem.MolFromSmiles(smiles)

@@ -302,6 +302,12 @@ NOTATIONS = {
     "[#6]-[#8]": "not SMILES: a SMARTS pattern",
     "[C,N]C": "not SMILES: a SMARTS pattern",
     "[$(C=O)]": "not SMILES: a SMARTS pattern",
+    "C~O": "not SMILES: a SMARTS pattern",
+    "50-00-0": "not SMILES: a CAS number",
+    "CAS 64-17-5": "not SMILES: a CAS number",
+    "CHEMBL25": "not valid SMILES: looks like a number in a catalogue",
+    "ZINC000000895": "not valid SMILES: looks like a number in a catalogue",
+    "DB00945": "not valid SMILES: looks like a number in a catalogue",
     "C6H12O6": "not valid SMILES: looks like a formula",
     "aspirin": "not valid SMILES: looks like a name",
     "sodium chloride": "not valid SMILES: looks like a name",
@@ -353,3 +359,50 @@ def test_csv_of_inchi_and_reactions_say_so() -> None:
     assert [record.reason for record in read(CASES / "inchi.csv")] == [
         "wrong number of fields: 3, header has 2 (InChI holds commas: it must be quoted, and is not SMILES), line 2"
     ]
+
+
+# ---- what is no header, and other notations of tables -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", "# made by x\nsmiles,y\nCCO,1\nCCN,2\n", "begins with '# made by x', which names no columns; line 2 does (smiles, y)"),
+        ("a.csv", "# x\n# y, z\nsmiles;y\nCCO;1\nCCN;2\n", "line 3 does (smiles, y)"),
+        ("a.csv", "Table S1. Solubility,\nID,Canonical SMILES\n1,CCO\n2,CCN\n", "line 2 does (ID, Canonical SMILES)"),
+        ("a.tsv", "Table S1\nsmiles\ty\nCCO\t1\n", "line 2 does (smiles, y)"),
+        ("a.csv", '"Solubility, all"\nsmiles,y\nCCO,1\n', "begins with 'Solubility, all'"),
+        ("a.txt", "smiles   y\nCCO      1.0\nCCN      2.0\n", "has blanks between its columns ('smiles   y')"),
+        ("a.csv", "smiles name y\nCCO a 1\nCCN b 2\n", "has blanks between its columns"),
+        ("a.csv", '{"smiles": ["CCO"], "y": [1]}', "is JSON, not a table"),
+        ("a.csv", '[{"smiles": "CCO", "y": 1}]', "is JSON, not a table"),
+        ("a.csv", '<?xml version="1.0"?>\n<a/>', "is XML, not a table"),
+        ("a.csv", "{\\rtf1 smiles}", "Rich Text Format"),
+    ],
+)
+def test_what_names_no_columns(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(DataError) as error:
+        read(write(tmp_path / name, text))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["smiles\nCCO\nCCN\n", "canonical smiles\nCCO\nCCN\n", 'name\n"Doe, J"\n"x, y"\nz\n', "inchi\nInChI=1S/C2H6O/c1-2-3/h3H,2H2,1H3\n" * 3,
+     "smiles\nC[C@H](N)O |a:1|\nCCN |x|\n", ",smiles\n0,CCO\n1,CCN\n"],
+)  # fmt: skip
+def test_a_single_column_is_a_table(tmp_path: Path, text: str) -> None:
+    assert len(list(read(write(tmp_path / "a.csv", text)))) >= 2
+
+
+def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"\x80\x04\x95\x0a\x00")
+    with pytest.raises(DataError, match="is a pickle, which is not opened"):
+        read(tmp_path / "a.csv")
+
+
+def test_points_beside_decimal_commas_are_doubted(tmp_path: Path) -> None:
+    table = read(write(tmp_path / "a.csv", "smiles;y;z\nCCO;1,5;1.234\nCCN;2,5;12.345\n"))
+    assert any("'z' like 1.234 are read with a decimal point, though 'y' has a decimal comma" in note for note in table.notes)
+    for text in ("smiles;y;z\nCCO;1,5;0.234\nCCN;2,5;1.345\n", "smiles;y;z\nCCO;15;1.234\nCCN;25;12.345\n", "smiles,y,z\nCCO,1.234,2\n"):
+        assert not any("doubt" in note or "though" in note for note in read(write(tmp_path / "b.csv", text)).notes)

@@ -8,6 +8,7 @@ from rdkit import Chem
 from heliograph.errors import StructureError
 
 NEAREST = 0.3  # angstrom: H2 has 0.74, and nothing bonded is much closer
+_REACH, _SHORT = 1.9, 1.36  # angstrom: neighbours of a carbon; double and triple bonds of C, N and O are shorter than the second
 _FLAT = 1e-3  # angstrom that a drawing leaves its plane by
 _BLOCK = 1000  # atoms whose distances to all others are held at once
 
@@ -36,6 +37,24 @@ def check_places(pos: np.ndarray, cell: np.ndarray | None = None, pbc: tuple[boo
             if distance[0, 1:].max(initial=0.0) < NEAREST and n > 2:
                 raise StructureError(f"no geometry: all {n} atoms are in one place")
             raise StructureError(f"no geometry: {pair} are {distance[i, j]:.2g} angstrom apart")
+
+
+def check_hydrogens(z: np.ndarray, pos: np.ndarray) -> None:
+    """Raises StructureError where atoms `z` [n] at `pos` [n, 3] in angstrom are those of a molecule whose hydrogens were left out.
+
+    There is no hydrogen, and a carbon has one or two neighbours, of C, N and O alone, all as far as in single or aromatic bonds. Atoms of
+    carbon alone (clusters, fullerenes) and two atoms are taken as they are.
+    """
+    carbon = np.flatnonzero(z == 6)
+    if len(z) < 3 or not len(carbon) or len(carbon) == len(z) or (z == 1).any():
+        return
+    apart = np.linalg.norm(pos[carbon, None] - pos[None], axis=-1)  # [carbons, n]
+    near = (apart < _REACH) & (apart > 0)
+    organic = np.isin(z, (6, 7, 8))
+    lacking = np.isin(near.sum(1), (1, 2)) & ~(near & ((apart < _SHORT) | ~organic)).any(1)
+    if lacking.any():
+        which = f"{int(lacking.sum())} carbons lack some (the first is atom {carbon[lacking][0] + 1})"
+        raise StructureError(f"no geometry: there are no hydrogens, and {which}; add them with their places")
 
 
 def check_conformer(mol: Chem.Mol, hydrogens: bool) -> None:

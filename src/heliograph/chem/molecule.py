@@ -20,7 +20,7 @@ from heliograph.chem import stereo
 from heliograph.chem.conformer import embed
 from heliograph.chem.elements import SYMBOLS, formula
 from heliograph.chem.featurizer import CHARGE_ZERO, NEUTRONS_ZERO, Featurizer
-from heliograph.chem.geometry import check_conformer, check_places
+from heliograph.chem.geometry import check_conformer, check_hydrogens, check_places
 from heliograph.chem.parse import MAX_ATOMS, parse_block, parse_smiles
 from heliograph.chem.scaffolds import scaffold_of
 from heliograph.data.record import Geometry, MolBlock, Structure
@@ -173,6 +173,8 @@ def _check_geometry(geometry: Geometry) -> None:
     if geometry.z.min() < 1:
         raise StructureError("unknown element: atomic number 0")
     check_places(geometry.pos, geometry.cell, geometry.pbc)
+    if not any(geometry.pbc):
+        check_hydrogens(geometry.z, geometry.pos)
 
 
 def _atoms_alone(geometry: Geometry, featurizer: Featurizer) -> Molecule:

@@ -19,7 +19,7 @@ _SPLIT_LIKE = re.compile(r"(.*[\s_-])?(splits?|folds?)", re.IGNORECASE)
 _INPUT = re.compile(r"((total|net|formal|molecular)[\s_-]?)?(charge|spin)|(spin[\s_-]?)?mult(iplicity)?|uhf", re.IGNORECASE)
 _ENERGY = ("ref_energy", "energy", "free_energy", "dft_energy", "potential_energy", "total_energy", "e0_energy")  # the first there is
 _NUMERIC = 0.97  # share of cells that are numbers in a numeric column
-_STRUCTURE = (  # names that mean structures, the one to prefer first
+STRUCTURES = (  # names that mean structures, the one to prefer first
     re.compile(r"smiles", re.IGNORECASE),
     re.compile(r"isomeric[\s_-]*smiles|smiles[\s_-]*isomeric", re.IGNORECASE),
     re.compile(r"canonical[\s_-]*smiles|smiles[\s_-]*canonical|can[\s_-]?smi(les)?", re.IGNORECASE),
@@ -52,10 +52,10 @@ def structure_column(
         return asked, ""
     if usual is not None and usual in columns:
         return usual, "" if usual.lower() == "smiles" else f"Structures are read from the column {usual!r}, as in training."
-    for pattern in _STRUCTURE:
+    for pattern in STRUCTURES:
         named = [name for name in columns if pattern.fullmatch(name.strip())]
-        if len(named) == 1 or (named and pattern is _STRUCTURE[0]):
-            return named[0], "" if pattern is _STRUCTURE[0] else f"Structures are read from the column {named[0]!r}, by its name."
+        if len(named) == 1 or (named and pattern is STRUCTURES[0]):
+            return named[0], "" if pattern is STRUCTURES[0] else f"Structures are read from the column {named[0]!r}, by its name."
         if named:
             raise _several(table, named)
     return _by_content(table, columns, rows())

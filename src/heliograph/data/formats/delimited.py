@@ -8,11 +8,11 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 from heliograph.data.formats.cells import as_number
-from heliograph.data.formats.columns import LOOKED_AT, structure_column
+from heliograph.data.formats.columns import LOOKED_AT, STRUCTURES, structure_column
 from heliograph.data.formats.table import Row, Source, unique
 from heliograph.data.formats.text import lines
 from heliograph.errors import DataError
@@ -36,6 +36,8 @@ def open_delimited(path: Path, delimiter: str | None, smiles_column: str | None,
         raise DataError(f"{path.name} has no header line: the first line names the columns, for instance smiles,y")
     columns = unique([" ".join(name.split()) for name in header])
     _check_header(path, columns)
+    if sum(bool(name) for name in columns) == 1:
+        _check_single(path, header)
 
     def rows(structure: str) -> Iterator[Row]:
         return _rows(path, separator, bool(said), columns, structure)
@@ -56,6 +58,24 @@ def _check_header(path: Path, columns: tuple[str, ...]) -> None:
     if any(bonds_in(name) for name in columns):
         shown = ", ".join(columns)[:80]
         raise DataError(f"{path.name} has no header line: it begins with a row ({shown}). Put the columns' names above it, like smiles,y")
+
+
+def _check_single(path: Path, header: list[str]) -> None:
+    """A first line with one name, though there are more columns: a title above the header, or blanks between. Raises DataError."""
+    near = list(islice((line for line in lines(path) if line.strip()), 20))
+    name = next(name.strip() for name in header if name.strip())
+    for number, (line, following) in enumerate(pairwise(near[1:]), 2):
+        separator = max(_SEPARATORS, key=line.count)
+        names = [field.strip() for field in line.split(separator)]
+        like = len(names) > 1 and following.count(separator) == len(names) - 1
+        if like and any(pattern.fullmatch(name) for pattern in STRUCTURES for name in names):
+            shown = ", ".join(names)[:60]
+            raise DataError(
+                f"{path.name} begins with {name[:40]!r}, which names no columns; line {number} does ({shown}). Delete what is above it"
+            )
+    words, single = len(name.split()), not any(separator in line for separator in _SEPARATORS for line in near)
+    if single and words > 1 and len(near) > 2 and all(len(line.split()) == words for line in near[1:]):
+        raise DataError(f"{path.name} has blanks between its columns ({name[:60]!r}); write a comma or a tab there")
 
 
 def open_smi(path: Path, smiles_column: str | None) -> Source:

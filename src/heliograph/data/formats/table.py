@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -13,6 +14,7 @@ from heliograph.errors import DataError, suggest
 
 __all__ = ["MISSING", "PROBE_ROWS", "Row", "Source", "Table", "as_number", "is_missing", "resolve", "unique"]
 
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 PROBE_ROWS = 1000  # rows looked at to find out which columns are numeric
 
 
@@ -133,7 +135,22 @@ def resolve(
         elif how != "plain":
             conventions[name] = how
             notes.append(_said(name, filled, how))
+    notes += _doubtful(targets.names, cells, conventions)
     return replace(whole, targets=targets.names, left_out=targets.left_out, notes=tuple(notes), _conventions=conventions, _words=words)
+
+
+def _doubtful(names: Sequence[str], cells: Sequence[Mapping[str, str]], conventions: Mapping[str, Convention]) -> list[str]:
+    """Columns like 1.234 beside others with a decimal comma: a point, or a mark between thousands."""
+    commas = [name for name, how in conventions.items() if how == "comma"]
+    notes = []
+    for name in names if commas else ():
+        filled = [cell.strip() for row in cells if not is_missing(cell := row.get(name, ""))]
+        if name not in conventions and filled and all(_THOUSANDS.fullmatch(cell) for cell in filled):
+            notes.append(
+                f"Numbers of {name!r} like {filled[0]} are read with a decimal point, though {commas[0]!r} has a decimal comma: "
+                "if the point stands between thousands, take it out."
+            )
+    return notes
 
 
 def _said(name: str, cells: Sequence[str], how: Convention) -> str:

@@ -24,6 +24,13 @@ _FOREIGN = (  # what a file that is no text begins with
     (b"%PDF", "a PDF document: export the table as .csv"),
     (b"\x93NUMPY", "a NumPy array, not a table"),
     (b"SQLite format 3", "an SQLite database: export the table as .csv"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file: export the table as .csv or .parquet"),
+    (b"\x80\x04\x95", "a pickle, which is not opened: it may run code. Write the table as .csv or .parquet"),
+    (b"{\\rtf", "a document in Rich Text Format: export the table as .csv"),
+)
+_WRITTEN = (  # and other notations of text, after blanks
+    ((b'{"', b"[{", b"[ {", b"[["), "JSON, not a table: write it as .csv (in pandas: read_json, then to_csv)"),
+    ((b"<?xml",), "XML, not a table: export the table as .csv"),
 )
 
 
@@ -78,6 +85,9 @@ def _refuse_foreign(path: Path, start: bytes) -> None:
     head = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith((b"<!doctype html", b"<html", b"<head")):
         raise DataError(f"{path.name} is a web page (HTML), not a table: open its address in a browser and download the file itself")
+    for marks, what in _WRITTEN:
+        if head.startswith(marks):
+            raise DataError(f"{path.name} is {what}")
     if head.startswith(b"version https://git-lfs"):
         raise DataError(f"{path.name} is a pointer of Git LFS, not the file itself: fetch it with git lfs pull")
 
