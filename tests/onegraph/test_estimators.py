@@ -87,3 +87,15 @@ def test_links_of_a_graph() -> None:
     assert p[same].mean() > p[~same].mean() + 0.1 and set(model.predict(pairs).tolist()) <= {0, 1}
     with pytest.raises(DataError, match="no node called"):
         model.predict_proba([(0, "x")])
+
+
+def test_embedded_states_are_what_the_answers_are_read_from() -> None:
+    import torch
+
+    graph, y = blocks()
+    model = NodeClassifier(**FAST | {"epochs": 3}).fit(graph, y)
+    h = model.embed(graph)
+    assert h.shape == (60, 16) and h.dtype == np.float32
+    with torch.no_grad():
+        p = model.predictor_.models[0].readout.head(torch.from_numpy(h)).softmax(1).numpy()
+    assert np.allclose(p, model.predict_proba(graph), atol=1e-6)

@@ -119,6 +119,20 @@ class _GraphEstimator(BaseEstimator):
             data["id_column"] = ID
         self._train(nodes, edges, data)
 
+    def embed(self, graph: Any) -> np.ndarray:
+        """Return the last states of a graph's nodes, [N, d] float32, of the first network of an ensemble; NaN where a row can't be used.
+
+        Raises UsageError where the architecture keeps no states of nodes.
+        """
+        asked = self._asked(graph)
+        h = self.predictor_.states(asked)
+        if asked.node_table is None:
+            return h
+        of_type = asked.node_rows >= 0
+        found = np.full((len(asked.node_table), h.shape[1]), np.nan, np.float32)
+        found[asked.node_rows[of_type]] = h[of_type]
+        return found
+
     def _of_nodes(self, graph: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Answers in the order of the graph's nodes; NaN where a row can't be used."""
         asked = self._asked(graph)

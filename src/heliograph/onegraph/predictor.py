@@ -17,8 +17,8 @@ from torch import Tensor
 from heliograph import zoo
 from heliograph.data.graph_store import GraphStore, packed, unpacked
 from heliograph.data.sources.one_graph import LARGE
-from heliograph.errors import DataError, HeliographError, ModelFileError
-from heliograph.graph import Graph
+from heliograph.errors import DataError, HeliographError, ModelFileError, UsageError
+from heliograph.graph import Graph, dense
 from heliograph.learn.scale import Scaling
 from heliograph.learn.state import tensors_of
 from heliograph.learn.task import Task
@@ -125,6 +125,15 @@ class GraphPredictor:
         }
         answers[0][unknown] = np.nan
         return *answers, reasons
+
+    def states(self, graph: OneGraph, member: int = 0) -> np.ndarray:
+        """Return one network's last states of all nodes, [N, d] float32. Raises UsageError where it keeps none of nodes."""
+        model, (store, _) = self.models[member], self.placed(graph)
+        with torch.no_grad():
+            made = exact_states(model, store) if store.E > LARGE else model.states(store.graph()).nodes
+        if "h" not in made:
+            raise UsageError(f"the architecture {self.document.arch} keeps no states of nodes to be read")
+        return dense(made["h"]).float().numpy()
 
     def _of_nodes(self, model: MPNN, store: GraphStore) -> Tensor:
         if store.E > LARGE:

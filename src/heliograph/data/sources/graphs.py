@@ -17,8 +17,9 @@ from heliograph.graph import Graph, batch
 class Graphs:
     """A list of graphs and their labels, for data of one's own that fits into memory.
 
-    `targets`: one mapping a graph, name -> `Target` of its rows: one row of level "graph", N of level "node", E of level "edge" (in the
-    order of the graph's sorted edges). A batch joins those of its graphs. Raises DataError where graphs and targets are not as many.
+    `targets`: one mapping for each graph, name -> `Target` of its rows: one row of level "graph", N of level "node", E of level "edge",
+    in the order in which the graph's edges were given. A batch joins those of its graphs. Raises DataError where graphs and targets
+    are not as many.
     """
 
     def __init__(self, graphs: Sequence[Graph], targets: Sequence[Targets]):
