@@ -15,7 +15,7 @@ help:
 	@echo "make mutate      break a sample of lines, one at a time, and count what no test sees (60 minutes at most)"
 	@echo "make bench       speed and memory against peers, as JSON lines in bench/results (80 minutes; see bench/README.md)"
 	@echo "make lint        ruff, mypy, import-linter"
-	@echo "make docs        run every example of README and docs"
+	@echo "make docs        run every example of README and docs, draw the gallery, build the site into site/"
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -63,6 +63,13 @@ mutate: $(VENV)/.development
 
 docs: $(VENV)/.development
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/test_docs.py
+	$(MAKE) site
+
+# The site alone. Nothing is fetched; figures are drawn where their code is newer.
+.PHONY: site
+site: $(VENV)/.development
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/site_hooks.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
-	rm -rf $(VENV) demo-run
+	rm -rf $(VENV) demo-run site

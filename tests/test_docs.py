@@ -1,4 +1,4 @@
-"""Every example of README.md and docs/ runs, file by file, in a folder of its own.
+"""Every example of README.md, CONTRIBUTING.md and docs/ runs, file by file, in a folder of its own.
 
 `console` blocks are commands after `$ `, a `python` block stands alone. What takes hours, a network or another machine is in `sh` blocks:
 of those the options of `heliograph` are checked; of `toml` blocks the keys. Unmarked and `text` blocks are shown only. The examples of
@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 NEEDS_NETWORK = "fetch("

@@ -71,7 +71,7 @@ def gap(a: Any, b: Any) -> float:
 
 
 def main(file: str, claims: Callable[[bool], list[Claim]], draw: Callable[[Any], None], size: tuple[float, float] = (7, 3.2)) -> None:
-    """Run a page: print its claims, draw its figure into figures/NAME.png beside it, and fail if a claim does not hold."""
+    """Run a page: print its claims, keep them and its figure in figures/ beside it, and fail if a claim does not hold."""
     parser = argparse.ArgumentParser()
     parser.add_argument("-o", "--output-dir", type=Path, default=Path(file).parent / "figures")
     parser.add_argument("--small", action="store_true", help="the size that the tests run")
@@ -88,6 +88,7 @@ def main(file: str, claims: Callable[[bool], list[Claim]], draw: Callable[[Any],
     options.output_dir.mkdir(parents=True, exist_ok=True)
     path = options.output_dir / f"{Path(file).stem}.png"
     figure.savefig(path, dpi=90)
+    path.with_suffix(".txt").write_text("\n".join(map(str, found)) + "\n", encoding="utf-8")
     print(path)
     if not all(claim.holds for claim in found):
         raise SystemExit(1)

@@ -1,0 +1,74 @@
+"""The site: every page of docs/ stands in its navigation once, and the pages that are made have something in them."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def hooks() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("site_hooks", ROOT / "scripts" / "site_hooks.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def navigation() -> list[str]:
+    """Paths under `nav`; other parts of mkdocs.yml may name Python objects, which are not read."""
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    return re.findall(r": ([\w/-]+\.md)$", text[text.index("\nnav:") :], re.MULTILINE)
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    listed = navigation()
+    made = {"index.md", "changelog.md", "contributing.md"}
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").glob("*.md")}
+    assert sorted(listed) == sorted(set(listed)), "a page stands twice under nav in mkdocs.yml"
+    assert pages - set(listed) == set(), "add these pages under nav in mkdocs.yml"
+    assert set(listed) - pages == made, "these pages under nav in mkdocs.yml are not there"
+
+
+def test_mkdocs_yml_is_yaml_and_fetches_nothing() -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    found = yaml.safe_load(text)
+    assert found["theme"]["font"] is False
+    assert "http" not in text
+
+
+def test_reference_names_what_exists(hooks: ModuleType) -> None:
+    for title, modules in hooks.REFERENCE.values():
+        names = [name for module in modules for name in hooks.exported(module)]
+        assert names and len(names) == len(set(names)), title
+        for name in names:
+            module, _, attribute = name.rpartition(".")
+            assert hasattr(importlib.import_module(module), attribute), name
+
+
+def test_pages_of_the_gallery_are_made(hooks: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "toy.py").write_text('"""A toy.\n\nIdea: none.\n"""\n')
+    (tmp_path / "figures" / "toy.txt").write_text("ok one is one: 1 (<= 1)\n")
+    text = hooks.gallery(tmp_path / "toy.py")
+    assert text.startswith("# Toy\n\n**A toy.**\n\nIdea: none.")
+    assert "](figures/toy.png)" in text and "\n- one is one: 1 (<= 1)\n" in text
+
+
+def test_links_that_leave_the_docs_become_text(hooks: ModuleType) -> None:
+    text = hooks.on_page_markdown("[a](../bench/README.md#b) [c](gallery/heat.py) [d](cli.md)", None, None, None)
+    assert text == "a (`bench/README.md`) [c](gallery/heat.md) [d](cli.md)"
+
+
+def test_what_is_kept_for_citing_is_yaml_and_says_this_version() -> None:
+    import heliograph
+
+    found = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert found["version"] == heliograph.__version__ and found["cff-version"] == "1.2.0"
