@@ -31,7 +31,7 @@ def diagnose(
                          typer.Option("--diffusion", metavar="KAPPA TIME DIMENSION LENGTH",
                                       help="the field to be predicted spreads so; LENGTH is that of a mean edge")] = None,
     sample: Annotated[int, typer.Option("--sample", min=1, help="molecules that are looked at, at most")] = 5000,
-    output_dir: Annotated[Path | None, typer.Option("--output-dir", "-o", help="write diagnosis.txt and diagnosis.json there")] = None,
+    output_dir: Annotated[Path | None, typer.Option("--output-dir", "-o", help="write diagnosis.html, .txt and .json there")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an earlier diagnosis there")] = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
@@ -51,7 +51,9 @@ def diagnose(
             else:
                 raise UsageError("give a table of molecules or a shipped set, or one graph by --edges EDGES.csv (and a table of its nodes)")
         if output_dir is not None:
-            paths = page.write(output_dir)
+            from heliograph.report.diagnosis import write
+
+            paths = [*page.write(output_dir), write(page, output_dir / "diagnosis.html")]
         if not quiet:
             print(page.text())
             if output_dir is not None:

@@ -54,7 +54,6 @@ def depth_of(net: MPNN) -> int:
 
 
 def _alike(net: MPNN, graph: Graph) -> tuple[list[float], list[float]]:
-    parameter = next(net.parameters())
     t, rng = graph.topology, np.random.default_rng(0)
     start = (t.n_node.cumsum(0) - t.n_node).numpy()
     i = rng.integers(max(graph.N, 1), size=PAIRS)
@@ -63,11 +62,8 @@ def _alike(net: MPNN, graph: Graph) -> tuple[list[float], list[float]]:
     i, j = i[i != j], j[i != j]
     energies, cosines = [], []
     with torch.no_grad():
-        seen = graph.to(parameter.device, parameter.dtype)
-        seen = seen if net.view is None else net.view(seen)
-        for layer in (net.embed, *net.layers):
-            seen = layer(seen)
-            if "h" not in seen.nodes or seen.N != graph.N:
+        for name, _, seen in net.steps(graph):
+            if name == "view" or "h" not in seen.nodes or seen.N != graph.N:
                 continue
             h = dense(seen.nodes["h"]).flatten(1).double().cpu()
             size = h.square().sum(1).mean().clamp(min=1e-300)

@@ -171,12 +171,13 @@ def facts_of(s: Structure) -> list[str]:
         f"Degrees: {low:.0f} to {high:.0f}, median {median:.0f}, mean {mean:.1f}.",
     ]
     if s.edges:
+        cut = "1 edge parts" if s.cut_edges == 1 else f"{s.cut_edges:,} edges part"
         half = int(np.searchsorted(s.reach, s.reach[-1] / 2))
         facts += [
             f"Distances: the farthest two are {s.diameter:.0f} steps apart{about('diameter')}; half of the pairs are within {half}.",
             f"Spectral gap {s.gap:.3g}; effective resistance {s.resistance_mean:.3g} on average, {s.resistance_max:.3g} at most"
             f"{about('resistance_max')}.",
-            f"Bridges: {s.bridges:,}, the heaviest parts {s.bridge_share:.0%} of the pairs. Narrowest cut: {s.cut_edges:,} edges part "
+            f"Bridges: {s.bridges:,}, the heaviest parts {s.bridge_share:.0%} of the pairs. Narrowest cut: {cut} "
             f"{s.cut_share:.0%} of the pairs, {s.cut_load:.1f} times a typical edge's load.",
             f"Curvature (balanced Forman): {s.curvature_mean:.2f} on average, {s.curvature_min:.2f} at least{about('curvature_min')}; "
             f"augmented Forman {s.forman_mean:.1f} on average.",

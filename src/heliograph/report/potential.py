@@ -185,7 +185,7 @@ def _curves(result: PotentialResult) -> list[Markup]:
                 ]
             )
             if np.isfinite(values).any():
-                curves.append(("val", "validation" if m == members[0] else "", epochs, values))
+                curves.append(("model", "validation" if m == members[0] else "", epochs, values))
                 kept = result.best_epochs[m] if m < len(result.best_epochs) else -1
                 best += [
                     (float(e), float(v))
