@@ -290,6 +290,25 @@ def test_a_killed_training_goes_on_to_the_same_file(tmp_path: Path) -> None:
     assert all(torch.equal(one[k], two[k]) for k in one)
 
 
+def test_what_was_said_before_is_seen_and_only_through_invariants() -> None:
+    sampler = untrained()
+    graph = MoleculeSource(some(), sampler.vocabulary).batch(np.array([3, 8]), 1)
+    graph = graph.with_globals(t=torch.full((2, 1), 0.4))
+    model = sampler.model.eval()
+    with torch.no_grad():
+        first = model(graph)
+        said = network.told(graph, first)
+        second = model(said)
+        turn, _ = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0)))
+        turned = said.with_nodes(pos=dense(said.nodes["pos"]) @ turn, end=dense(said.nodes["end"]) @ turn)
+        third = model(turned)
+    for name in ("move", "species", "order"):
+        assert (second[name] - first[name]).abs().max() > 1e-4
+    torch.testing.assert_close(third["move"], second["move"] @ turn, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(third["order"], second["order"], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(dense(said.nodes["end"]), dense(graph.nodes["pos"]) + 0.6 * first["move"])
+
+
 def test_a_gap_in_training_leads_to_lower_loss() -> None:
     """The objective falls by learning: a network trained on a few molecules beats the one that it began as."""
     from heliograph.learn import Job, train

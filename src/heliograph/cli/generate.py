@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import time
@@ -14,7 +15,7 @@ from pydantic import BaseModel
 
 from heliograph.cli.common import Bar, Quiet, Verbose, clock, guarded, new_app
 from heliograph.cli.options import build, expand_lists, named, options_of, with_data, with_options
-from heliograph.errors import UsageError
+from heliograph.errors import DataError, UsageError
 from heliograph.files import atomic
 from heliograph.generate.config import GenerateTrainConfig, GeneratorConfig, GeneratorFit
 
@@ -28,6 +29,8 @@ OPTIONS = [
     *options_of(GeneratorConfig, "Generator"),
     *options_of(GeneratorFit, "Training", leave_out=NOT_OURS),
 ]
+NEXT = {"molecules": "sample {} -n 100 -o new.sdf", "conformers": "conformers {} molecules.smi -n 20 -o conformers.sdf"}
+SHOWN = 10  # rows with a reason
 FLAGS = ("--resume", "--overwrite", "--verbose", "-v", "--quiet", "-q", "--help", "-h")
 
 app = new_app()
@@ -67,14 +70,17 @@ def train(
         with Bar(quiet) as bar:
             found = run(config, resume=resume, overwrite=overwrite, progress=bar)
         if not quiet:
-            print(f"{found.molecules['train']:,} molecules learned in {clock(found.seconds)}, validation loss {found.val_loss:.4g}")
+            task, folder = config.generator.task, config.output_dir
+            print(f"{found.molecules['train']:,} {task} learned in {clock(found.seconds)}, validation loss {found.val_loss:.4g}")
             print(f"model   {found.model}")
-            print(f"sample  heliograph generate sample {config.output_dir} -n 100 -o new.sdf")
+            print(f"sample  heliograph generate {NEXT[task].format(folder)}")
 
 
 @app.command()
 def sample(
-    model: Annotated[Path, typer.Argument(metavar="MODEL_OR_RUN", help="a generator: its model file or run folder")],
+    model: Annotated[
+        Path | None, typer.Argument(metavar="[MODEL_OR_RUN]", help="a generator: its model file or run folder (default: the shipped one)")
+    ] = None,
     n: Annotated[int, typer.Option("-n", "--number", min=1, help="molecules to draw")] = 100,
     output_path: Annotated[Path, typer.Option("-o", "--output", help="where to write: .sdf or .xyz")] = Path("new.sdf"),
     formula: Annotated[str | None, typer.Option(help="exactly this formula, e.g. C7H10O2")] = None,
@@ -111,6 +117,50 @@ def sample(
                 bar("sampling", done, n)
         if not quiet:
             print(f"{n:,} molecules in {clock(time.monotonic() - began)}: {output_path}")
+
+
+@app.command()
+def conformers(
+    model: Annotated[Path, typer.Argument(metavar="MODEL_OR_RUN", help="a generator of conformers: its model file or run folder")],
+    molecules: Annotated[str, typer.Argument(metavar="MOLECULES", help="SMILES or an SDF; hydrogens are added")],
+    n: Annotated[int, typer.Option("-n", "--number", min=1, max=10_000, help="conformers of each molecule")] = 20,
+    output_path: Annotated[Path, typer.Option("-o", "--output", help="where to write: .sdf")] = Path("conformers.sdf"),
+    reasons_path: Annotated[Path | None, typer.Option("--reasons", help="also write rows without all conformers, and why, as CSV")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="steps from noise to conformer (default: 25)")] = None,
+    seed: Annotated[int, typer.Option(help="everything random follows from it")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="conformers at a time")] = 64,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing output")] = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw conformers of given molecules; stereo that is specified is checked, and what is wrong is not written."""
+    with guarded(verbose, lambda: "Interrupted. Nothing was written: a file of conformers is whole or not there."):
+        from heliograph.generate.conformers.write import check, stream
+        from heliograph.generate.runner import folder as load
+
+        for path in (output_path, *([reasons_path] if reasons_path else [])):
+            if path.exists() and not overwrite:
+                raise UsageError(f"{path} exists. Give --overwrite to replace it, or another name.")
+        check(output_path)
+        sampler, began, written = load(model, steps), time.monotonic(), 0
+        reasons: list[tuple[str, str]] = []
+        with Bar(quiet) as bar, atomic(output_path, replace=overwrite) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            for done, row in enumerate(stream(sampler, molecules, n, seed, batch_size), 1):
+                file.writelines(row.entries)
+                written += len(row.entries)
+                reasons += [(row.id, row.reason)] if row.reason else []
+                bar("sampling", done)
+            if not written:
+                raise DataError(f"no conformer was drawn: {reasons[0][1] if reasons else f'{molecules} has no rows'}")
+        for name, reason in reasons[:SHOWN]:
+            print(f"  {name}: {reason}")
+        if len(reasons) > SHOWN:
+            print(f"  ... and {len(reasons) - SHOWN:,} more rows" + ("" if reasons_path else "; --reasons FILE.csv has them all"))
+        if reasons_path is not None:
+            with atomic(reasons_path, replace=overwrite) as temporary, open(temporary, "w", encoding="utf-8", newline="") as table:
+                csv.writer(table).writerows([("row", "reason"), *reasons])
+        if not quiet:
+            print(f"{written:,} conformers in {clock(time.monotonic() - began)}: {output_path}")
 
 
 @app.command()

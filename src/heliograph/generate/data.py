@@ -160,7 +160,7 @@ class MoleculeSource:
         return Graph(complete(sizes), nodes, globals={"condition": condition, "t": torch.ones(len(rows), 1)})
 
     def targets(self, rows: np.ndarray) -> Targets:
-        """"species" and "charge" of atoms, "order" of bonds by pairs, all as class indices."""
+        """Classes: "species" and "charge" of atoms, "order" of bonds by pairs."""
         orders, (sizes, at) = self._orders(rows), self._at(rows)
         order = np.zeros(int((sizes * (sizes - 1)).sum()), np.int64)
         for k, row in enumerate(rows):
@@ -196,9 +196,14 @@ def matched(noise: np.ndarray, x: np.ndarray) -> np.ndarray:
     chosen, place = linear_sum_assignment(cost)
     ordered = np.empty_like(noise)
     ordered[place] = noise[chosen]
-    u, _, vt = np.linalg.svd(ordered.T @ x)
+    return turned(ordered, x)
+
+
+def turned(noise: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """`noise` [n, 3] rotated onto `x` [n, 3], atom by atom, never reflected (Kabsch 1976, doi:10.1107/S0567739476001873)."""
+    u, _, vt = np.linalg.svd(noise.T @ x)
     flip = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    return np.asarray(ordered @ (u @ flip @ vt))
+    return np.asarray(noise @ (u @ flip @ vt))
 
 
 def conditions(vocabulary: Vocabulary, properties: Mapping[str, np.ndarray], rows: np.ndarray) -> torch.Tensor:

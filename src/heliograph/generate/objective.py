@@ -11,12 +11,13 @@ from torch.nn import functional as F
 
 from heliograph import kernels
 from heliograph.data.targets import Targets
-from heliograph.generate import discrete
+from heliograph.generate import discrete, network
 from heliograph.generate.process import Process
 from heliograph.graph import Graph, dense
 from heliograph.learn.objective import Objective
 from heliograph.model import MPNN
 
+SAID = 0.5  # share of steps in which the network sees what it said just before (self-conditioning)
 UNCONDITIONAL = 0.15  # share of molecules whose conditions are hidden, for guidance without a classifier (Ho & Salimans 2022)
 
 
@@ -42,7 +43,11 @@ class Denoise(Objective):
         condition = dense(graph.globals["condition"])
         if model.training:
             condition = condition * (torch.rand(graph.G, 1) >= UNCONDITIONAL)
-        found = model(graph.with_nodes(pos=state, species=shown).with_globals(t=t, condition=condition))
+        noisy = graph.with_nodes(pos=state, species=shown).with_globals(t=t, condition=condition)
+        if not model.training or float(torch.rand(())) < SAID:
+            with torch.no_grad():
+                noisy = network.told(noisy, model(noisy))
+        found = model(noisy)
         return {**found, "wanted": move, "open": (shown == self.masked).to(move.dtype)}
 
     def losses(self, outputs: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import TypeVar, final
 
-import numpy as np
 from pydantic import ValidationError
 
 from heliograph import manifest
 from heliograph.errors import DataError, ModelFileError, UsageError
 from heliograph.files import atomic
-from heliograph.generate import network, read
 from heliograph.generate.config import GenerateTrainConfig
-from heliograph.generate.data import MoleculeSource, Vocabulary
-from heliograph.generate.objective import Denoise
-from heliograph.generate.process import process
+from heliograph.generate.conformers.sampler import Folder
 from heliograph.generate.sampler import Sampler
+from heliograph.generate.tasks import sizes, task
 from heliograph.learn import budget
 from heliograph.learn.ensemble import plain, train
 from heliograph.learn.job import Job
@@ -36,9 +31,11 @@ from heliograph.predictor.modelfile import Document
 from heliograph.train import toml
 from heliograph.train.assemble import versions
 
+SHIPPED = Path(__file__).with_name("smallmol.safetensors")  # made by scripts/make_generator.py
 MODEL, CONFIG = "model.safetensors", "config.toml"
 _NAMES = r"config\.toml|train\.log|metrics\.csv|model\.safetensors|resume/(state|member_\d+)\.safetensors"
 GENERATOR = manifest.Kind("a generator", re.compile(_NAMES))
+_S = TypeVar("_S")
 FILES = (CONFIG, "train.log", "metrics.csv", MODEL, "resume/state.safetensors", "resume/member_0.safetensors")
 
 
@@ -62,20 +59,8 @@ def run(config: GenerateTrainConfig, *, resume: bool = False, overwrite: bool = 
     began, progress, folder = time.monotonic(), progress or Lines(), config.output_dir
     saved = _settled(config, resume, overwrite)
     config = (saved or config).model_copy(update={"output_dir": folder})
-    molecules, reasons = read.molecules(config.generator.data_path, config.generator.properties, progress)
-    parts = _parts(len(molecules), config)
-    vocabulary = Vocabulary.of(molecules, parts["train"])
-    molecules, parts = _known(molecules, vocabulary, parts)
-    g = config.generator
-    arguments = {"d": g.d, "depth": g.depth, "sets": g.sets, "pair": g.pair}
-    job = Job(
-        source=MoleculeSource(molecules, vocabulary, config.fit.seed),
-        parts=parts,
-        build=partial(network.build, len(vocabulary.species), 2 * len(vocabulary.properties), **arguments),
-        objective=Denoise(process(g.process), vocabulary.masked),
-        fit=config.fit,
-        folder=folder,
-    )
+    made = task(config.generator.task).assemble(config, progress)
+    job = Job(made.source, made.parts, made.build, made.objective, config.fit, folder=folder, unit=made.unit)
     if config.fit.budget and saved is None:
         epochs, text = budget.epochs(job, budget.seconds(config.fit.budget) - (time.monotonic() - began), 1)
         progress.say(text)
@@ -85,45 +70,53 @@ def run(config: GenerateTrainConfig, *, resume: bool = False, overwrite: bool = 
         manifest.claim(folder, GENERATOR, FILES, replace=True)
         with atomic(folder / CONFIG) as temporary:
             temporary.write_text(toml.dump(config), encoding="utf-8")
-    for reason, count in reasons.items():
+    for reason, count in made.reasons.items():
         progress.say(f"{count:,} rows can't be used: {reason}")
-    digest = hashlib.sha256(molecules.pos.tobytes() + molecules.z.tobytes()).hexdigest()[:16]
-    counters, (member,) = train(job, progress, {"molecules": digest})
+    counters, (member,) = train(job, progress, {made.unit: made.digest})
     document = Document(
         kind="generator",
         arch="semla",
-        arch_args=arguments,
+        arch_args=dict(made.arguments),
         inputs={},
-        outputs={name: {"level": level} for name, level in (("move", "node"), ("species", "node"), ("charge", "node"), ("order", "edge"))},
-        parts={"vocabulary": vocabulary.to_dict(), "process": g.process},
-        training=plain({"data": g.data_path.name}),
+        outputs={name: {"level": level} for name, level in made.outputs.items()},
+        parts={"task": config.generator.task, **made.knows},
+        training=plain({"data": config.generator.data_path.name}),
         members=[member.summary],
         versions=versions(),
     )
     modelfile.write(folder / MODEL, document, [tensors_of(trained_network(job, member))])
     manifest.seal(folder)
-    sizes = {part: len(rows) for part, rows in parts.items()}
+    counts = {part: len(rows) for part, rows in made.parts.items()}
     best = min((row.val_loss for row in counters.history), default=float("nan"))
-    return Summary(sizes, reasons, best, time.monotonic() - began, folder / MODEL)
+    return Summary(counts, made.reasons, best, time.monotonic() - began, folder / MODEL)
 
 
-def load(path: str | os.PathLike[str]) -> Sampler:
-    """Return the sampler of a model file or run folder. Raises ModelFileError."""
-    file = Path(path) / MODEL if Path(path).is_dir() else Path(path)
+def load(path: str | os.PathLike[str] | None = None) -> Sampler:
+    """Return the sampler of molecules in a model file or run folder, without one that of the shipped generator. Raises ModelFileError."""
+    return of_task(path, Sampler, "molecules")
+
+
+def folder(path: str | os.PathLike[str], steps: int | None = None) -> Folder:
+    """Return the sampler of conformers in a model file or run folder. Raises ModelFileError."""
+    found = of_task(path, Folder, "conformers")
+    return replace(found, steps=steps or found.steps)
+
+
+def of_task(path: str | os.PathLike[str] | None, kind: type[_S], task_name: str) -> _S:
+    """Return what draws, of a file of this task. Raises ModelFileError: damaged, another model, another task."""
+    path = SHIPPED if path is None else Path(path)
+    file = path / MODEL if path.is_dir() else path
     document, members = modelfile.read(file)
     if document.kind != "generator":
         raise ModelFileError(f"{file} is a model of {document.kind}, not a generator; `heliograph generate train` makes one")
     try:
-        vocabulary = Vocabulary.from_dict(document.parts["vocabulary"])
-        known = {k: int(document.arch_args[k]) for k in ("d", "depth", "sets", "pair")}
-        elements = sum(t.numel() for t in members[0].values())
-        if max(known.values()) > 4096 or known["d"] ** 2 * known["depth"] > elements * 8:
-            raise ValueError("its sizes do not fit its tensors")
-        model = network.build(len(vocabulary.species), 2 * len(vocabulary.properties), **known)
-        modelfile.fill(model, members[0], file)
-        return Sampler(model.eval(), vocabulary, process(document.parts["process"]))
+        name = document.parts.get("task", "molecules")
+        found = task(name).sampler(document.parts, sizes(document.arch_args, members[0]), members[0], file)
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError, UsageError) as error:
         raise ModelFileError(f"{file} can't be used by this version ({error}); it was written with {document.versions}") from error
+    if not isinstance(found, kind):
+        raise ModelFileError(f"{file} generates {name}, not {task_name}")
+    return found
 
 
 def _settled(config: GenerateTrainConfig, resume: bool, overwrite: bool) -> GenerateTrainConfig | None:
@@ -150,18 +143,3 @@ def _settled(config: GenerateTrainConfig, resume: bool, overwrite: bool) -> Gene
         )
     manifest.refuse(folder, GENERATOR, FILES, replace=True, inputs=[config.generator.data_path])
     return None
-
-
-def _parts(n: int, config: GenerateTrainConfig) -> dict[str, np.ndarray]:
-    order = np.random.default_rng([config.fit.seed, 7]).permutation(n)
-    held = max(1, round(config.generator.validation * n))
-    if n - held < 2:
-        raise DataError(f"{n} molecules are too few to learn from: give three or more.")
-    return {"train": np.sort(order[held:]), "val": np.sort(order[:held])}
-
-
-def _known(molecules: Any, vocabulary: Vocabulary, parts: dict[str, np.ndarray]) -> tuple[Any, dict[str, np.ndarray]]:
-    """Validation molecules with elements that training has not are left out."""
-    strange = ~np.isin(molecules.z, vocabulary.species)
-    bad = np.add.reduceat(strange, molecules.offsets[:-1]) > 0
-    return molecules, {part: rows[~bad[rows]] for part, rows in parts.items()}

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from heliograph import kernels, segment
 from heliograph.errors import UsageError
-from heliograph.generate import discrete
+from heliograph.generate import discrete, network
 from heliograph.generate.data import CHARGES, Molecules, Vocabulary, complete
 from heliograph.generate.process import Process, times
 from heliograph.graph import Graph
@@ -103,25 +103,27 @@ class Sampler:
             return x - kernels.gather(segment.mean(x, by_graph), by_graph.index)
 
         self.model.eval()
-        pos, grid = noise(), times(self.steps)
+        pos, grid, said = noise(), times(self.steps), Graph(topology)
         for t, after in zip(grid[:-1].tolist(), grid[1:].tolist(), strict=True):
-            found = self._answers(Graph(topology, {"pos": pos, "species": species}), t, condition, wish.guidance)
+            found, said = self._answers(said.with_nodes(pos=pos, species=species), t, condition, wish.guidance)
             end = pos + (1 - t) * found["move"]
             pos = self.process.step(pos, end, t, after - t, noise())
             if fixed is None:
                 logits = found["species"].masked_fill(~allowed, -torch.inf)
                 species = discrete.step(species, logits, t, after - t, known.masked, self.churn, torch_rng)
-        found = self._answers(Graph(topology, {"pos": pos, "species": species}), 1.0, condition, wish.guidance)
+        found, _ = self._answers(said.with_nodes(pos=pos, species=species), 1.0, condition, wish.guidance)
         return Drawn(self._molecules(pos, species, found, sizes), asked)
 
-    def _answers(self, graph: Graph, t: float, condition: Tensor, guidance: float) -> dict[str, Tensor]:
+    def _answers(self, graph: Graph, t: float, condition: Tensor, guidance: float) -> tuple[dict[str, Tensor], Graph]:
+        """What the network says at time t, and the graph that knows it."""
         graph = graph.with_globals(t=torch.full((graph.G, 1), t), condition=condition)
         with torch.no_grad():
             found = self.model(graph)
             if guidance == 1.0 or not condition.any():
-                return found
+                return found, network.told(graph, found)
             free = self.model(graph.with_globals(condition=torch.zeros_like(condition)))
-        return {name: free[name] + guidance * (found[name] - free[name]) for name in found}
+        found = {name: free[name] + guidance * (found[name] - free[name]) for name in found}
+        return found, network.told(graph, found)
 
     def _sizes(self, n: int, wish: Wish, rng: np.random.Generator) -> np.ndarray:
         if wish.formula:

@@ -9,7 +9,8 @@
     X_i''  = X_i' + P' (f(LN(h_i')) x sum_c Q' X_i')
     y      = sum_i mlp([LN(h_i), |X_i|_c])
 
-Departures: a node does not attend to itself; edge states are left to the readout (`heliograph.generate.network` has the generator's).
+Departures: a node does not attend to itself; pairs have no states of their own, but features that messages may see
+(`heliograph.generate.network` has the generator's).
 Expressivity: above 1-WL on distances within a molecule, since dot products see angles at the centre; energies are invariant
 under rotation, reflection and translation, X rotates along.
 """
@@ -62,15 +63,16 @@ class Prepare(nn.Module):
 
 
 class Message(nn.Module):
-    """a_ij of heads and sets, and what they weigh."""
+    """a_ij of heads and sets, and what they weigh; `edges` features of an edge, where there are any, are called "p"."""
 
-    def __init__(self, sets: int, pair: int, heads: int):
+    def __init__(self, sets: int, pair: int, heads: int, edges: int = 0):
         super().__init__()
-        self.mlp, self.heads = MLP(2 * pair + sets, 2 * pair, heads + sets, act=nn.SiLU), heads
+        self.mlp, self.heads, self.edges = MLP(2 * pair + sets + edges, 2 * pair, heads + sets, act=nn.SiLU), heads, edges
 
     def forward(self, e: Edge) -> dict[str, Any]:
         dots = (e.i["Z"] * e.j["Z"]).sum(1)  # [E, C]
-        a = segment.softmax(self.mlp(torch.cat([e.i["u"], e.j["u"], dots], -1)), e.graph.topology.incoming)  # [E, H + C]
+        known = [e.i["u"], e.j["u"], dots, *([e.e["p"]] if self.edges else [])]
+        a = segment.softmax(self.mlp(torch.cat(known, -1)), e.graph.topology.incoming)  # [E, H + C]
         of_heads, of_sets = a[:, : self.heads], a[:, self.heads :]
         apart = e.i["Y"] - e.j["Y"]  # [E, 3, C]
         X = apart / lengths(apart)[:, None, :] * of_sets[:, None, :]
@@ -107,11 +109,12 @@ class FeedForward(nn.Module):
         return graph.with_nodes(h=h + self.mlp(torch.cat([n, lengths(Y)], -1)), X=X + self.P(mixed))
 
 
-def layers(d: int, depth: int, sets: int, pair: int, heads: int) -> list[nn.Module]:
-    """The `depth` blocks, each of three steps, for any embedding of `h` [N, d] and `X` [N, 3, sets] on a complete graph."""
+def layers(d: int, depth: int, sets: int, pair: int, heads: int, edges: int = 0) -> list[nn.Module]:
+    """The `depth` blocks, each of three steps, for any embedding of `h` [N, d], `X` [N, 3, sets] and `p` [E, edges] on a complete graph."""
 
     def block() -> list[nn.Module]:
-        return [Prepare(d, sets, pair, heads), Layer(Message(sets, pair, heads), Update(d, sets, heads)), FeedForward(d, sets)]
+        message = Message(sets, pair, heads, edges)
+        return [Prepare(d, sets, pair, heads), Layer(message, Update(d, sets, heads)), FeedForward(d, sets)]
 
     return [step for _ in range(depth) for step in block()]
 

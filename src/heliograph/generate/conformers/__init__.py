@@ -1,0 +1,1 @@
+"""Conformers of given molecules: positions out of noise where atoms, bonds and stereo are known."""
