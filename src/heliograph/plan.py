@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from heliograph import algebra, kernels
 from heliograph.graph import Graph, Indexed
+from heliograph.kernels.knots import TAPS
 from heliograph.model import MPNN
 
 _FREE = ("view", "reshape", "expand", "t", "transpose", "permute", "unsqueeze", "squeeze", "detach", "alias", "split", "slice", "select",
@@ -31,6 +32,7 @@ _SUMS = {
     "act_sum": "sums of gathered rows, summed",
     "argmax": "the largest of gathered rows",
     "softmax": "softmax over each segment",
+    "knots_value": "functions of distances, interpolated between knots",
     "index_add": "rows summed",
 }
 
@@ -160,7 +162,8 @@ class _Watch(TorchDispatchMode):
         elif name in _SUMS:
             table = args[1] if name == "act_sum" else args[0]
             edges = max([len(x) for x in tree_leaves(args) if isinstance(x, Tensor)])
-            self.cost.flops += edges * prod(table.shape[1:]) * (1 if name in ("gather_sum", "index_add", "argmax") else 2)
+            each = {"gather_sum": 1, "index_add": 1, "argmax": 1, "knots_value": 2 * TAPS}.get(name, 2)
+            self.cost.flops += edges * prod(table.shape[1:]) * each
             what = _SUMS[name]
             if name == "act_sum" and args[0]:
                 what = f"{list(kernels.ACTIVATIONS)[args[0]]} of {what}"

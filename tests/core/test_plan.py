@@ -24,11 +24,11 @@ def planned(name: str, **args: object) -> Plan:
 
 
 def test_a_filter_runs_on_pairs_and_its_sum_is_one_pass() -> None:
-    p = planned("schnet", d=16, depth=3, gaussians=10)
+    p = planned("schnet", d=16, depth=3, gaussians=200)  # more knots than pairs
     (layer,) = [s for s in p.steps if s.name == "layer 1"]
     assert layer.times == 3 and p.sizes["pairs"] * 2 == p.sizes["edges"]
-    assert layer.fast.operators[f"linear 10 -> 16: {p.sizes['pairs']} rows (pairs)"] == 1
-    assert layer.plain.operators[f"linear 10 -> 16: {p.sizes['edges']} rows (edges)"] == 1
+    assert layer.fast.operators[f"linear 200 -> 16: {p.sizes['pairs']} rows (pairs)"] == 1
+    assert layer.plain.operators[f"linear 200 -> 16: {p.sizes['edges']} rows (edges)"] == 1
     assert layer.fast.operators[f"products of gathered rows, summed: {p.sizes['nodes']} rows (nodes)"] == 1
     assert layer.fast.flops < layer.plain.flops and layer.fast.largest <= layer.plain.largest / 2
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from heliograph import segment
 from heliograph.algebra import colour
 from heliograph.algebra.aggregated import Aggregated, reduction
 from heliograph.algebra.expression import Gather
+from heliograph.algebra.radial import radial
 from heliograph.algebra.switch import enabled
 from heliograph.algebra.tensor import EdgeTensor
 from heliograph.graph import Feature, Features, Indexed, dense
@@ -29,6 +32,27 @@ def seen(feature: Feature, index: Tensor | None, name: str) -> Any:
     if colour.keeping():
         colour.by_value(feature, name)
     return EdgeTensor(Gather(feature, index))
+
+
+def of_distance(
+    f: Callable[[Tensor], Tensor],
+    r: Any,
+    width: int,
+    *,
+    scale: float,
+    end: float = inf,
+    inside: Callable[[Tensor], Tensor] | None = None,
+) -> Any:
+    """Return f(r) [..., width] of distances r [..., 1] >= 0; of lazy ones it is left open, so that it may run on knots (`radial`).
+
+    f is a smooth function that changes on the scale `scale` at the shortest, up to `end`. `inside` equals it there and goes on
+    smoothly a little below 0 and beyond `end`, where f itself does not.
+    """
+    if isinstance(r, EdgeTensor) and r.grad_enabled == torch.is_grad_enabled():
+        expression = radial(f, r.expression, (width,), scale=scale, end=end, inside=inside)
+        if expression is not None:
+            return EdgeTensor(expression)
+    return f(r)
 
 
 def summable(features: Features, name: str, aggregate: segment.Aggregate) -> Any:

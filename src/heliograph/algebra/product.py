@@ -13,6 +13,7 @@ from torch import Tensor
 from heliograph import kernels
 from heliograph.algebra.colour import made_of
 from heliograph.algebra.expression import Expression, Gather, Linear, Map, Shape, TensorFunction, as_gather
+from heliograph.algebra.radial import Radial, joined
 from heliograph.topology import Segments, derived
 
 MOST_PASSES = 9  # over edges: components of a tensor of rank two
@@ -166,8 +167,13 @@ def multiply(a: Expression, b: Expression) -> Expression:
 
 
 def multiplied(expressions: Sequence[Expression]) -> Expression:
-    """Their elementwise product."""
+    """Their elementwise product; functions of the same distances become one."""
     factors = [f for x in expressions for f in (x.factors if isinstance(x, Product) else [x])]
+    of_distances = [f for f in factors if isinstance(f, Radial)]
+    if len(of_distances) > 1:
+        shape = reduce(_broadcast, (f.shape for f in of_distances))
+        one = joined(of_distances, lambda *values: reduce(torch.mul, values), shape)
+        factors = factors if one is None else [f for f in factors if not isinstance(f, Radial)] + [one]
     return _merge(factors, lambda f, g: f.shape == g.shape)
 
 

@@ -20,6 +20,7 @@ from heliograph.algebra.batchnorm import batch_norm
 from heliograph.algebra.expression import Cat, Expression, Gather, Plus, add, as_gather, concatenate, pieces, reshape, terms
 from heliograph.algebra.matvec import MatVec
 from heliograph.algebra.product import Product, multiply
+from heliograph.algebra.radial import joined
 from heliograph.algebra.tensor import NAMED, RULES, EdgeTensor, no_rule
 from heliograph.tensorlike import called
 from heliograph.topology import Segments
@@ -95,7 +96,9 @@ def _cat(func: Callable[..., Any], tensors: Any, dim: int = 0, **kwargs: Any) ->
     parts = [_lift(t, like) for t in tensors]
     if kwargs or like.dim() < 2 or dim not in (-1, like.dim() - 1) or any(p is None or len(like) != p.E for p in parts):
         return NotImplemented
-    return EdgeTensor(concatenate([p for p in parts if p is not None]))
+    pieces = [p for p in parts if p is not None]
+    shape = (*like.shape[1:-1], sum(p.shape[-1] for p in pieces))
+    return EdgeTensor(joined(pieces, lambda *values: torch.cat(values, -1), shape) or concatenate(pieces))
 
 
 def _rowwise(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:

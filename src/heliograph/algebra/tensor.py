@@ -11,6 +11,7 @@ from torch import Tensor
 from heliograph.algebra.aggregated import Aggregated, coloured
 from heliograph.algebra.expression import Expression, Gather, as_gather
 from heliograph.algebra.product import Product
+from heliograph.algebra.radial import Radial
 from heliograph.graph import Feature, Indexed
 from heliograph.tensorlike import TensorLike, plain, refuse_in_place
 
@@ -45,7 +46,7 @@ class EdgeTensor(TensorLike):
         e = self.expression.merged if isinstance(self.expression, Product) else self.expression
         if isinstance(e, Aggregated):  # nothing was made of it
             return coloured(e.value, e.inner, e.segments)
-        e = e if isinstance(e, Gather) or e.distinct is None else as_gather(e)
+        e = as_gather(e) if isinstance(e, Radial) or e.distinct is not None else e
         return Indexed(e.table, e.index) if isinstance(e, Gather) and e.small and e.index is not None else self.dense()
 
     @property

@@ -85,9 +85,9 @@ def _kernels() -> str:
 
     if kernels.chosen() == "reference":
         return "reference (plain PyTorch)"
-    from heliograph.kernels import compiler, cpu, numbering
+    from heliograph.kernels import compiler, cpu, numbering, splines
 
-    loops = (*cpu.LOOPS, *numbering.LOOPS)
+    loops = (*cpu.LOOPS, *numbering.LOOPS, *splines.LOOPS)
     ready = sum(compiler.is_compiled(loop) for loop in loops)
     state = "compiled" if ready == len(loops) else f"{ready} of {len(loops)} compiled (--compile does the rest)"
     on_gpu = f"; on the GPU cuda (Triton {_version('triton')})" if torch.cuda.is_available() and _version("triton") else ""

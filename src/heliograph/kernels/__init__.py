@@ -26,7 +26,7 @@ from heliograph.kernels.reference import ACTIVATIONS, Index
 from heliograph.topology import Segments
 
 __all__ = ["ACTIVATIONS", "act_sum", "chosen", "compile_all", "coupled_sum", "dot", "dropout", "factorize", "form_sum", "gather",
-           "gather_max", "gather_sum", "multisets", "outer_sum", "polynomial", "product_sum", "segment_max", "segment_sum",
+           "gather_max", "gather_sum", "interpolate", "multisets", "outer_sum", "polynomial", "product_sum", "segment_max", "segment_sum",
            "select_segments", "shifted_softplus", "softmax", "use"]  # fmt: skip
 
 SETS = ("fused", "reference")
@@ -295,6 +295,17 @@ def polynomial(w: Tensor, index: Tensor, x: Tensor, terms: Tensor, rows: int) ->
     w, x = w.contiguous(), x.contiguous()
     of_w, own = ops.column(index, len(w), w.requires_grad), torch.arange(w.shape[1])
     result: Tensor = form.terms_sum(w, x, x, x, of_w, *[ops.EDGES] * 4, [own, *terms.unbind()], len(x), rows)
+    return result
+
+
+def interpolate(table: Tensor, r: Tensor, step: float) -> Tensor:
+    """A function [P, F] at r [P] or [P, 1], from its values [K, F] at step * (j - knots.MARGIN). 0 <= r <= step * (K - TAPS + 1)."""
+    from heliograph.kernels import knots
+
+    k, r = knots.interval(r, step, len(table) - knots.TAPS + 1), r.view(-1)
+    if not _fused(table, r) or r.device.type != "cpu":
+        return knots.plain(table, r, k, step)
+    result: Tensor = knots.knots_value(table, None, r, k, step, 0)
     return result
 
 

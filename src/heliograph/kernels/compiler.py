@@ -22,7 +22,7 @@ from heliograph.data.cache import cache_dir, own_cache_dir
 from heliograph.kernels.kept import Kept, Unsafe, own_folder, own_key
 
 config: Any = numba.config
-_OF_LOOPS = ("compiler.py", "cpu.py", "cpu_forms.py", "numbering.py", "sampling.py")
+_OF_LOOPS = ("compiler.py", "cpu.py", "cpu_forms.py", "numbering.py", "sampling.py", "splines.py")
 _loops = sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in _OF_LOOPS)).digest()
 _USER = getattr(os, "getuid", lambda: "")()
 folder = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_dir()) / f"loops-{_USER}"  # each user's own, also in a shared cache folder
