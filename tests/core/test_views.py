@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from heliograph.graph import dense
+from heliograph.graph import Graph, dense
 from heliograph.views import CompleteGraph, MasterNode, without_master
 from tests.graphs import awkward
 
@@ -50,3 +51,17 @@ def test_taking_the_master_node_away_gives_the_graph_back() -> None:
     assert all(torch.equal(dense(back.edges[k]), dense(v)) for k, v in graph.edges.items())
     last = there.topology.n_node.cumsum(0) - 1
     assert torch.equal(dense(back.globals["number"]), last)
+
+
+@pytest.mark.parametrize("arch", ["gps", "graphormer", "san"])
+def test_views_of_all_pairs_refuse_large_graphs_and_name_the_alternative(arch: str) -> None:
+    from heliograph import zoo
+    from heliograph.errors import DataError
+    from heliograph.model import Inputs
+
+    n = 10_000
+    ends = torch.arange(n)
+    nodes = {"x": torch.zeros(n, 2), "z": torch.ones(n, dtype=torch.long)}
+    graph = Graph.build(ends, ends.roll(1), [n], [n], nodes=nodes, edges={"edge_attr": torch.zeros(n, 1)})
+    with pytest.raises(DataError, match=r"all pairs of 10,000 nodes .* sampled"):
+        zoo.build(arch, Inputs(2, 1), 1, level="node")(graph)

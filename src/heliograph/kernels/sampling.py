@@ -113,4 +113,30 @@ def induced(indptr: Any, indices: Any, nodes: Any, place: Any, senders: Any, edg
     return e
 
 
-LOOPS = (expand, count, induced)
+@keep
+@numba.njit(nogil=True)
+def relabel(indptr: Any, indices: Any, order: Any, part: Any, size: Any, limit: int) -> int:
+    """One round of label propagation: each node in `order` takes the part that most of its neighbours have, if that has room.
+
+    `part` [N] and `size` [C], the nodes of each part, are changed. Returns how many nodes moved.
+    """
+    votes, moved = np.zeros(len(size), np.int64), 0
+    for node in order:
+        own, best = part[node], part[node]
+        for edge in range(indptr[node], indptr[node + 1]):
+            votes[part[indices[edge]]] += 1
+        for edge in range(indptr[node], indptr[node + 1]):
+            other = part[indices[edge]]
+            if size[other] < limit and (votes[other] > votes[best] or (votes[other] == votes[best] and best != own and other < best)):
+                best = other
+        for edge in range(indptr[node], indptr[node + 1]):
+            votes[part[indices[edge]]] = 0
+        if best != own:
+            size[own] -= 1
+            size[best] += 1
+            part[node] = best
+            moved += 1
+    return moved
+
+
+LOOPS = (expand, count, induced, relabel)

@@ -47,7 +47,7 @@ def epochs(job: Job, left: float, trainings: int) -> tuple[int, str]:
     times: list[float] = []
     for k, piece in enumerate(member.batches):
         started = time.perf_counter()
-        member.step(order[piece], k)
+        member.step(member.drawn(order[piece], k), k)
         times.append(time.perf_counter() - started)
         if sum(times) > limit and k >= LEAST_STEPS:
             break

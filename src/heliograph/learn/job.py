@@ -29,7 +29,8 @@ class Job:
     `score` turns the outputs of some rows into figures {"mean": {metric: value}, ...} in the targets' units; `metrics` are those of
     "mean" that the log shows, and `select` is the one that chooses the best epoch, or "loss".
     `optimizer` makes another optimizer than Adam (AdamW with a weight decay). `folder`: the run's; None writes nothing.
-    `save_every`: seconds between saves of the state within an epoch. `unit`: what the rows are, for the log.
+    `ahead`: how many batches are made in threads while the network computes (0: none); `at_once`: rows a batch without gradients (None:
+    four times the batch size). `save_every`: seconds between saves of the state within an epoch. `unit`: what the rows are, for the log.
     On several devices all of it goes to other processes: `build` and the others are then functions of a module, not lambdas.
     """
 
@@ -45,6 +46,8 @@ class Job:
     members: int = 1
     folder: Path | None = None
     save_every: float = 60.0
+    ahead: int = 0
+    at_once: int | None = None
     unit: str = "molecules"
     folds: tuple[Mapping[str, np.ndarray], ...] = ()
 

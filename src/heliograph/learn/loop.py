@@ -17,6 +17,7 @@ from heliograph.data.targets import Targets
 from heliograph.errors import HeliographError
 from heliograph.graph import Graph, dense
 from heliograph.learn import log, state
+from heliograph.learn.ahead import Ahead
 from heliograph.learn.config import FitConfig
 from heliograph.learn.figures import Epoch, Metrics, metric
 from heliograph.learn.inference import infer
@@ -24,6 +25,7 @@ from heliograph.learn.job import Job
 from heliograph.learn.objective import Objective
 from heliograph.learn.progress import Progress
 from heliograph.learn.schedule import Schedule
+from heliograph.learn.source import DrawsRows
 from heliograph.learn.state import Counters, seed_of, tensors_of
 from heliograph.model import MPNN
 from heliograph.topology import Segments
@@ -96,26 +98,45 @@ class Member:
     def _epoch(self) -> None:
         c, fit, rows = self.counters, self.job.fit, self.job.parts["train"]
         order = rows[np.random.default_rng([fit.seed, c.member, c.epoch]).permutation(len(rows))]
-        started, before = time.monotonic(), c.seconds
-        for k in range(c.step, len(self.batches)):
-            sums, counts, norm = self.step(order[self.batches[k]], c.epoch * len(self.batches) + k)
-            c = self.counters
-            self.counters = replace(c, step=k + 1, sums=_added(c.sums, sums), counts=_added(c.counts, counts), norms=c.norms + norm,
-                                    seconds=before + time.monotonic() - started)  # fmt: skip
-            self._tell(k + 1)
-            if time.monotonic() - self.saved > self.job.save_every:
-                self.save()
+        started, before, first = time.monotonic(), c.seconds, c.epoch * len(self.batches)
+
+        def make(k: int) -> tuple[np.ndarray, Graph | None]:
+            rows = self.drawn(order[self.batches[k]], first + k)
+            return rows, self.job.source.batch(self._mine(rows), first + k) if self.job.ahead else None
+
+        with Ahead(make, c.step, len(self.batches), self.job.ahead) as made:
+            for k in range(c.step, len(self.batches)):
+                rows, graph = made(k)
+                sums, counts, norm = self.step(rows, first + k, graph)
+                c = self.counters
+                self.counters = replace(c, step=k + 1, sums=_added(c.sums, sums), counts=_added(c.counts, counts), norms=c.norms + norm,
+                                        seconds=before + time.monotonic() - started)  # fmt: skip
+                self._tell(k + 1)
+                if time.monotonic() - self.saved > self.job.save_every:
+                    self.save()
         self._end_of_epoch()
 
-    def step(self, rows: np.ndarray, step: int) -> tuple[dict[str, float], dict[str, float], float]:
-        """Take one step: each term's loss summed over the batch's labels, how many there are, and the gradient's norm."""
+    def drawn(self, rows: np.ndarray, step: int) -> np.ndarray:
+        """The rows of a step, where the source has a say in it."""
+        source = self.job.source
+        return source.drawn(rows, step) if isinstance(source, DrawsRows) else rows
+
+    def _mine(self, rows: np.ndarray) -> np.ndarray:
+        """This process's share."""
+        return rows[self.fabric.global_rank :: self.fabric.world_size]
+
+    def step(self, rows: np.ndarray, step: int, graph: Graph | None = None) -> tuple[dict[str, float], dict[str, float], float]:
+        """Take one step: each term's loss summed over the batch's labels, how many there are, and the gradient's norm.
+
+        `graph`: the batch, where it is made already.
+        """
         fabric, fit, objective, source = self.fabric, self.job.fit, self.job.objective, self.job.source
         torch.manual_seed(seed_of("step", fit.seed, self.counters.member, step, fabric.global_rank))
-        mine = rows[fabric.global_rank :: fabric.world_size]
+        mine = self._mine(rows)
         targets = source.targets(mine)
         counts = objective.counts(targets if fabric.world_size == 1 else source.targets(rows))
         self.whole.train()
-        sums: dict[str, Tensor] = self.whole(source.batch(mine, step), self._placed(targets))
+        sums: dict[str, Tensor] = self.whole(source.batch(mine, step) if graph is None else graph, self._placed(targets))
         total: Tensor = sum(  # averaged over processes: the mean over the whole batch's labels
             value * (objective.weight(term) * fabric.world_size / max(counts[term], 1.0)) for term, value in sums.items()
         )  # type: ignore[assignment]
@@ -206,7 +227,8 @@ class Member:
 
     def outputs(self, rows: np.ndarray) -> dict[str, Tensor]:
         """The objective's outputs of `rows` on the CPU, dropout off."""
-        size, seed = EVALUATE_FACTOR * self.job.fit.batch_size, seed_of("evaluate", self.job.fit.seed, self.counters.member)
+        size = self.job.at_once or EVALUATE_FACTOR * self.job.fit.batch_size
+        seed = seed_of("evaluate", self.job.fit.seed, self.counters.member)
         with self.fabric.autocast():  # not inference mode: it hides what is changed in place (`colour`)
             found = infer(self.model, self.job.source, rows, self.job.objective, size, seed)
         return {name: value.to(self.dtype) if value.is_floating_point() else value for name, value in found.items()}

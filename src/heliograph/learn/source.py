@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -28,3 +28,11 @@ class Source(Protocol):
 
     def targets(self, rows: np.ndarray) -> Targets:
         """Return the labels of `rows` [n], on the network's scale, on the CPU."""
+
+
+@runtime_checkable
+class DrawsRows(Protocol):
+    """A source that says itself which rows a training step learns from (those in a subgraph)."""
+
+    def drawn(self, rows: np.ndarray, step: int) -> np.ndarray:
+        """Return the rows of a step that was meant for `rows`."""

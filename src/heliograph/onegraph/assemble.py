@@ -13,7 +13,7 @@ import torch
 
 from heliograph import zoo
 from heliograph.data.graph_store import GraphStore
-from heliograph.data.sources.one_graph import LARGE, Draw, Edges, Links, Nodes
+from heliograph.data.sources.one_graph import LARGE, Edges, Links, Nodes, Subgraphs
 from heliograph.errors import DataError, UsageError, suggest
 from heliograph.learn import losses, metrics
 from heliograph.learn.config import FitConfig
@@ -24,16 +24,17 @@ from heliograph.learn.objectives import Supervised
 from heliograph.learn.objectives.links import Links as LinkObjective
 from heliograph.learn.scale import Scaling
 from heliograph.learn.score import TaskScore
+from heliograph.learn.source import Source
 from heliograph.learn.task import Task
 from heliograph.model import Inputs
 from heliograph.onegraph import baselines, labels
 from heliograph.onegraph.config import GraphTrainConfig
 from heliograph.onegraph.data import OneGraph
 from heliograph.onegraph.networks import Network, optimizer
-from heliograph.sampling import Neighbors
+from heliograph.onegraph.samplers import sampling
 from heliograph.train.targets import Labels, check_training_labels
 
-BATCH = 1024  # of seeds, with sampling
+AHEAD = 2  # batches that are drawn while the network computes
 LARGEST_LINKS = 65_536  # links a step
 VECTORS = 64
 LINK_METRICS = ("roc_auc", "pr_auc", "mrr", "hits@1", "hits@3", "hits@10")
@@ -116,16 +117,6 @@ def vectors_of(config: GraphTrainConfig, graph: OneGraph, usual: int = VECTORS) 
     return width, []
 
 
-def _draw(config: GraphTrainConfig, arch: str, edges: int) -> Draw | None:
-    """The sampler that is asked for. Raises UsageError where the architecture needs the whole graph and can't have it."""
-    if arch != "none" and not zoo.takes_parts(arch):
-        if config.model.num_neighbors is not None:
-            raise UsageError(f"--num-neighbors: {arch} needs the whole graph at once; take another architecture, like sage, gcn or gat")
-        if edges > LARGE:
-            raise UsageError(f"--arch {arch} needs the whole graph at once, and {edges:,} edges are too many: take sage, gcn or gat")
-    return None if config.model.num_neighbors is None else Neighbors(config.model.num_neighbors)
-
-
 def fit_config(config: GraphTrainConfig, batch_size: int) -> FitConfig:
     """The loop's settings, with the size of a batch settled."""
     given = config.fit.model_dump()
@@ -162,12 +153,19 @@ def _supervised(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) 
         directed=graph.store.directed, n=int(graph.learned.sum()) if vectors else 0, vectors=vectors,
     )  # fmt: skip
     scaled = {"y": torch.from_numpy(scaling.scale(y, None))}
-    draw = _draw(config, arch, graph.store.E)
-    if draw is not None and level == "edge":
-        raise UsageError("--num-neighbors is for nodes and links; edges' labels are learned on the whole graph")
-    source = (
-        Nodes(graph.store, scaled, draw, config.fit.seed) if level == "node" else Edges(graph.store, graph.ends, scaled)
-    )
+    drawn = sampling(config.model, arch, dict(args), graph.store, len(parts["train"]), config.fit.seed)
+    sampled = drawn.draw is not None or drawn.pieces is not None
+    if sampled and level == "edge":
+        raise UsageError("a sampler is for nodes and links; edges' labels are learned on the whole graph")
+    if drawn.pieces is not None and config.fit.devices > 1:
+        raise UsageError(f"--sampler {config.model.sampler} is for one device; neighbor, ladies and fastgcn take several")
+    source: Source
+    if level == "edge":
+        source = Edges(graph.store, graph.ends, scaled)
+    elif drawn.pieces is not None:
+        source = Subgraphs(graph.store, scaled, drawn.pieces, parts["train"], config.fit.seed, drawn.check)
+    else:
+        source = Nodes(graph.store, scaled, drawn.draw, config.fit.seed, drawn.check)
     names = metrics.resolve(config.fit.metrics, task.kind)
     loss = Loss(losses.resolve(config.fit.loss, task.kind), task)
     all_rows = max(max(map(len, parts.values())), 1)
@@ -176,7 +174,7 @@ def _supervised(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) 
         parts=parts,
         build=network,
         objective=Supervised({"y": loss}),
-        fit=fit_config(config, BATCH if draw is not None else all_rows),
+        fit=fit_config(config, drawn.batch or all_rows),
         score=TaskScore(task, scaling, y, names),
         metrics=names,
         select=names[0] if config.fit.metrics or task.kind != "regression" else "loss",
@@ -184,6 +182,8 @@ def _supervised(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) 
         members=config.model.ensemble_size,
         folder=folder,
         unit=f"{level}s",
+        ahead=AHEAD if sampled else 0,
+        at_once=all_rows if sampled and graph.store.E <= LARGE else None,  # each asks for the whole graph
     )
     seed = config.fit.seed
 
@@ -192,7 +192,7 @@ def _supervised(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) 
             return baselines.of_nodes(graph.store, task, y, parts, names, seed, progress)
         return baselines.of_edges(graph, task, y, parts, names, seed, progress)
 
-    return Training(job, network, graph, task, scaling, y, [*more, *why, *notes], simple)
+    return Training(job, network, graph, task, scaling, y, [*more, *why, *drawn.notes, *notes], simple)
 
 
 def _scaling(task: Task, y: np.ndarray) -> Scaling:
@@ -218,7 +218,10 @@ def _links(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> Tr
         arch, args, Inputs(graph.encoders.width, graph.store.edge_width), 1, "link", decoder=chosen,
         directed=graph.store.directed, n=graph.N if vectors else 0, vectors=vectors,
     )  # fmt: skip
-    draw = _draw(config, arch, graph.store.E)
+    drawn = sampling(config.model, arch, dict(args), graph.store, len(parts["train"]), config.fit.seed)
+    if drawn.pieces is not None:
+        raise UsageError(f"--sampler {config.model.sampler} is for labels of nodes; for links take neighbor, ladies or fastgcn")
+    draw = drawn.draw
     source = Links(
         Subgraph(graph), graph.ends, parts, negatives=config.model.num_negatives, first_side=graph.first_side,
         directed=graph.store.directed, seed=config.fit.seed, draw=draw,
@@ -230,7 +233,7 @@ def _links(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> Tr
         if name not in LINK_METRICS:
             raise UsageError(f"--metrics {name}: links are judged by {', '.join(LINK_METRICS)}")
     tenth = max(len(parts["train"]) // 10, 1)  # what is asked for leaves the graph: most of the edges must stay
-    batch = min(BATCH if draw is not None else LARGEST_LINKS, tenth)
+    batch = min(drawn.batch or LARGEST_LINKS, tenth)
     job = Job(
         source=source,
         parts=parts,
@@ -244,9 +247,10 @@ def _links(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> Tr
         members=config.model.ensemble_size,
         folder=folder,
         unit="links",
+        ahead=AHEAD if draw is not None else 0,
     )
     notes = [
-        *notes, *why,
+        *notes, *why, *drawn.notes,
         "Edges that are asked for leave the graph, both ways; validation and test edges are not in it while training, and pairs without an "
         "edge avoid training edges only.",
     ]  # fmt: skip

@@ -10,6 +10,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from heliograph.learn.config import FitConfig, Group
 
 Level = Literal["node", "edge", "link"]
+Sampler = Literal["auto", "full", "neighbor", "ladies", "fastgcn", "saint-node", "saint-edge", "saint-walk", "cluster"]
 Decoder = Literal["auto", "dot", "mlp", "distmult", "complex", "transe", "rotate"]
 
 
@@ -95,6 +96,14 @@ class GraphModelConfig(Group):
         default=None,
         description="sample so many neighbours, one number a layer, instead of the whole graph at each step",
     )
+    sampler: Sampler = Field(
+        default="auto",
+        description="what a step sees of the graph (auto: all of it, or neighbours with --num-neighbors): docs/graphs.md",
+    )
+    sample_sizes: tuple[int, ...] | None = Field(
+        default=None,
+        description="nodes a layer (ladies, fastgcn); nodes, edges, or walks and their steps (saint); clusters and how many at a step",
+    )
 
 
 class GraphFitConfig(FitConfig):
@@ -103,7 +112,7 @@ class GraphFitConfig(FitConfig):
     epochs: PositiveInt = Field(default=200, description="passes over the training nodes or edges")
     batch_size: PositiveInt | None = Field(  # type: ignore[assignment]  # None is settled before the training
         default=None,
-        description="nodes or edges a step (default: all nodes; a tenth of the edges; 1,024 with --num-neighbors)",
+        description="nodes or edges a step (default: all nodes; a tenth of the edges; with a sampler 1,024, or as many as a subgraph has)",
     )
     init_lr: PositiveFloat = Field(default=1e-2, description="learning rate at the start of the warm-up")
     max_lr: PositiveFloat = Field(default=1e-2, description="learning rate after the warm-up")

@@ -58,8 +58,7 @@ def _checked(names: tuple[str, ...], known: tuple[str, ...], what: str) -> tuple
 def triples(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> Training:
     """A knowledge graph: which tail belongs to a head and a relation, and the same backwards."""
     assert graph.relation is not None
-    if config.model.num_neighbors is not None:
-        raise UsageError("--num-neighbors: a knowledge graph is trained whole; leave it out")
+    _whole(config, "a knowledge graph")
     parts = _parts(config, graph)
     decoder = "distmult" if config.model.decoder == "auto" else config.model.decoder
     if decoder in ("dot", "mlp"):
@@ -103,6 +102,11 @@ def triples(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> T
         return found
 
     return Training(job, network, graph, LINK, Scaling.none(1), None, notes, simple, TripleScores(source, known, graph))
+
+
+def _whole(config: GraphTrainConfig, what: str) -> None:
+    if config.model.num_neighbors is not None or config.model.sampler not in ("auto", "full"):
+        raise UsageError(f"--num-neighbors and --sampler: {what} is trained whole; leave them out")
 
 
 def triple_score(outputs: Any, rows: np.ndarray) -> Metrics:
@@ -198,6 +202,7 @@ def _alone(job: Job, network: Network, source: Any, progress: Any) -> Baseline:
 
 def items(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> Training:
     """Recommendation: the items that a user will have, from those that all users have had."""
+    _whole(config, "a recommender")
     parts = _parts(config, graph)
     if config.model.decoder not in ("auto", "dot"):
         raise UsageError("--bipartite compares states by their product: leave --decoder out")

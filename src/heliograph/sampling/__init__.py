@@ -13,7 +13,7 @@ from heliograph.sampling.layerwise import FastGCN, Ladies, Layerwise
 from heliograph.sampling.loader import loader
 from heliograph.sampling.neighbors import Neighbors
 from heliograph.sampling.sample import Sample, Sampler
-from heliograph.sampling.subgraphs import Clusters, Saint, by_label_propagation, induced
+from heliograph.sampling.subgraphs import Clusters, Saint, by_label_propagation, induced, parts_of, undirected
 
 __all__ = [
     "Clusters",
@@ -29,4 +29,6 @@ __all__ = [
     "exact_states",
     "induced",
     "loader",
+    "parts_of",
+    "undirected",
 ]

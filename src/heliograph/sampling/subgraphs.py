@@ -9,6 +9,8 @@ from typing import final
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array, csr_matrix
+from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from heliograph.data.graph_store import GraphStore
 from heliograph.errors import UsageError
@@ -98,11 +100,16 @@ class Saint:
 
     def __call__(self, store: GraphStore, seeds: np.ndarray, key: int) -> Graph:
         """One subgraph, whatever the `seeds`: all its nodes answer, with `loss_weight` as their feature."""
-        edge_weight, node_weight = self.normalise(store)
         nodes = self.nodes(store, key)
-        return induced(store, nodes, edge_weight).with_nodes(
-            loss_weight=torch.from_numpy(node_weight[nodes].astype(np.float32))
-        )
+        return self.among(store, nodes).with_nodes(loss_weight=torch.from_numpy(self.weight(store)[nodes].astype(np.float32)))
+
+    def among(self, store: GraphStore, nodes: np.ndarray) -> Graph:
+        """The subgraph of some `nodes` that were drawn."""
+        return induced(store, nodes, self.normalise(store)[0])
+
+    def weight(self, store: GraphStore) -> np.ndarray:
+        """What the loss of each node is multiplied with, 1 / lambda_v, [N]."""
+        return self.normalise(store)[1]
 
 
 @final
@@ -120,35 +127,60 @@ class Clusters:
 
     def __call__(self, store: GraphStore, seeds: np.ndarray, key: int) -> Graph:
         """The graph of `together` clusters drawn at random, whatever the `seeds`."""
+        return self.among(store, self.nodes(store, key))
+
+    def nodes(self, store: GraphStore, key: int) -> np.ndarray:
+        """The nodes of `together` clusters."""
         n = len(self.ends) - 1
         chosen = np.random.default_rng([key % 2**63, 17]).choice(n, min(self.together, n), replace=False)
-        return induced(store, np.concatenate([self.order[self.ends[c] : self.ends[c + 1]] for c in chosen]))
+        return np.concatenate([self.order[self.ends[c] : self.ends[c + 1]] for c in chosen])
+
+    def among(self, store: GraphStore, nodes: np.ndarray) -> Graph:
+        """The subgraph of some `nodes` that were drawn."""
+        return induced(store, nodes)
+
+    def weight(self, store: GraphStore) -> np.ndarray:
+        """What the loss of each node is multiplied with: each is drawn as often as any other, [N]."""
+        return np.full(store.N, (len(self.ends) - 1) / min(self.together, len(self.ends) - 1))
+
+
+def parts_of(store: GraphStore, clusters: int, seed: int = 0) -> tuple[np.ndarray, str]:
+    """Cut a graph into parts [N], with METIS where pymetis is installed, else by label propagation; and which of them it was."""
+    try:
+        import pymetis
+    except ImportError:
+        return by_label_propagation(store, clusters, seed), "label propagation (pymetis is not installed)"
+    A = undirected(store)
+    options = pymetis.Options(seed=seed)
+    whole = pymetis.CSRAdjacency(A.indptr.astype(np.int32), A.indices.astype(np.int32))
+    return np.asarray(pymetis.part_graph(clusters, whole, options=options)[1]), "METIS"
+
+
+def undirected(store: GraphStore) -> csr_array:
+    """Who is a neighbour of whom, whatever the direction, without loops, as ones, float32 [N, N]."""
+    indptr, indices = np.asarray(store.columns["indptr"]), np.asarray(store.columns["indices"])
+    A = csr_array((np.ones(len(indices), np.float32), indices, indptr), (store.N, store.N))
+    A = (A + A.T if store.directed else A).tocsr()
+    A.setdiag(0)
+    A.eliminate_zeros()
+    A.sum_duplicates()
+    A.data[:] = 1.0
+    return A
 
 
 def by_label_propagation(store: GraphStore, clusters: int, seed: int = 0, rounds: int = 10) -> np.ndarray:
     """Cut a graph into `clusters` parts of about the same size [N]: labels spread along edges, each part up to its share of nodes.
 
-    A stand-in for METIS, which is better: hand the parts that pymetis makes to `Clusters`.
+    They begin as runs of an order in which neighbours stand near one another (reverse Cuthill-McKee). A stand-in for METIS, which is
+    better: `parts_of` takes that where pymetis is installed.
     """
     random = np.random.default_rng(seed)
-    room = -(-store.N // clusters)
-    part = random.permutation(np.arange(store.N) % clusters)
-    indptr, indices = store.columns["indptr"], store.columns["indices"]
+    part = np.empty(store.N, np.int64)
+    part[reverse_cuthill_mckee(csr_matrix(undirected(store)), symmetric_mode=True)] = np.arange(store.N) * clusters // max(store.N, 1)
+    limit = int(1.1 * -(-store.N // clusters)) + 1
     size = np.bincount(part, minlength=clusters)
-    limit = int(1.1 * room) + 1
     for _ in range(rounds):
-        moved = 0
-        for node in random.permutation(store.N):
-            around = part[indices[indptr[node] : indptr[node + 1]]]
-            if not len(around):
-                continue
-            votes = np.bincount(around, minlength=clusters).astype(float)
-            votes[size >= limit] = -1
-            best = int(votes.argmax())
-            if best != part[node] and votes[best] > votes[part[node]]:
-                size[part[node]] -= 1
-                size[best] += 1
-                part[node], moved = best, moved + 1
-        if moved < store.N // 100:
+        order = random.permutation(store.N)
+        if loops.relabel(store.columns["indptr"], store.columns["indices"], order, part, size, limit) < store.N // 100:
             break
     return part

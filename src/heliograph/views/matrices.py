@@ -12,13 +12,27 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from heliograph.errors import DataError
 from heliograph.graph import Graph, Indexed
 from heliograph.topology import Topology
+
+LARGEST = 40_000_000  # pairs; their ends alone are 0.6 GB
+
+
+def need_few_pairs(t: Topology) -> None:
+    """Raise DataError where the ordered pairs of nodes are too many to be held."""
+    pairs = int(t.n_node.square().sum())
+    if pairs > LARGEST:
+        raise DataError(
+            f"all pairs of {t.N:,} nodes are {pairs:,}, and {LARGEST:,} are the most: take an architecture that follows the edges there "
+            "are (gcn, sage, gat), with neighbours sampled where the graph is large"
+        )
 
 
 def by_size(t: Topology) -> Iterator[tuple[Int[Tensor, "g n"], Int[Tensor, "g n n"]]]:
     """For each size n that occurs, the nodes and the ordered pairs of the g graphs that have it; pair [i, j] is j -> i."""
     t.need_whole("a view of whole graphs")
+    need_few_pairs(t)
     n = t.n_node
     first, cell = n.cumsum(0) - n, (n * n).cumsum(0) - n * n  # [G] where each graph's nodes and pairs start
     for size in n[n > 0].unique().tolist():
@@ -36,6 +50,7 @@ def pair(t: Topology, i: Tensor, j: Tensor) -> Tensor:
 
 def on_pairs(t: Topology, values: Tensor) -> Tensor:
     """Rows of edges [E, ...] added up on the pairs that they are, [sum n^2, ...]."""
+    need_few_pairs(t)
     return values.new_zeros(int(t.n_node.square().sum()), *values.shape[1:]).index_add(0, pair(t, t.receivers, t.senders), values)
 
 

@@ -8,12 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import geometry
-from heliograph.errors import DataError
 from heliograph.graph import Feature, Graph, Indexed, dense, take
 from heliograph.topology import Pairs
-from heliograph.views.matrices import precision
-
-LARGEST = 40_000_000  # pairs; their ends alone are 0.6 GB
+from heliograph.views.matrices import need_few_pairs, precision
 
 
 @final
@@ -28,12 +25,7 @@ class CompleteGraph(nn.Module):
         self.self_pairs = self_pairs
 
     def forward(self, graph: Graph) -> Graph:
-        pairs = int(graph.topology.n_node.square().sum())
-        if pairs > LARGEST:
-            raise DataError(
-                f"all pairs of {graph.N:,} nodes are {pairs:,} edges, and {LARGEST:,} are the most: take an architecture that follows the "
-                "edges there are (gcn, sage, gat), with neighbours sampled where the graph is large"
-            )
+        need_few_pairs(graph.topology)
         one = torch.ones(1, 1, dtype=precision(graph), device=graph.topology.senders.device)
         graph = graph.with_edges(real=Indexed(one, torch.zeros_like(graph.topology.senders)))
         return _pairs(graph, None, self.self_pairs)

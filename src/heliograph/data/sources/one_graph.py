@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import final
+from typing import Protocol, final
 
 import numpy as np
 import torch
@@ -14,7 +14,20 @@ from heliograph.errors import DataError
 from heliograph.graph import Graph
 
 Draw = Callable[[GraphStore, np.ndarray, int], Graph]  # a sampler of `heliograph.sampling`
-LARGE = 4_000_000  # edges; beyond, a validation samples neighbours as the training does
+LARGE = 4_000_000  # edges; beyond, a validation samples neighbours, too
+
+
+class Pieces(Protocol):
+    """A sampler of subgraphs in which all nodes answer (`heliograph.sampling.Saint`, `Clusters`)."""
+
+    def nodes(self, store: GraphStore, key: int) -> np.ndarray:
+        """Draw the nodes of one subgraph."""
+
+    def among(self, store: GraphStore, nodes: np.ndarray) -> Graph:
+        """Return the subgraph of these nodes."""
+
+    def weight(self, store: GraphStore) -> np.ndarray:
+        """Return 1 / the probability that each node is drawn, [N]."""
 
 
 @final
@@ -22,13 +35,15 @@ class Nodes:
     """Rows are nodes: each batch is the whole graph that answers for some of them or, with `draw`, a sample around them.
 
     `y`: name -> labels [N, ...], NaN where there is none. A training step's sample follows from (`seed`, step), that of a validation
-    from `seed` and the rows; graphs of fewer than `LARGE` edges are validated whole.
+    from `seed` and the rows; graphs of fewer than `LARGE` edges are validated whole, others by `check` (None: by `draw`).
     """
 
     level: Level = "node"
 
-    def __init__(self, store: GraphStore, y: Mapping[str, torch.Tensor], draw: Draw | None = None, seed: int = 0):
-        self.store, self.y, self.draw, self.seed = store, dict(y), draw, seed
+    def __init__(
+        self, store: GraphStore, y: Mapping[str, torch.Tensor], draw: Draw | None = None, seed: int = 0, check: Draw | None = None
+    ):
+        self.store, self.y, self.draw, self.seed, self.check = store, dict(y), draw, seed, check or draw
         self._whole: Graph | None = None
 
     def __len__(self) -> int:
@@ -36,9 +51,10 @@ class Nodes:
 
     def batch(self, rows: np.ndarray, step: int | None) -> Graph:
         """The graph that answers for the nodes `rows` [n]."""
-        if self.draw is not None and (step is not None or self.store.E > LARGE):
-            numbers = (self.seed, 0, step) if step is not None else (self.seed, 1, int(rows[0]) if len(rows) else 0)
-            return self.draw(self.store, rows, key_of(*numbers))
+        if self.draw is not None and step is not None:
+            return self.draw(self.store, rows, key_of(self.seed, 0, step))
+        if self.check is not None and self.store.E > LARGE:
+            return self.check(self.store, rows, key_of(self.seed, 1, int(rows[0]) if len(rows) else 0))
         if self._whole is None:
             self._whole = self.store.graph()
         return self._whole.with_asked(torch.from_numpy(np.asarray(rows, np.int64)))
@@ -47,6 +63,48 @@ class Nodes:
         """Labels of the nodes `rows`."""
         index = torch.from_numpy(np.asarray(rows, np.int64))
         return {name: Target(y[index], self.level) for name, y in self.y.items()}
+
+
+@final
+class Subgraphs:
+    """Rows are nodes; a training step takes a subgraph, whatever rows were meant for it, and learns from the `train` nodes in it.
+
+    A node's loss is weighted by 1 / the probability that it is drawn, so that the sum over a step is right on average.
+    """
+
+    level: Level = "node"
+
+    def __init__(
+        self, store: GraphStore, y: Mapping[str, torch.Tensor], pieces: Pieces, train: np.ndarray, seed: int = 0, check: Draw | None = None
+    ):
+        self.pieces, self.seed, self.within = pieces, seed, Nodes(store, y, None, seed, check)
+        self.train = np.zeros(store.N, bool)
+        self.train[train] = True
+        self.weight = torch.from_numpy(pieces.weight(store)).float()
+
+    def __len__(self) -> int:
+        return len(self.within)
+
+    def drawn(self, rows: np.ndarray, step: int) -> np.ndarray:
+        """The training nodes in the subgraph of a step."""
+        nodes = self.pieces.nodes(self.within.store, key_of(self.seed, 0, step))
+        return nodes[self.train[nodes]]
+
+    def batch(self, rows: np.ndarray, step: int | None) -> Graph:
+        """The subgraph of a step that answers for the nodes `rows` [n] in it; without a step the whole graph."""
+        if step is None:
+            return self.within.batch(rows, None)
+        store = self.within.store
+        nodes = self.pieces.nodes(store, key_of(self.seed, 0, step))
+        place = np.empty(store.N, np.int64)
+        place[nodes] = np.arange(len(nodes))
+        return self.pieces.among(store, nodes).with_asked(torch.from_numpy(place[rows]))
+
+    def targets(self, rows: np.ndarray) -> Targets:
+        """Labels of the nodes `rows`, weighted for training: sum_v L_v / p_v over n rows is n / N_train of that over all of them."""
+        share = len(rows) / max(int(self.train.sum()), 1)
+        weight = self.weight[torch.from_numpy(np.asarray(rows, np.int64))] * share
+        return {name: Target(t.value, t.level, weight=weight) for name, t in self.within.targets(rows).items()}
 
 
 @final
