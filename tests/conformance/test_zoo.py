@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from heliograph import kernels, zoo
+from heliograph import kernels, segment, zoo
 from heliograph.algebra import colour
+from heliograph.algebra import use as algebra
 from heliograph.cli.options import pairs
-from heliograph.edge import algebra
 from heliograph.graph import Graph, batch, dense
 from heliograph.model import MPNN, Inputs
 from tests.graphs import ATOMS, BONDS, DTYPE, awkward, moved, permuted, random_graph, strange
@@ -171,3 +171,17 @@ def test_the_file_says_what_it_is(name: str) -> None:
     arguments = list(inspect.signature(module.build).parameters)
     assert arguments[:2] == ["inputs", "out"] and len(arguments) <= 8
     assert len(inspect.getsource(module).splitlines()) <= 130
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.names() if zoo.load(name).GEOMETRY == "required"])
+def test_an_extensive_prediction_is_a_sum_over_atoms(name: str) -> None:
+    """`EXTENSIVE` promises an argument `aggregate` that makes the sum a mean; training relies on it."""
+    module, graph = zoo.load(name), one()
+    aggregate = inspect.signature(module.build).parameters.get("aggregate")
+    assert getattr(module, "EXTENSIVE", False) == (aggregate is not None and aggregate.default is segment.sum)
+    if not getattr(module, "EXTENSIVE", False):
+        return
+    total = network(name, True)
+    mean = zoo.build(name, Inputs(ATOMS, BONDS, True), OUT, {"aggregate": "mean"}).to(DTYPE).eval()
+    mean.load_state_dict(total.state_dict())
+    assert torch.allclose(total(graph)["y"], graph.N * mean(graph)["y"])

@@ -12,6 +12,7 @@ import pytest
 import torch
 from sklearn import metrics as sklearn_metrics
 
+from heliograph import zoo
 from heliograph.data.targets import Target
 from heliograph.errors import DataError, UsageError
 from heliograph.learn import losses, metrics
@@ -23,7 +24,8 @@ from heliograph.learn.state import seed_of
 from heliograph.predictor import Scaling, Task
 from heliograph.topology import Segments
 from heliograph.train import scale, toml
-from heliograph.train.config import DataConfig, TrainConfig
+from heliograph.train.assemble import arguments
+from heliograph.train.config import DataConfig, ModelConfig, TrainConfig
 from heliograph.train.targets import check_training_labels, read_labels
 
 
@@ -271,6 +273,25 @@ def test_no_references_for_an_intensive_target() -> None:
     found = scale.fit(Task("regression", ("gap",)), y, counts, "auto")
     assert (found.extensive, found.intensive, found.scaling.references) == ((False,), (True,), {})
     assert scale.fit(Task("regression", ("gap",)), y, counts, "fit").scaling.references
+
+
+@pytest.mark.parametrize(
+    ("arch", "given", "want"),
+    [
+        ("schnet", {}, {"aggregate": "mean"}),
+        ("schnet", {"aggregate": "sum"}, {"aggregate": "sum"}),
+        ("egnn", {}, {}),
+        ("gcn", {}, {}),
+    ],
+)
+def test_a_sum_over_atoms_is_a_mean_for_an_intensive_target(arch: str, given: dict[str, str], want: dict[str, str]) -> None:
+    counts, rng = compositions(300), np.random.default_rng(1)
+    task = Task("regression", ("gap",))
+    gap, energy = rng.normal(size=(300, 1)), counts @ np.arange(119.0)[:, None] + rng.normal(size=(300, 1))
+    model = ModelConfig(arch=arch, arch_args=given)
+    args, notes = arguments(zoo.load(arch), model, scale.fit(task, gap, counts, "auto"), task)
+    assert args == want and len(notes) == (args != given)
+    assert arguments(zoo.load(arch), model, scale.fit(task, energy, counts, "auto"), task) == (given, [])
 
 
 def test_an_extensive_and_an_intensive_target_together() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import inspect
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -62,7 +61,7 @@ def assemble(
     notes = check_training_labels(task, labels.y[train])
     counts = composition(store)
     fitted = scale.fit(task, labels.y[train], counts[train], model.references)
-    args, more = _arguments(module, model, fitted, task)
+    args, more = arguments(module, model, fitted, task)
     own, composed = model.arch.endswith(".py"), getattr(module, "COMPOSITION", None)
     document = Document.of_molecules(
         arch=Path(model.arch).stem if own or composed else model.arch,
@@ -116,14 +115,10 @@ def _head(model: ModelConfig, fit: FitConfig, task: Task) -> str | None:
     return model.uncertainty_method
 
 
-def _arguments(module: ModuleType, model: ModelConfig, fitted: Fitted, task: Task) -> tuple[dict[str, Any], list[str]]:
+def arguments(module: ModuleType, model: ModelConfig, fitted: Fitted, task: Task) -> tuple[dict[str, Any], list[str]]:
     """Arguments of the architecture; where its sum over atoms does not suit intensive targets, the mean."""
-    from heliograph import segment
-
     args = dict(model.arch_args)
-    parameter = inspect.signature(module.build).parameters.get("aggregate")
-    sums = parameter is not None and parameter.default is segment.sum and module.GEOMETRY == "required"
-    if not sums or "aggregate" in args or not all(fitted.intensive):
+    if not getattr(module, "EXTENSIVE", False) or "aggregate" in args or not all(fitted.intensive):
         return args, []
     what = "The target does not grow" if len(task.targets) == 1 else "The targets do not grow"
     note = f"{what} with the number of atoms: {model.arch} averages over atoms instead of adding up (--arch-args aggregate=sum: the sum)."

@@ -3,9 +3,11 @@
 A file has `build(inputs, out, ...) -> MPNN` and three constants: `FEATURIZER`, the preset of atom and bond features that it is
 used with; `GEOMETRY`, "none" | "optional" | "required"; and `BOUND`, what it can tell apart of the graphs that its layers see, with their
 labels: "1-WL" where colour refinement is its limit, "above 1-WL" where it tells more apart. `PARTS = False` says that it needs the whole
-graph at once and can't be trained on samples of neighbours. `VECTORS` and `TENSORS` name node features that turn with the atoms. Where it
-knows more aggregations than `heliograph.segment`, `AGGREGATES` has them by name. An argument `neighbours`, what sums are divided by, is
-the mean of the training frames where a potential is trained. `--arch gin` is `zoo/gin.py`; `--arch path/to/mine.py` works the same, and
+graph at once and can't be trained on samples of neighbours. `VECTORS` and `TENSORS` name node features that turn with the atoms.
+`EXTENSIVE = True` says that its prediction is a sum over atoms unless `build` is given `aggregate`: training takes the mean where the
+targets do not grow with the molecule. Where it knows more aggregations than `heliograph.segment`, `AGGREGATES` has them by name. An
+argument `neighbours`, what sums are divided by, is the mean of the training frames where a potential is trained.
+`--arch gin` is `zoo/gin.py`; `--arch path/to/mine.py` works the same, and
 `--arch mine.toml` puts parts together (`heliograph.compose`).
 """
 

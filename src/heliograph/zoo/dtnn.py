@@ -25,6 +25,7 @@ from heliograph.segment import Aggregate
 from heliograph.views import RadiusGraph
 
 FEATURIZER, GEOMETRY, BOUND = "elements", "required", "1-WL"
+EXTENSIVE = True
 
 
 class Message(nn.Module):

@@ -30,6 +30,7 @@ from heliograph.segment import Aggregate
 from heliograph.views import Neighbours
 
 FEATURIZER, GEOMETRY, BOUND, VECTORS = "elements", "required", "above 1-WL", ("v",)
+EXTENSIVE = True
 
 
 class Start(nn.Module):

@@ -26,6 +26,7 @@ from heliograph.segment import Aggregate
 from heliograph.views import RadiusGraph
 
 FEATURIZER, GEOMETRY, BOUND = "elements", "required", "1-WL"
+EXTENSIVE = True
 
 
 class Filter(nn.Module):

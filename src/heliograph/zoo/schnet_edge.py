@@ -31,6 +31,7 @@ from heliograph.segment import Aggregate
 from heliograph.views import RadiusGraph
 
 FEATURIZER, GEOMETRY, BOUND = "elements", "required", "1-WL"
+EXTENSIVE = True
 
 
 class Pairs(nn.Module):
