@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 
 from heliograph.algebra import EdgeTensor, seen
-from heliograph.algebra import use as algebra
 from heliograph.errors import DataError
 from heliograph.graph import Feature, Features, Graph, dense
 
-__all__ = ["Edge", "EdgeTensor", "Ends", "algebra"]
+__all__ = ["Edge", "EdgeTensor", "Ends"]
 
 
 @final

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from heliograph import segment, zoo
+from heliograph.algebra import use as algebra
 from heliograph.blocks import (
     AtomWise,
     Attention,
@@ -20,7 +21,7 @@ from heliograph.blocks import (
     SumMaxLSTM,
     apply_matrix,
 )
-from heliograph.edge import Edge, EdgeTensor, algebra
+from heliograph.edge import Edge, EdgeTensor
 from heliograph.errors import UsageError
 from heliograph.graph import Graph, Indexed, dense
 from heliograph.model import MPNN, Inputs

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from heliograph import Graph, zoo
+from heliograph.algebra import use as algebra
 from heliograph.blocks import BothWays
 from heliograph.data.graph_store import GraphStore
-from heliograph.edge import algebra
 from heliograph.errors import DataError
 from heliograph.graph import dense
 from heliograph.layer import Layer

@@ -11,9 +11,10 @@ from torch.nn import functional as F
 
 from heliograph import kernels, segment, wl, zoo
 from heliograph.algebra import colour, held
+from heliograph.algebra import use as algebra
 from heliograph.algebra.expression import Gather
 from heliograph.blocks import Combine, Embed, JumpingKnowledge, Neighbour, Pool
-from heliograph.edge import Edge, EdgeTensor, algebra
+from heliograph.edge import Edge, EdgeTensor
 from heliograph.graph import Features, Graph, Indexed, batch, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs

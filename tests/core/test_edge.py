@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heliograph import segment, zoo
+from heliograph.algebra import use as algebra
 from heliograph.algebra.expression import Cat, Gather, Linear, Map, Sum
 from heliograph.algebra.product import Product
-from heliograph.edge import Edge, EdgeTensor, algebra
+from heliograph.edge import Edge, EdgeTensor
 from heliograph.errors import HeliographError
 from heliograph.graph import Graph, Indexed, dense
 from tests.graphs import DTYPE, awkward

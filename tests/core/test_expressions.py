@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from heliograph import segment
 from heliograph.algebra import colour, held, summable
+from heliograph.algebra import use as algebra
 from heliograph.algebra.activation import shifted_softplus
-from heliograph.edge import Edge, algebra
+from heliograph.edge import Edge
 from heliograph.graph import Graph, Indexed, dense
 from heliograph.layer import Layer
 from tests.graphs import DTYPE

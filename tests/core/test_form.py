@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from heliograph import kernels
-from heliograph.edge import Edge, algebra
+from heliograph.algebra import use as algebra
+from heliograph.edge import Edge
 from heliograph.graph import Graph, Indexed
 from heliograph.segment import sum as total
 from heliograph.topology import Segments

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from heliograph import zoo
-from heliograph.edge import algebra
+from heliograph.algebra import use as algebra
 from heliograph.graph import batch
 from heliograph.model import MPNN, Inputs
 from heliograph.plan import Plan, plan

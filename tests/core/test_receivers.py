@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from heliograph import kernels, segment, zoo
+from heliograph.algebra import use as algebra
 from heliograph.blocks import Combine, EdgeWise, Head, Neighbour, NodeWise
-from heliograph.edge import algebra
 from heliograph.errors import DataError
 from heliograph.graph import Feature, Graph, Indexed, batch, dense, take
 from heliograph.layer import Layer

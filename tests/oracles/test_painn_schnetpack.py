@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from heliograph import geometry, zoo
+from heliograph.algebra import use as algebra
 from heliograph.data.frames import Frame
 from heliograph.data.sources.structures import Keys, Structures
-from heliograph.edge import algebra
 from heliograph.model import MPNN
 from heliograph.potential.potential import INPUTS
 

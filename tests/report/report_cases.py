@@ -10,7 +10,8 @@ import numpy as np
 
 from heliograph.learn.figures import Epoch, Kind, Metrics
 from heliograph.report.stats import r2, roc_auc
-from heliograph.train.result import BadRow, Baseline, Cost, DataSummary, Predictions, Replicate, TrainResult, describe
+from heliograph.train.predictions import Predictions
+from heliograph.train.result import BadRow, Baseline, Cost, DataSummary, Replicate, TrainResult, describe
 
 # SMILES, heavy atoms, scaffold
 MOLECULES = """

@@ -13,7 +13,8 @@ import pytest
 
 from heliograph.errors import DataError
 from heliograph.learn.figures import Epoch, metric
-from heliograph.train.result import BadRow, Baseline, Cost, DataSummary, Predictions, Replicate, TrainResult, describe
+from heliograph.train.predictions import Predictions
+from heliograph.train.result import BadRow, Baseline, Cost, DataSummary, Replicate, TrainResult, describe
 
 
 def predictions(n: int, n_targets: int, *, std: bool = False, n_classes: int = 0, dtype: Any = np.float64) -> Predictions:

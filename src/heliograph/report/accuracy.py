@@ -12,7 +12,8 @@ from heliograph.learn.figures import metric
 from heliograph.report import plots, scores
 from heliograph.report.digits import count, number, percent, plural, shorten, with_unit
 from heliograph.report.stats import NORMAL_WITHIN, calibration, roc_auc
-from heliograph.train.result import Predictions, TrainResult
+from heliograph.train.predictions import Predictions
+from heliograph.train.result import TrainResult
 
 PLOTTED = 12  # targets with plots; the table holds all
 CLASSES = 12  # largest confusion table

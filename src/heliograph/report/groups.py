@@ -13,7 +13,8 @@ from heliograph.report import plots, scores
 from heliograph.report.digits import count, decimals, fixed, number, plural, shorten
 from heliograph.report.drawing import picture
 from heliograph.report.stats import quantile_bins
-from heliograph.train.result import Predictions, TrainResult
+from heliograph.train.predictions import Predictions
+from heliograph.train.result import TrainResult
 
 SHOWN = 8  # worst and best molecules
 SCAFFOLDS = 8

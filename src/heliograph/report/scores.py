@@ -9,7 +9,8 @@ import numpy as np
 
 from heliograph.learn.figures import Metrics, metric
 from heliograph.report.digits import fixed, number, with_unit
-from heliograph.train.result import Baseline, Predictions, TrainResult
+from heliograph.train.predictions import Predictions
+from heliograph.train.result import Baseline, TrainResult
 
 
 @dataclass(frozen=True)

@@ -20,35 +20,11 @@ import numpy as np
 from heliograph.errors import DataError, suggest
 from heliograph.files import atomic
 from heliograph.learn.figures import Epoch, Kind, Metrics
-from heliograph.train.result_csv import read_predictions, write_predictions
+from heliograph.train.predictions import Predictions, read_predictions, write_predictions
 
 FORMAT = 1
 RESULTS = "results.json"
 MAX_BAD_ROWS = 1000
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """One part of the data with what was predicted for it: n rows, T targets, C classes.
-
-    `y_true` [n, T]: NaN = missing; binary 0/1, multiclass the index of the class.
-    `y_pred` [n, T]: the value; binary the probability of 1; multiclass the index of the chosen class.
-    `y_std` [n, T]: spread of the ensemble's members (None without one). `probabilities` [n, T, C]: multiclass, if kept.
-    `structures`: SMILES, or the formula where there are no bonds. `n_atoms` [n]: heavy atoms. `scaffolds`: "" = no ring.
-    """
-
-    rows: np.ndarray  # [n] int64, row in the input, from 0
-    ids: tuple[str, ...]
-    structures: tuple[str, ...]
-    n_atoms: np.ndarray  # [n] int64
-    scaffolds: tuple[str, ...]
-    y_true: np.ndarray
-    y_pred: np.ndarray
-    y_std: np.ndarray | None = None
-    probabilities: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
 
 @dataclass(frozen=True)
 class Baseline:
@@ -286,7 +262,7 @@ def _from_document(d: dict[str, Any], folder: Path) -> TrainResult:
         targets=targets,
         classes=classes,
         predictions={
-            part: Predictions(**read_predictions(folder / f"{part}_predictions.csv", dtypes, targets))
+            part: read_predictions(folder / f"{part}_predictions.csv", dtypes, targets)
             for part, dtypes in d["predictions"].items()
         },
         metrics=_numbers(d["metrics"]),

@@ -33,7 +33,8 @@ from heliograph.train import baselines, blind, copies, folder, toml, trust
 from heliograph.train.assemble import assemble, command, versions
 from heliograph.train.config import TrainConfig
 from heliograph.train.data import Dataset, divide, load
-from heliograph.train.result import Cost, Predictions, Replicate, TrainResult, describe
+from heliograph.train.predictions import Predictions
+from heliograph.train.result import Cost, Replicate, TrainResult, describe
 
 MODEL = "model.safetensors"
 REPLICATE_SEED = 1000  # added to the seed per replicate; members of an ensemble differ otherwise

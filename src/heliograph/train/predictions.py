@@ -1,4 +1,4 @@
-"""Predictions of one part as a plain CSV: for people's spreadsheets, and exact enough to be read back bit for bit.
+"""Predictions of one part, and the same as a plain CSV: for people's spreadsheets, and exact enough to be read back bit for bit.
 
 Columns: row, id, smiles, n_atoms, scaffold, then per target its truth under the target's own name, `TARGET_pred`, `TARGET_std`
 (ensembles) and `TARGET_p_CLASS` (multiclass probabilities). Read back by position, so that no name of a target can be in the way.
@@ -10,18 +10,40 @@ import csv
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from heliograph.errors import DataError
 from heliograph.files import atomic
 
-if TYPE_CHECKING:
-    from heliograph.train.result import Predictions
-
 FIRST = ("row", "id", "smiles", "n_atoms", "scaffold")
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """One part of the data with what was predicted for it: n rows, T targets, C classes.
+
+    `y_true` [n, T]: NaN = missing; binary 0/1, multiclass the index of the class.
+    `y_pred` [n, T]: the value; binary the probability of 1; multiclass the index of the chosen class.
+    `y_std` [n, T]: spread of the ensemble's members (None without one). `probabilities` [n, T, C]: multiclass, if kept.
+    `structures`: SMILES, or the formula where there are no bonds. `n_atoms` [n]: heavy atoms. `scaffolds`: "" = no ring.
+    """
+
+    rows: np.ndarray  # [n] int64, row in the input, from 0
+    ids: tuple[str, ...]
+    structures: tuple[str, ...]
+    n_atoms: np.ndarray  # [n] int64
+    scaffolds: tuple[str, ...]
+    y_true: np.ndarray
+    y_pred: np.ndarray
+    y_std: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 def write_predictions(path: Path, predictions: Predictions, targets: Sequence[str], classes: Sequence[Sequence[str]]) -> None:
@@ -45,8 +67,8 @@ def write_predictions(path: Path, predictions: Predictions, targets: Sequence[st
         writer.writerows(zip(*columns, strict=True))
 
 
-def read_predictions(path: Path, dtypes: dict[str, str], targets: Sequence[str]) -> dict[str, Any]:
-    """The fields of a `Predictions`; `dtypes` names the arrays there are.
+def read_predictions(path: Path, dtypes: dict[str, str], targets: Sequence[str]) -> Predictions:
+    """The predictions in a file; `dtypes` names the arrays there are.
 
     Raises DataError for a file that is missing or has other columns.
     """
@@ -65,13 +87,14 @@ def read_predictions(path: Path, dtypes: dict[str, str], targets: Sequence[str])
     arrays: dict[str, Any] = {name: block[:, :, k].astype(dtypes[name]) for k, name in enumerate(names)}
     if n_classes:
         arrays["probabilities"] = block[:, :, len(names) :].astype(dtypes["probabilities"])
-    texts_of = {"ids": 1, "structures": 2, "scaffolds": 4}
-    return {
-        "rows": np.array([line[0] for line in lines], dtype=np.int64),
-        "n_atoms": np.array([line[3] for line in lines], dtype=np.int64),
-        **{name: tuple(line[k] for line in lines) for name, k in texts_of.items()},
+    return Predictions(
+        rows=np.array([line[0] for line in lines], dtype=np.int64),
+        ids=tuple(line[1] for line in lines),
+        structures=tuple(line[2] for line in lines),
+        n_atoms=np.array([line[3] for line in lines], dtype=np.int64),
+        scaffolds=tuple(line[4] for line in lines),
         **arrays,
-    }
+    )
 
 
 def _texts(values: np.ndarray) -> list[str]:
