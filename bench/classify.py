@@ -13,7 +13,8 @@ from common import DATA
 from torch import Tensor
 from torch.nn import functional as F
 
-from heliograph.graph import Graph, batch
+from heliograph.batching import batch
+from heliograph.graph import Graph
 from heliograph.model import MPNN
 
 

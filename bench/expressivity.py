@@ -26,7 +26,8 @@ from common import DATA, Lines, parser
 from torch import Tensor, nn
 
 from heliograph import zoo
-from heliograph.graph import Graph, batch
+from heliograph.batching import batch
+from heliograph.graph import Graph
 from heliograph.model import Inputs
 
 FLAT = [name for name in zoo.names() if zoo.load(name).GEOMETRY != "required"]

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from common import DATA
 
-from heliograph.graph import Graph, Indexed, batch
+from heliograph.batching import batch
+from heliograph.graph import Graph, Indexed
 from heliograph.topology import Topology
 
 if TYPE_CHECKING:

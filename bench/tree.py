@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from heliograph import segment
+from heliograph.batching import batch
 from heliograph.blocks import GRU, MLP, Attend, Heads, Neighbour, Propagate, Transform, normalised, propagated
-from heliograph.graph import Features, Graph, batch, dense
+from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
 from heliograph.views import CompleteGraph, Expander, OnView
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from heliograph.graph import Feature, Graph, Indexed, batch
+from heliograph.batching import batch
+from heliograph.graph import Feature, Graph, Indexed
 
 ATOMS, BONDS = 5, 4  # widths of x and edge_attr
 DTYPE = torch.float64

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from heliograph import blocks, segment, views, zoo
+    from heliograph.batching import batch
     from heliograph.errors import DataError, HeliographError, ModelFileError, StructureError, UsageError
     from heliograph.estimators import MoleculeClassifier, MoleculeRegressor
-    from heliograph.graph import Graph, Indexed, batch
+    from heliograph.graph import Graph, Indexed
     from heliograph.layer import Layer
     from heliograph.model import MPNN, Inputs
     from heliograph.onegraph.estimators import LinkPredictor, NodeClassifier, NodeRegressor
@@ -44,7 +45,7 @@ _HOMES = {
     "StructureError": "errors",
     "Topology": "topology",
     "UsageError": "errors",
-    "batch": "graph",
+    "batch": "batching",
 }
 _ROOMS = ("blocks", "segment", "views", "zoo")
 

@@ -21,9 +21,10 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from heliograph import zoo
+from heliograph.batching import batch
 from heliograph.chem.featurizer import preset
 from heliograph.errors import HeliographError
-from heliograph.graph import Graph, batch, dense
+from heliograph.graph import Graph, dense
 from heliograph.model import MPNN, Inputs
 from heliograph.plan import plan
 from heliograph.wl import colours, multisets

@@ -37,9 +37,10 @@ import torch
 from torch import nn
 
 from heliograph import blocks, segment, views
+from heliograph.blocks.trial import smallest
 from heliograph.errors import HeliographError, UsageError, suggest
 from heliograph.layer import Layer
-from heliograph.model import MPNN, Inputs, smallest
+from heliograph.model import MPNN, Inputs
 
 AGGREGATIONS = ("sum", "mean", "max", "min", "std", "prod")
 MODULES = ("BatchNorm1d", "Dropout", "ELU", "GELU", "Identity", "LayerNorm", "LeakyReLU", "Linear", "ReLU", "SELU", "SiLU", "Sequential",

@@ -1,4 +1,4 @@
-"""Graphs of other libraries in and out, and a batch taken apart. Imports those libraries only when asked."""
+"""Graphs of other libraries in and out. Imports those libraries only when asked."""
 
 from __future__ import annotations
 
@@ -10,44 +10,24 @@ import torch
 from torch import Tensor
 
 from heliograph.errors import DataError
-from heliograph.graph import Feature, Features, Graph, dense, take
-from heliograph.topology import Topology
+from heliograph.graph import Feature, Graph, dense
 
 if TYPE_CHECKING:
     import networkx
     from torch_geometric.data import Data
 
 
-def unbatch(graph: Graph) -> list[Graph]:
-    """The G graphs of a batch on their own, in order; each keeps what is asked of its nodes. Raises DataError for bipartite ones."""
-    topology, graphs = graph.topology, []
-    if graph.G == 1:
-        return [graph]
-    if not topology.whole:
-        raise DataError("a batch of bipartite graphs can't be taken apart: a node that does not receive may be anybody's")
-    asked = graph.asked
-    of_asked = None if asked is None else topology.nodes_by_graph.index[asked.reshape(len(asked), -1)[:, 0]]
-    node_end, edge_end = topology.n_node.cumsum(0).tolist(), topology.n_edge.cumsum(0).tolist()
-    node = edge = 0
-    for g in range(graph.G):
-        nodes, edges = torch.arange(node, node_end[g]), torch.arange(edge, edge_end[g])
-        one = Topology(
-            topology.senders[edges] - node,
-            topology.receivers[edges] - node,
-            topology.n_node[g : g + 1],
-            topology.n_edge[g : g + 1],
-            N=len(nodes),
-            shift=None if topology.shift is None else topology.shift[edges],
-            order=None if topology.order is None else topology.order[edges] - edge,
-        )
-        mine = None if asked is None else asked[of_asked == g] - node
-        graphs.append(Graph(one, _rows(graph.nodes, nodes), _rows(graph.edges, edges), _rows(graph.globals, torch.tensor([g])), mine))
-        node, edge = node_end[g], edge_end[g]
-    return graphs
-
-
-def _rows(features: Features, rows: Tensor) -> dict[str, Feature]:
-    return {k: take(v, rows) for k, v in features.items()}
+def from_edge_index(
+    edge_index: Tensor, num_nodes: int | None, asked: Tensor | None, edge_attr: Feature | None, nodes: Mapping[str, Feature]
+) -> Graph:
+    """One graph from `edge_index` [2, E]; see `Graph.from_edge_index`."""
+    if edge_index.dim() != 2 or len(edge_index) != 2 or edge_index.dtype != torch.long:
+        raise DataError(f"edge_index must be [2, E], long; it is {list(edge_index.shape)} {edge_index.dtype}")
+    N = num_nodes if num_nodes is not None else next((len(f) for f in nodes.values()), None)
+    if N is None:
+        raise DataError("how many nodes are there? give num_nodes, or a feature of nodes such as x [N, width]")
+    edges = {} if edge_attr is None else {"edge_attr": edge_attr}
+    return Graph.build(edge_index[0], edge_index[1], [N], [edge_index.shape[1]], nodes=nodes, edges=edges, asked=asked)
 
 
 def from_pyg(data: Data) -> Graph:

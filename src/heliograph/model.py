@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from torch import Tensor, nn
 
-from heliograph.graph import Feature, Graph
+from heliograph.graph import Graph
 
 Step = Callable[[Graph], Graph]
 
@@ -21,15 +20,6 @@ class Inputs:
     nodes: int
     edges: int
     geometry: bool = False
-
-
-def smallest(inputs: Inputs) -> Graph:
-    """Two nodes and the edge between them both ways, with everything that `inputs` promises: for trying a network out."""
-    ends = torch.tensor([0, 1])
-    nodes: dict[str, Feature] = {"x": torch.zeros(2, inputs.nodes), "z": ends + 1}
-    if inputs.geometry:
-        nodes["pos"] = torch.eye(3)[:2]
-    return Graph.build(ends, ends.flip(0), [2], [2], nodes=nodes, edges={"edge_attr": torch.zeros(2, inputs.edges)})
 
 
 @final

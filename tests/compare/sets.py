@@ -8,10 +8,11 @@ import networkx
 import numpy as np
 import torch
 
+from heliograph.batching import batch
 from heliograph.chem.featurizer import Featurizer
 from heliograph.chem.molecule import featurize
 from heliograph.data.store import Store
-from heliograph.graph import Graph, batch
+from heliograph.graph import Graph
 from heliograph.model import MPNN
 from tests.core.test_wl import alike
 from tests.graphs import DTYPE

@@ -18,8 +18,9 @@ import torch
 from torch import nn
 
 from heliograph import zoo
+from heliograph.batching import batch
 from heliograph.compare.floor import Classes, Floor, floors, graph_classes, rounds_seen, structure_classes
-from heliograph.graph import Graph, batch, dense
+from heliograph.graph import Graph, dense
 from heliograph.learn.task import Task
 from heliograph.model import Inputs
 from heliograph.views import Concatenate, RandomWalks

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from heliograph.batching import batch
 from heliograph.compare.floor import Classes, floors, graph_classes
 from heliograph.compare.pairs import explain, pairs
-from heliograph.graph import batch
 from heliograph.learn.task import Kind, Task
 from heliograph.uncertainty.replicates import replicates
 from tests.compare.sets import CHIRAL, PLAIN, store, whole

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import zoo
+from heliograph.batching import batch
 from heliograph.blocks import AtomWise, Elements, Head
 from heliograph.blocks.harmonics import harmonics
 from heliograph.edge import Edge
-from heliograph.graph import Features, Graph, batch, dense
+from heliograph.graph import Features, Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.views import RadiusGraph

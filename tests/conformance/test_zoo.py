@@ -13,8 +13,9 @@ from torch import Tensor
 from heliograph import kernels, segment, zoo
 from heliograph.algebra import colour
 from heliograph.algebra import use as algebra
+from heliograph.batching import batch
 from heliograph.cli.options import pairs
-from heliograph.graph import Graph, batch, dense
+from heliograph.graph import Graph, dense
 from heliograph.model import MPNN, Inputs
 from tests.graphs import ATOMS, BONDS, DTYPE, awkward, moved, permuted, random_graph, strange
 

@@ -13,9 +13,10 @@ from heliograph import kernels, segment, wl, zoo
 from heliograph.algebra import colour, held
 from heliograph.algebra import use as algebra
 from heliograph.algebra.expression import Gather
+from heliograph.batching import batch
 from heliograph.blocks import Combine, Embed, JumpingKnowledge, Neighbour, Pool
 from heliograph.edge import Edge, EdgeTensor
-from heliograph.graph import Features, Graph, Indexed, batch, dense
+from heliograph.graph import Features, Graph, Indexed, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.tensorlike import TensorLike

@@ -14,7 +14,7 @@ with warnings.catch_warnings():
     from lightning_fabric import Fabric
 
 from heliograph import zoo
-from heliograph.graph import batch
+from heliograph.batching import batch
 from heliograph.learn import FitConfig, ensemble
 from heliograph.model import Inputs
 from tests.graphs import ATOMS, BONDS, awkward

@@ -12,8 +12,9 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from heliograph import segment
+from heliograph.batching import batch
 from heliograph.errors import DataError, HeliographError
-from heliograph.graph import Graph, Indexed, batch, dense
+from heliograph.graph import Graph, Indexed, dense
 from heliograph.topology import Segments, Topology
 from heliograph.views import CompleteGraph, RadiusGraph, line_graph
 from tests.graphs import awkward, random_graph

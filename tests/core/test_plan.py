@@ -6,7 +6,7 @@ import torch
 
 from heliograph import zoo
 from heliograph.algebra import use as algebra
-from heliograph.graph import batch
+from heliograph.batching import batch
 from heliograph.model import MPNN, Inputs
 from heliograph.plan import Plan, plan
 from tests.graphs import ATOMS, BONDS, awkward, make_tables, random_graph

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from heliograph import kernels, segment, zoo
 from heliograph.algebra import use as algebra
+from heliograph.batching import batch
 from heliograph.blocks import Combine, EdgeWise, Head, Neighbour, NodeWise
 from heliograph.errors import DataError
-from heliograph.graph import Feature, Graph, Indexed, batch, dense, take
+from heliograph.graph import Feature, Graph, Indexed, dense, take
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.topology import Topology

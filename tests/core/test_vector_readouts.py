@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from heliograph import zoo
+from heliograph.batching import batch
 from heliograph.blocks import DipoleVector, Polarizability
-from heliograph.graph import Graph, batch
+from heliograph.graph import Graph
 from heliograph.model import MPNN, Inputs
 from tests.graphs import ATOMS, BONDS, DTYPE, random_graph
 

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import segment, zoo
+from heliograph.batching import batch
 from heliograph.blocks import Pool
-from heliograph.graph import Graph, Indexed, batch, dense
+from heliograph.graph import Graph, Indexed, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.views import Concatenate, Degree, LaplacianEigenvectors, RandomWalks, Rings, node_sets

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from heliograph.batching import batch
 from heliograph.diagnose import depth
 from heliograph.diagnose.depth import connectivity, homophily, sentences
-from heliograph.graph import Graph, batch
+from heliograph.graph import Graph
 from tests.compare.sets import store, whole
 from tests.core.test_wl import alike, cycle
 from tests.graphs import awkward, random_graph, strange

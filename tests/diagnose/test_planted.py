@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from heliograph import zoo
+from heliograph.batching import batch
 from heliograph.diagnose.findings import Diffusion
 from heliograph.diagnose.page import Diagnosis, mean_edge_length, of_graph
-from heliograph.graph import Graph, batch
+from heliograph.graph import Graph
 from heliograph.model import MPNN, Inputs
 
 CASES = 30  # by `make test-slow`; a few of them always

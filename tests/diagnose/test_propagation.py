@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from heliograph import zoo
+from heliograph.batching import batch
 from heliograph.blocks import NodeWise, Propagate, normalised
 from heliograph.diagnose.propagation import Propagation, propagation
-from heliograph.graph import Graph, batch, dense
+from heliograph.graph import Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.zoo import sgc

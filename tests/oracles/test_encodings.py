@@ -18,7 +18,8 @@ with warnings.catch_warnings():
     from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkPE
 
 from heliograph import zoo
-from heliograph.graph import Graph, batch, dense
+from heliograph.batching import batch
+from heliograph.graph import Graph, dense
 from heliograph.model import Inputs
 from heliograph.views import (
     CompleteGraph,

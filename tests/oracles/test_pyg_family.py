@@ -35,8 +35,9 @@ with warnings.catch_warnings():
     from torch_geometric.utils import scatter
 
 from heliograph import zoo
+from heliograph.batching import batch
 from heliograph.errors import UsageError
-from heliograph.graph import Graph, Indexed, batch, dense
+from heliograph.graph import Graph, Indexed, dense
 from heliograph.model import MPNN, Inputs
 from tests.graphs import ATOMS, BONDS, awkward
 from tests.oracles.agreement import TOLERANCE, Parameters, assert_agree

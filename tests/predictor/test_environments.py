@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from heliograph import wl, zoo
 from heliograph.algebra import colour
 from heliograph.algebra import use as algebra
+from heliograph.batching import batch
 from heliograph.blocks import GraphNorm, Head, Pool
 from heliograph.edge import Edge
-from heliograph.graph import Graph, batch, dense
+from heliograph.graph import Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.predictor.environments import Environments

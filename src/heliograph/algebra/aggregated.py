@@ -12,7 +12,8 @@ from heliograph import kernels, segment
 from heliograph.algebra import colour
 from heliograph.algebra.colour import Distinct
 from heliograph.algebra.expression import Expression, Gather
-from heliograph.topology import Segments, derived
+from heliograph.derived import derived
+from heliograph.topology import Segments
 
 Reduce = Callable[[Expression, Segments], Tensor]
 

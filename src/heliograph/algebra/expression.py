@@ -21,7 +21,8 @@ from torch.nn import functional as F
 from heliograph import kernels
 from heliograph.algebra import colour
 from heliograph.algebra.colour import Distinct, made_of
-from heliograph.topology import Segments, derived
+from heliograph.derived import derived
+from heliograph.topology import Segments
 
 TensorFunction = Callable[[Tensor], Tensor]
 Shape = tuple[int, ...]

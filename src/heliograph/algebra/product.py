@@ -14,7 +14,8 @@ from heliograph import kernels
 from heliograph.algebra.colour import made_of
 from heliograph.algebra.expression import Expression, Gather, Linear, Map, Shape, TensorFunction, as_gather
 from heliograph.algebra.radial import Radial, joined
-from heliograph.topology import Segments, derived
+from heliograph.derived import derived
+from heliograph.topology import Segments
 
 MOST_PASSES = 9  # over edges: components of a tensor of rank two
 

@@ -187,7 +187,7 @@ class Store:
             torch.from_numpy(n_node),
             torch.from_numpy(n_edge),
             N=len(nodes),
-            reverse=torch.from_numpy(c["reverse"][edges] + first_edge),  # known since the store was built
+            known={"reverse": torch.from_numpy(c["reverse"][edges] + first_edge)},  # since the store was built
         )
         atom_table, bond_table = self._tables
         features: dict[str, Feature] = {"x": Indexed(atom_table, _long(c["x"][nodes])), "z": _long(c["z"][nodes])}

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from heliograph import wl
-from heliograph.graph import Graph, batch
+from heliograph.batching import batch
+from heliograph.graph import Graph
 
 SMALL = 64  # nodes of graphs that folklore 2-WL compares; larger ones by their spectra
 

@@ -152,7 +152,7 @@ def of_graph(
 
 def _first(graph: Graph) -> Graph:
     """At most so many graphs of a batch."""
-    from heliograph.graph import batch
+    from heliograph.batching import batch
 
     return graph if graph.G <= NETWORK_GRAPHS else batch(graph.unbatch()[:NETWORK_GRAPHS])
 

@@ -85,7 +85,7 @@ def _pairs(graph: Graph, cutoff: float | None, self_pairs: bool = False) -> Grap
     place = keep.long().cumsum(0) - 1  # [sum n^2] the kept pair's number
     own = t.nodes_by_graph.index[t.receivers]
     back = cell[block] + k % width * width + k // width
-    topology, _ = t.rewired(senders[kept], receivers[kept], reverse=place[back[kept]])  # known without a search
+    topology, _ = t.rewired(senders[kept], receivers[kept], known={"reverse": place[back[kept]]})  # known without a search
     mine = cell[own] + (t.receivers - first[own]) * n[own] + t.senders - first[own]  # [E_old] an old edge's place among n x n
     rows = torch.where(keep[mine], place[mine], topology.E)  # an edge that is no pair goes nowhere
     edges = {name: _spread(feature, rows, topology.E) for name, feature in graph.edges.items()}
@@ -118,8 +118,8 @@ def within(graph: Graph, cutoff: float) -> Graph:
     kept = keep.nonzero().squeeze(1)
     place = keep.long().cumsum(0) - 1  # [E_old] a kept edge's number
     shift = None if t.shift is None else t.shift[kept]
-    topology, _ = t.rewired(t.senders[kept], t.receivers[kept], shift=shift, reverse=place[t.reverse[kept]])
     index = (near.long().cumsum(0) - 1)[vectors.index[kept]]  # the number of each pair that stays
-    topology.__dict__["pairs"] = Pairs(place[t.pairs.edges[near]], index, t.pairs.sign[kept])
+    pairs = Pairs(place[t.pairs.edges[near]], index, t.pairs.sign[kept])
+    topology, _ = t.rewired(t.senders[kept], t.receivers[kept], shift=shift, known={"reverse": place[t.reverse[kept]], "pairs": pairs})
     graph = graph.with_topology(topology, {k: take(v, kept) for k, v in graph.edges.items()})
     return graph.with_edges(**{geometry.VECTOR: Indexed(vectors.table[near], index)})

@@ -123,7 +123,7 @@ def width(network: MPNN, inputs: Inputs, of: str) -> int:
     """The width of final node states, seen on the smallest graph."""
     import torch
 
-    from heliograph.model import smallest
+    from heliograph.blocks.trial import smallest
 
     training = network.training
     with torch.no_grad():

@@ -21,8 +21,9 @@ from torch import nn
 
 from heliograph import segment, zoo
 from heliograph.blocks import Head, JumpingKnowledge, Largest, LSTMAttention, Pool, SideBySide
+from heliograph.blocks.trial import smallest
 from heliograph.errors import UsageError, suggest
-from heliograph.model import MPNN, Inputs, smallest
+from heliograph.model import MPNN, Inputs
 from heliograph.segment import Aggregate
 
 FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"

@@ -8,9 +8,10 @@ from typing import final
 import numpy as np
 import torch
 
+from heliograph.batching import batch
 from heliograph.data.targets import Target, Targets
 from heliograph.errors import DataError
-from heliograph.graph import Graph, batch
+from heliograph.graph import Graph
 
 
 @final

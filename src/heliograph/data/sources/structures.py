@@ -159,6 +159,7 @@ class Structures:
             r = r + np.einsum("pk,pkl->pl", S.astype(np.float64), np.repeat(c["cell"][rows], n_pair, axis=0))
         shift = torch.from_numpy(S[index.numpy()] * sign[:, None])
         reverse = torch.from_numpy(lists["reverse"][edges] + np.repeat(first_edge, n_edge))
+        pairs = Pairs(torch.from_numpy(representative), index, torch.from_numpy(sign))
         topology = Topology(
             torch.from_numpy(senders),
             torch.from_numpy(receivers),
@@ -166,10 +167,8 @@ class Structures:
             torch.from_numpy(n_edge),
             N=len(nodes),
             shift=shift,
-            reverse=reverse,
+            known={"reverse": reverse, "pairs": pairs, "symmetric": True},  # since the lists were made
         )
-        known = Pairs(torch.from_numpy(representative), index, torch.from_numpy(sign))
-        topology.__dict__.update(pairs=known, symmetric=True)  # known since the lists were made
         features = {
             "z": torch.from_numpy(c["z"][nodes].astype(np.int64)),
             "pos": torch.from_numpy(pos),
