@@ -23,8 +23,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from heliograph import kernels
 from heliograph.algebra.expression import Expression, Gather, TensorFunction
+from heliograph.derived import derived
 from heliograph.kernels import knots
-from heliograph.topology import Segments, derived
+from heliograph.topology import Segments
 
 VALUE, SLOPE = 1e-6, 1e-5  # errors allowed, of the largest value and the largest slope
 FALL_OF_VALUE, FALL_OF_SLOPE = 50.0, 25.0  # how many times smaller they are at least with half the step, where they are that small
