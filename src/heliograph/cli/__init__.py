@@ -45,7 +45,11 @@ ENVIRONMENT = {"GOMP_SPINCOUNT": "1000"}
 
 
 # Options that only one graph, given as tables, has: its verbs have modules of their own.
-GRAPHS = {"train": ("train_graph", ("--edges",)), "predict": ("predict_graph", ("--edges", "--pairs", "--top-k"))}
+GRAPHS = {
+    "train": ("train_graph", ("--edges",)),
+    "predict": ("predict_graph", ("--edges", "--pairs", "--top-k")),
+    "explain": ("explain_graph", ("--edges", "--do")),
+}
 PLAIN = ("-i", "--data-path", "--resume", "--overwrite", "-v", "--verbose", "-q", "--quiet")  # before a table or a schema
 
 

@@ -26,6 +26,7 @@ EXAMPLES = {
     "evaluate": "heliograph evaluate run measured.csv",
     "calibrate": "heliograph calibrate run measured.csv -o calibrated.safetensors",
     "explain": "heliograph explain run molecules.csv -o explained.html",
+    "explain_graph": "heliograph explain run --do alice -o effects.csv",
     "diagnose": "heliograph diagnose nodes.csv --edges edges.csv -o diagnosis",
     "drift": "heliograph drift run new.csv",
     "models": "heliograph models show gin",
