@@ -98,7 +98,7 @@ def test_maps_of_tensors_are_their_definitions() -> None:
     d, graph = 4, Sphere(5, 4.0, 3).to(DTYPE)(molecules())
     t, z = graph.topology, dense(graph.nodes["z"])
     h = torch.randn(graph.N, 4, d, dtype=DTYPE)
-    conv = Convolution(d, (5, 6), 1, 3, 2, 7.0).to(DTYPE)
+    conv = Convolution(d, (5, 6), 1, 3, [d, d + 1, d], 7.0).to(DTYPE)
     A = conv(h, graph)
     R = dense(graph.edges["basis"]) @ conv.radial[0].T
     R = (torch.nn.functional.silu(R) @ conv.radial[1].T).view(len(t.senders), -1, d)
@@ -112,7 +112,7 @@ def test_maps_of_tensors_are_their_definitions() -> None:
                 m = torch.einsum("abc,ead,eb->ecd", C, h[t.senders][:, a * a : (a + 1) ** 2], Y[:, b * b : (b + 1) ** 2]) * R[:, k, None]
                 each.append(torch.zeros(graph.N, 2 * n + 1, d, dtype=DTYPE).index_add(0, t.receivers, m))
         expected = torch.cat(each, -1) @ conv.mix[n].T / 7
-        assert torch.allclose(A[:, n * n : (n + 1) ** 2], expected, atol=1e-12)
+        assert torch.allclose(A[n], expected, atol=1e-12)
     product = Contraction(d, 3, 1, 3).to(DTYPE)
     x = torch.randn(graph.N, 16, d, dtype=DTYPE)
     row, B = 0, torch.zeros(graph.N, 4, d, dtype=DTYPE)
@@ -123,15 +123,16 @@ def test_maps_of_tensors_are_their_definitions() -> None:
         B[:, n * n : (n + 1) ** 2] += torch.einsum("nkd,kmt,ntd->nmd", w, torch.from_numpy(coefficients), values)
         row += len(coefficients)
     assert torch.allclose(product(x, z), B, atol=1e-12)
-    per = ElementLinear(d, 3, 1).to(DTYPE)
-    expected = torch.cat([torch.einsum("nmd,nod->nmo", x[:, a:b], per.weight[z, k]) for k, (a, b) in enumerate(((0, 1), (1, 4)))], 1)
-    assert torch.allclose(per(x, z), expected, atol=1e-12)
+    per = ElementLinear(d, [3, 2]).to(DTYPE)
+    for k, part in enumerate(per(x, z)):
+        expected = torch.einsum("nmd,nod->nmo", x[:, k * k : (k + 1) ** 2], per.weight[k][z])
+        assert torch.allclose(part, expected, atol=1e-12)
     linear = TensorLinear(d, 3, 1).to(DTYPE)
     assert torch.allclose(linear(x[:, :4])[:, 1:], x[:, 1:4] @ linear.weight[1].T)
 
 
 def test_no_nodes() -> None:
     none = torch.zeros(0, dtype=torch.long)
-    assert ElementLinear(4, 3, 1)(torch.zeros(0, 9, 4), none).shape == (0, 4, 3)
+    assert [part.shape for part in ElementLinear(4, [3, 2])(torch.zeros(0, 9, 4), none)] == [(0, 1, 3), (0, 3, 2)]
     assert Contraction(4, 3, 1, 2)(torch.zeros(0, 16, 4), none).shape == (0, 4, 4)
     assert isinstance(Sphere(5, 4.0, 3)(Graph.build(none, none, [0], [0], nodes={"z": none, "pos": torch.zeros(0, 3)})), Graph)

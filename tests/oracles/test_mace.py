@@ -64,7 +64,7 @@ def theirs(L: int) -> MPNN:
             put(f"{ours}.conv.mix.{n}", torch.cat([mixes[k] for k in same]).T / (len(same) * D) ** 0.5)
         skip = get(f"{inter}.skip_tp.weight").view(-1, D, Z, D) / (D * Z) ** 0.5  # [l, in, element, out]
         if t:
-            put(f"{ours}.skip.weight", per_element(skip.permute(2, 0, 3, 1)))
+            put(f"{ours}.skip.weight.0", per_element(skip[0].permute(1, 2, 0)))
         else:
             put(f"{ours}.skip.element.weight", per_element(torch.einsum("zu,uzw->zw", embedding, skip[0])))
         product, most = f"products.{t}", 0 if t else L

@@ -42,13 +42,13 @@ def elements_of(z: Tensor) -> tuple[Tensor, Tensor]:
 class Sphere(nn.Module):
     """Neighbours within the cutoff; their edges get `basis` [E, radial], once per pair: b_n(r) c(r), and `Y` [E, (most + 1)^2].
 
-    b are Bessel functions, c is the polynomial cutoff of order 5. Y are harmonics of the direction from receiver to sender times
+    b are Bessel functions, c is the polynomial cutoff of order p. Y are harmonics of the direction from receiver to sender times
     sqrt(4 pi): mean squares over the sphere are one.
     """
 
-    def __init__(self, radial: int, cutoff: float, most: int):
+    def __init__(self, radial: int, cutoff: float, most: int, p: int = 5):
         super().__init__()
-        self.near, self.b, self.c, self.most = Neighbours(cutoff), Bessel(radial, cutoff), PolynomialCutoff(cutoff), most
+        self.near, self.b, self.c, self.most = Neighbours(cutoff), Bessel(radial, cutoff), PolynomialCutoff(cutoff, p), most
 
     def forward(self, graph: Graph) -> Graph:
         graph = self.near(graph)
@@ -71,55 +71,67 @@ class TensorLinear(nn.Module):
 
 
 @final
-class ElementLinear(nn.Module):
-    """W_(z, l) x_l: a map of its own for each element and degree l <= `most`; higher degrees of x are left out.
+class ElementTable(nn.Module):
+    """A vector per element, [N, d]: what a map per element makes of a state that is itself a vector per element."""
 
-    There are matrices for all elements; those that no structure has stay as they began.
+    def __init__(self, d: int):
+        super().__init__()
+        self.element = nn.Embedding(119, d)
+
+    def forward(self, z: Tensor) -> Tensor:
+        rows: Tensor = self.element(z.long())
+        return rows
+
+
+@final
+class ElementLinear(nn.Module):
+    """W_(z, l) x_l: a map of its own for each element, and for each degree that has a width: a list of [N, 2 l + 1, widths[l]].
+
+    There are matrices for all elements; those that no structure has stay as they began. Higher degrees of x are left out.
     """
 
-    def __init__(self, d: int, out: int, most: int):
+    def __init__(self, d: int, widths: Sequence[int]):
         super().__init__()
-        self.weight, self.rows, self.most = drawn(119, most + 1, out, d, fan=d), degrees(most), most
+        self.weight, self.rows = nn.ParameterList(drawn(119, out, d, fan=d) for out in widths), degrees(len(widths) - 1)
 
-    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+    def forward(self, x: Tensor, z: Tensor) -> list[Tensor]:
         present, kind = elements_of(z)
         order = kind.argsort(stable=True)
-        counts = torch.bincount(kind, minlength=len(present)).tolist()
-        parts = x.index_select(0, order).split([*self.rows, x.shape[1] - sum(self.rows)], 1)[: self.most + 1]
-        W = self.weight.index_select(0, present)
-        if not counts:  # no nodes
-            return x.new_zeros(0, sum(self.rows), W.shape[2])
-        by_degree = zip(parts, W.unbind(1), strict=True)
-        each = ([rows @ w.T for rows, w in zip(part.split(counts), W_l.unbind(), strict=True)] for part, W_l in by_degree)
-        return torch.cat([torch.cat(mapped) for mapped in each], 1).index_select(0, order.argsort())
+        back, counts = order.argsort(), torch.bincount(kind, minlength=len(present)).tolist()
+        parts = x.index_select(0, order).split([*self.rows, x.shape[1] - sum(self.rows)], 1)
+        mapped = []
+        for part, weight in zip(parts, self.weight, strict=False):
+            W = weight.index_select(0, present)
+            each = [rows @ w.T for rows, w in zip(part.split(counts), W.unbind(), strict=True)] if counts else [part @ W.sum(0).T]
+            mapped.append(torch.cat(each).index_select(0, back))
+        return mapped
 
 
 @final
 class Convolution(nn.Module):
-    """A_i = 1 / n sum_j sum_paths W R_path(r_ij) (Y(r_ij) x h_j)_path: [N, (most + 1)^2, d] -> [N, (out + 1)^2, d].
+    """A_i = 1 / n sum_j sum_paths W R_path(r_ij) (Y(r_ij) x h_j)_path: [N, (most + 1)^2, d] -> a list of [N, 2 l + 1, widths[l]].
 
     A path couples degree l1 of h with l2 of Y to l3 of A. R_path is a perceptron of the edges' `basis`, on the rows of pairs, without bias,
-    so that it vanishes at the cutoff as the basis does. The sum is one multilinear form: no [E, .., d] is made. n is `neighbours`.
+    so that it vanishes at the cutoff as the basis does. The sum is one multilinear form: no [E, .., d] is made.
     """
 
     terms: Tensor
     spread: Tensor
 
-    def __init__(self, d: int, radial: Sequence[int], most: int, sphere: int, out: int, neighbours: float):
+    def __init__(self, d: int, radial: Sequence[int], most: int, sphere: int, widths: Sequence[int], n: float):
         super().__init__()
-        self.paths, self.d, self.neighbours = paths(most, sphere, out), d, neighbours
-        widths = [*radial, len(self.paths) * d]
-        self.radial = nn.ParameterList(
-            drawn(b, a, fan=a / (SILU**2 if k else 1)) for k, (a, b) in enumerate(itertools.pairwise(widths))
-        )
-        counts = [sum(c == n for _, _, c in self.paths) for n in range(out + 1)]
-        self.mix = nn.ParameterList(drawn(d, count * d, fan=count * d) for count in counts)
-        self.blocks = [(2 * n + 1) * count for n, count in enumerate(counts)]
+        out = len(widths) - 1
+        self.paths, self.d, self.n = paths(most, sphere, out), d, n
+        through = itertools.pairwise([*radial, len(self.paths) * d])
+        self.radial = nn.ParameterList(drawn(b, a, fan=a / (SILU**2 if k else 1)) for k, (a, b) in enumerate(through))
+        counts = [sum(c == k for _, _, c in self.paths) for k in range(out + 1)]
+        self.mix = nn.ParameterList(drawn(wide, count * d, fan=count * d) for count, wide in zip(counts, widths, strict=True))
+        self.blocks = [m * count for m, count in zip(degrees(out), counts, strict=True)]
         terms, spread = _terms(self.paths, sphere, counts)
         self.register_buffer("terms", terms, persistent=False)
         self.register_buffer("spread", spread, persistent=False)
 
-    def forward(self, h: Tensor, graph: Graph) -> Tensor:
+    def forward(self, h: Tensor, graph: Graph) -> list[Tensor]:
         t, basis = graph.topology, graph.edges["basis"]
         assert isinstance(basis, Indexed)
         R = basis.table  # [P, K]
@@ -129,7 +141,7 @@ class Convolution(nn.Module):
         y = dense(graph.edges["Y"]) @ self.spread.to(R.dtype)  # [E, terms]
         A = kernels.coupled_sum(y, None, R, basis.index, h, t.senders, self.terms, sum(self.blocks), t.incoming)
         parts = zip(A.split(self.blocks, 1), self.mix, degrees(len(self.mix) - 1), strict=True)
-        return torch.cat([part.reshape(len(part), m, W.shape[1]) @ W.T for part, W, m in parts], 1) / self.neighbours
+        return [part.reshape(len(part), m, W.shape[1]) @ W.T / self.n for part, W, m in parts]
 
 
 def _terms(paths: Sequence[tuple[int, int, int]], sphere: int, counts: Sequence[int]) -> tuple[Tensor, Tensor]:

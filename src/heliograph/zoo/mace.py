@@ -16,10 +16,11 @@ Energies are invariant under rotation, reflection and translation; h turns along
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from heliograph.blocks import AtomWise
-from heliograph.blocks.tensors import Contraction, Convolution, ElementLinear, Sphere, TensorLinear
+from heliograph.blocks.tensors import Contraction, Convolution, ElementLinear, ElementTable, Sphere, TensorLinear
 from heliograph.graph import Graph, dense
 from heliograph.model import MPNN, Inputs
 
@@ -39,34 +40,25 @@ class Start(nn.Module):
         return graph.with_nodes(h=h, tensor=h[:, None], answer=h.new_zeros(graph.N, self.out))
 
 
-class Table(nn.Module):
-    """S_z h_i^0 of the first step: a vector per element, since h_i^0 is one."""
-
-    def __init__(self, d: int):
-        super().__init__()
-        self.element = nn.Embedding(119, d)
-
-    def forward(self, t: Tensor, z: Tensor) -> Tensor:
-        return self.element(z.long())[:, None]  # [N, 1, d]
-
-
 class Step(nn.Module):
     """A_i, B_i, the new h_i, and what they add to the answer. Degrees `most` of h become `L`."""
 
     def __init__(self, d: int, most: int, L: int, correlation: int, neighbours: float, first: bool, readout: nn.Module):
         super().__init__()
         self.up, self.down = TensorLinear(d, d, most), TensorLinear(d, d, L)
-        self.conv = Convolution(d, (RADIAL, *WIDTHS), most, SPHERE, SPHERE, neighbours)
+        self.conv = Convolution(d, (RADIAL, *WIDTHS), most, SPHERE, [d] * (SPHERE + 1), neighbours)
         self.product, self.readout = Contraction(d, SPHERE, L, correlation), readout
-        self.skip = Table(d) if first else ElementLinear(d, d, L)
+        self.skip = ElementTable(d) if first else ElementLinear(d, [d] * (L + 1))
+
+    def _old(self, t: Tensor, z: Tensor) -> Tensor:
+        """S_z h_i; h_i^0 is a vector per element, so S_z h_i^0 is one, too."""
+        return self.skip(z)[:, None] if isinstance(self.skip, ElementTable) else torch.cat(self.skip(t, z), 1)
 
     def forward(self, graph: Graph) -> Graph:
         t, z = dense(graph.nodes["tensor"]), dense(graph.nodes["z"])
-        A = self.conv(self.up(t), graph)  # [N, 16, d]
-        new, old = self.down(self.product(A, z)), self.skip(t, z)  # [N, (L + 1)^2, d]
-        if old.shape[1] < new.shape[1]:
-            old = nn.functional.pad(old, (0, 0, 0, new.shape[1] - old.shape[1]))
-        new = new + old
+        A = torch.cat(self.conv(self.up(t), graph), 1)  # [N, 16, d]
+        new, old = self.down(self.product(A, z)), self._old(t, z)  # [N, (L + 1)^2, d]
+        new = new + nn.functional.pad(old, (0, 0, 0, new.shape[1] - old.shape[1]))
         h = new.unbind(1)[0]
         return graph.with_nodes(tensor=new, h=h, answer=dense(graph.nodes["answer"]) + self.readout(h))
 
