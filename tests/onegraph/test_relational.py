@@ -88,7 +88,7 @@ def test_a_batch_of_triples_is_asked_both_ways_and_leaves_the_graph() -> None:
             triples[rows][:, [0, 2]], n, directed=True, relation=triples[rows][:, 1], relations=R, origin=True
         )
 
-    source = Triples(make, triples, parts, n, R)
+    source = Triples(make, triples, parts, R)
     rows = np.arange(0, cut, 7)
 
     def edges(graph: Graph) -> set[tuple[int, int, int]]:
@@ -112,7 +112,7 @@ def test_a_batch_of_triples_is_asked_both_ways_and_leaves_the_graph() -> None:
 def test_both_directions_are_ranked_as_a_naive_loop_does() -> None:
     triples, R, n = toy(), 3, 40
     parts = {"train": np.arange(200), "val": np.arange(200, len(triples)), "test": np.zeros(0, np.int64)}
-    source = Triples(None, triples, parts, n, R)
+    source = Triples(lambda rows: GraphStore.build(np.zeros((0, 2), np.int32), n), triples, parts, R, messages=False)
     scores = torch.randint(0, 6, (2 * R, n, n), generator=torch.Generator().manual_seed(0)).float()  # with ties
 
     class Fixed(torch.nn.Module):

@@ -183,3 +183,30 @@ def test_hetero_data_comes_in_and_goes_out_as_it_was(tmp_path: Path) -> None:
     assert (model.predict(given) == area)[y < 0].mean() > 0.8
     with pytest.raises(DataError, match="of the type 'reader'"):
         NodeClassifier().fit(given, {"reader": y})
+
+
+@pytest.mark.parametrize("arch", ["none", "compgcn"])
+def test_links_of_several_types_are_ranked_among_nodes_of_the_right_type(tmp_path: Path, arch: str) -> None:
+    schema = shop(tmp_path)
+    data = {"level": "link", "target_columns": [], "splits_column": None}
+    made = config(schema, tmp_path / "run", data=data, model={"arch": arch, "node_vectors": 16, "decoder": "distmult"}, fit={"epochs": 3})
+    result = run(made, progress=QUIET)
+    assert result.metrics["test"]["mean"]["mean_rank"] < USERS and any("of the type asked for" in note for note in result.notes)
+    predictor = GraphPredictor.load(tmp_path / "run")
+    graph = load(GraphDataConfig(level="link"), (schema, None), encoders=predictor.encoders)
+    y = predictor.of_pairs(predictor.placed(graph)[0], np.array([[0, 0, USERS], [0, 1, graph.N - 1], [USERS, 2, 0]]))[0]
+    finite = y.isfinite().numpy()
+    kinds = np.repeat([0, 1, 2], [USERS, ITEMS, TOWNS])
+    assert (finite == (kinds == np.array([[1], [2], [0]]))).all()  # items, towns, and back to users
+    for name, rows in (("pairs.csv", ["7,buys,7", "7,lives,town 1", "7,lives,7", "7,eats,7"]), ("for.csv", ["7,buys,", "7,lives,"])):
+        (tmp_path / name).write_text("\n".join(["head,relation,tail", *rows]) + "\n")
+    for args in (["--pairs", "pairs.csv"], ["--top-k", "3", "--for", "for.csv"]):
+        with pytest.raises(SystemExit) as end:
+            main(["predict", str(tmp_path / "run"), *(str(tmp_path / a) if "." in a else a for a in args), "-q", "--overwrite",
+                  "-o", str(tmp_path / "out.csv")])  # fmt: skip
+        assert end.value.code == 0
+        rows_ = rows_of(tmp_path / "out.csv")
+        if args[0] == "--pairs":
+            assert [bool(r["score"]) for r in rows_] == [True, True, False, False] and "tail is not" in rows_[2]["reason"]
+        else:
+            assert [r["tail"].startswith("town") for r in rows_] == [False] * 3 + [True] * 3

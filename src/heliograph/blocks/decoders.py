@@ -5,6 +5,7 @@ A decoder turns head and relation into a query q; its score with a tail t is q .
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol, final
 
 import torch
@@ -102,6 +103,7 @@ class Tails(nn.Module):
 
     `relations` counts inverse ones too. A network that makes vectors of relations leaves them in `globals["relations"]`
     [1, relations, d], of which a linear map is taken (the last W_rel of CompGCN, eq. 4); else they are learned here.
+    `kinds` [relations]: the type of the tails of each relation, where nodes have one (`kind`); nodes of others score -inf.
     "cubes" [Q] are sum |h|^3 + |r|^3 + |t|^3 of each triple, for the nuclear 3-norm (Lacroix et al. 2018, arXiv:1806.07297,
     eq. 6).
     """
@@ -109,9 +111,12 @@ class Tails(nn.Module):
     level = "pair"
 
     def __init__(
-        self, decoder: nn.Module, relations: int, d: int, dropout: float = 0.0, made: bool = False, of: str = "h"
-    ):
+        self, decoder: nn.Module, relations: int, d: int, dropout: float = 0.0, made: bool = False, of: str = "h",
+        kinds: Sequence[int] = (),
+    ):  # fmt: skip
         super().__init__()
+        self.kinds: Tensor | None
+        self.register_buffer("kinds", torch.tensor(kinds, dtype=torch.long) if kinds else None, persistent=False)
         width = int(decoder.width(d))  # type: ignore[operator]  # of the protocol
         self.decoder, self.dropout, self.of = decoder, nn.Dropout(dropout), of
         self.W_rel = nn.Linear(d, d, bias=False) if made and width == d else None
@@ -130,6 +135,8 @@ class Tails(nn.Module):
         h, r = states.index_select(0, asked[:, 0]), table.index_select(0, asked[:, 1])
         q = self.decoder(self.dropout(h), self.dropout(r))
         y = GAMMA - torch.cdist(q, states) if self.decoder.distance else q @ states.T  # [Q, N]
+        if self.kinds is not None:
+            y = y.masked_fill(dense(graph.nodes["kind"]) != self.kinds[asked[:, 1]][:, None], -torch.inf)
         t = states.index_select(0, asked[:, 2])
         return {"y": y, "cubes": cubes(self.decoder, h) + cubes(self.decoder, r) + cubes(self.decoder, t)}
 

@@ -73,7 +73,8 @@ class Network:
         if self.decoder == "items":
             return Items(self.first_side, of)
         if self.decoder in DECODERS:
-            return Tails(DECODERS[self.decoder](), self.relations, d, self.dropout, made=self.arch == "compgcn", of=of)
+            made = self.arch == "compgcn"
+            return Tails(DECODERS[self.decoder](), self.relations, d, self.dropout, made=made, of=of, kinds=self.kinds)
         if self.decoder == "dot":
             return Dot(None if self.arch in RAW else nn.Linear(d, d), of)
         return Ordered(Head(2 * d, 1, hidden=d), of) if self.directed else Hadamard(nn.Linear(d, d), Head(d, 1), of)

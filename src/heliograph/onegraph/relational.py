@@ -69,11 +69,12 @@ def triples(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> T
     width, why = vectors_of(config, graph, VECTORS)
     R = graph.store.relations
     network = Network(
-        arch, args, Inputs(graph.encoders.nodes.width, 2 * R), 1, "link", decoder=decoder, directed=True,
-        n=graph.N if width else 0, vectors=width, relations=2 * R, dropout=config.model.decoder_dropout,
+        arch, args, Inputs(graph.encoders.width, 2 * R), 1, "link", decoder=decoder, directed=True,
+        n=int(graph.learned.sum()) if width else 0, vectors=width, relations=2 * R, dropout=config.model.decoder_dropout,
+        kinds=_tails(graph),
     )  # fmt: skip
     all_ = np.column_stack([graph.ends[:, 0], graph.relation, graph.ends[:, 1]]).astype(np.int64)
-    source = Triples(Subgraph(graph) if arch != "none" else None, all_, parts, graph.N, R)
+    source = Triples(Subgraph(graph), all_, parts, R, messages=arch != "none")
     known = Known(all_, R)
     names = _checked(config.fit.metrics, RANKED, "triples")
     job = Job(
@@ -82,10 +83,11 @@ def triples(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> T
         members=config.model.ensemble_size, folder=folder, unit="triples",
     )  # fmt: skip
     strangers = _strangers(all_, parts, graph.N)
+    among = "nodes of the type asked for" if graph.begins else f"{graph.N:,} nodes"
     notes = [
         *why,
-        f"{R} relations, each with its inverse. Ranks are among all {graph.N:,} nodes, both directions; other known answers are left out, "
-        "ties count by their average.",
+        f"{R} relations, each with its inverse. Ranks are among all {among}, "
+        "both directions; other known answers are left out, ties count by their average.",
         *(
             [f"{strangers:,} nodes of validation and test are in no training triple: they are ranked all the same."]
             if strangers
@@ -94,10 +96,10 @@ def triples(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> T
     ]
 
     def simple(progress: Any) -> dict[str, Baseline]:
-        found = {"frequency of the tail": _frequent(source, known, parts)}
+        found = {"frequency of the tail": _frequent(source, known, parts, network.kinds)}
         if arch != "none":
             found[f"{decoder} alone"] = _alone(
-                job, replace(network, arch="none", args={}), Triples(None, all_, parts, graph.N, R), progress
+                job, replace(network, arch="none", args={}), Triples(Subgraph(graph), all_, parts, R, messages=False), progress
             )
         return found
 
@@ -159,7 +161,13 @@ class TripleScores:
         return np.concatenate(found)
 
 
-def _frequent(source: Triples, known: Known, parts: dict[str, np.ndarray]) -> Baseline:
+def _tails(graph: OneGraph) -> tuple[int, ...]:
+    """The type of the tails of each relation, then of each inverse one; nothing where there is one type only."""
+    between = graph.encoders.between
+    return (*(b for _, b in between), *(a for a, _ in between))
+
+
+def _frequent(source: Triples, known: Known, parts: dict[str, np.ndarray], kinds: tuple[int, ...] = ()) -> Baseline:
     """Ranks by how often a node is the tail of the relation in training."""
     import time
 
@@ -175,6 +183,8 @@ def _frequent(source: Triples, known: Known, parts: dict[str, np.ndarray]) -> Ba
             first, last = np.searchsorted(key, asked[:, 1].numpy() * n), np.searchsorted(key, asked[:, 1].numpy() * n + n)
             for row, (a, b) in enumerate(zip(first, last, strict=True)):
                 y[row, key[a:b] % n] = count[a:b]
+            if kinds:
+                y[np.asarray(source.whole.nodes["kind"]) != np.array(kinds)[asked[:, 1].numpy()][:, None]] = -np.inf
             ranks.append(ranking.ranks(torch.from_numpy(y), asked[:, 2], known(asked)).numpy())
         if ranks:
             scores[part] = {"mean": ranking.figures(np.concatenate(ranks))}

@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from heliograph.data.formats.graph_tables import as_text, read_cells
@@ -27,16 +28,14 @@ def answer(config: GraphPredictConfig, predictor: GraphPredictor, graph: OneGrap
     """
     if config.pairs is None and (config.top_k is None or config.for_ is None):
         a, b = graph.end_columns
-        relation = graph.encoders.relation_column
+        relation = _relation_column(graph)
         raise UsageError(
             f"this model knows relations: give --pairs triples.csv with {a}, {relation}, {b} to rank triples, or --top-k 10 --for "
             f"questions.csv with {a} and {relation} for the best of {b}"
         )
     table = read_cells(config.pairs or config.for_)
-    h, r = (
-        _column(table, graph.end_columns[0], graph.ids),
-        _column(table, str(graph.encoders.relation_column), pa.array(graph.encoders.relations)),
-    )
+    r = _column(table, _relation_column(graph), pa.array(graph.encoders.relations))
+    h = _end(table, graph, r, 0)
     assert graph.relation is not None
     triples = np.column_stack([graph.ends[:, 0], graph.relation, graph.ends[:, 1]]).astype(np.int64)
     known = Known(triples, len(graph.encoders.relations))
@@ -51,6 +50,22 @@ def _column(table: pa.Table, name: str, among: pa.Array) -> np.ndarray:
     return found(as_text(table[name]), among)
 
 
+def _relation_column(graph: OneGraph) -> str:
+    return graph.encoders.relation_column or "relation"
+
+
+def _end(table: pa.Table, graph: OneGraph, r: np.ndarray, end: int) -> np.ndarray:
+    """The heads (0) or tails (1) of triples, -1 where there is no such node; of the type that the relation says."""
+    name = graph.end_columns[end]
+    if not graph.begins:
+        return _column(table, name, graph.ids)
+    if name not in table.column_names:
+        raise DataError(f"the table has no column {name!r}; {suggest(name, table.column_names)}")
+    types = pa.array([graph.encoders.kinds[pair[end]].name for pair in graph.encoders.between])
+    kind = types.take(pa.array(r, mask=r < 0))
+    return found(pc.fill_null(pc.binary_join_element_wise(kind, as_text(table[name]), ":"), ""), graph.names)
+
+
 def _ranked(
     config: GraphPredictConfig,
     predictor: GraphPredictor,
@@ -60,7 +75,7 @@ def _ranked(
     h: np.ndarray,
     r: np.ndarray,
 ) -> Summary:
-    t = _column(table, graph.end_columns[1], graph.ids)
+    t = _end(table, graph, r, 1)
     good = np.flatnonzero((h >= 0) & (r >= 0) & (t >= 0))
     score, rank = np.full(len(table), np.nan), np.full(len(table), np.nan)
     for start in range(0, len(good), CHUNK):
@@ -69,7 +84,7 @@ def _ranked(
         y = torch.stack(predictor.of_pairs(predictor.placed(graph)[0], asked.numpy())).mean(0)
         score[rows] = y[torch.arange(len(rows)), asked[:, 2]].numpy()
         rank[rows] = ranking.ranks(y, asked[:, 2], known(asked)).numpy()
-    names = (graph.end_columns[0], str(graph.encoders.relation_column), graph.end_columns[1])
+    names = (graph.end_columns[0], _relation_column(graph), graph.end_columns[1])
     why = {}
     for k in range(len(table)):
         unknown = [name for name, place in zip(names, (h[k], r[k], t[k]), strict=True) if place < 0]
@@ -90,7 +105,7 @@ def _best(
     names, relations = graph.ids.to_pylist(), graph.encoders.relations
     good = np.flatnonzero((h >= 0) & (r >= 0))
     a, b = graph.end_columns
-    with answers.table(config.output_path, [a, str(graph.encoders.relation_column), "rank", b, "score"]) as writer:
+    with answers.table(config.output_path, [a, _relation_column(graph), "rank", b, "score"]) as writer:
         for start in range(0, len(good), CHUNK):
             rows = good[start : start + CHUNK]
             asked = torch.from_numpy(np.column_stack([h[rows], r[rows], np.zeros(len(rows), np.int64)]))

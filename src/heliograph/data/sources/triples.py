@@ -46,24 +46,23 @@ class Triples:
     """Rows are triples [M, 3] int64. A batch of n asks 2 n questions: (h, r, ?) of all rows, then (t, inverse of r, ?) of all rows.
 
     Messages go along training edges, both ways, without those of the batch while training; validation and test see the training edges.
-    `make` builds a store from some rows (None: the network sends no messages, and gets no edges).
+    `make` builds a store from some rows. Without `messages` the network gets no edges.
     """
 
     def __init__(
         self,
-        make: Callable[[np.ndarray], GraphStore] | None,
+        make: Callable[[np.ndarray], GraphStore],
         triples: np.ndarray,
         parts: Mapping[str, np.ndarray],
-        n: int,
         relations: int,
+        messages: bool = True,
     ):
         self.triples, self.relations = np.asarray(triples, np.int64), relations
         train = np.sort(parts["train"])
         self.place = np.full(len(triples), -1, np.int64)
         self.place[train] = np.arange(len(train))
-        self.store = None if make is None else make(train)
-        bare = GraphStore.build(np.zeros((0, 2), np.int32), n)
-        self.whole: Graph = bare.graph() if self.store is None else self.store.graph()
+        self.messages, self.store = messages, make(train if messages else train[:0])
+        self.whole: Graph = self.store.graph()
 
     def __len__(self) -> int:
         return len(self.triples)
@@ -76,7 +75,7 @@ class Triples:
     def batch(self, rows: np.ndarray, step: int | None) -> Graph:
         """The graph that answers both questions of the triples `rows` [n]."""
         graph = self.whole
-        if step is not None and self.store is not None:
+        if step is not None and self.messages:
             out = np.zeros(len(self.place), bool)
             out[self.place[rows]] = True
             graph = self.store.graph(~out[self.store.columns["edge"]])
