@@ -16,7 +16,7 @@ from heliograph.data.targets import Target
 from heliograph.errors import DataError
 from heliograph.learn.losses import Loss
 from heliograph.learn.progress import silent
-from heliograph.train.config import DataConfig, TrainConfig
+from heliograph.train.config import DataConfig, SplitConfig, TrainConfig
 from heliograph.train.copies import sentences, shared
 from heliograph.train.data import divide, load
 from heliograph.train.targets import Labels, read_labels
@@ -114,9 +114,23 @@ def data_of(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, **option
     return load(config, zoo.load("gcn"), silent()), config
 
 
+@pytest.mark.parametrize(
+    ("split", "kept"),
+    [({}, True), ({"copies": "apart"}, False), ({"split": "scaffold", "copies": "apart"}, True), ({"split": "butina"}, True),
+     ({"split": "size"}, False), ({"test_path": CASES / "dups_random.csv"}, False)],
+)  # fmt: skip
+def test_that_copies_are_kept_is_said_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: dict[str, object], kept: bool
+) -> None:
+    monkeypatch.setenv("HELIOGRAPH_CACHE", str(tmp_path / "cache"))
+    config = TrainConfig(data=DataConfig(data_path=CASES / "dups_random.csv", num_workers=0), split=SplitConfig(**split))  # type: ignore[arg-type]
+    said = " ".join(load(config, zoo.load("gcn"), silent()).notes)
+    assert "structures are there more than once" in said and ("keeps copies together" in said) is kept
+
+
 def test_copies_stay_in_one_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, config = data_of(tmp_path, "dups_random.csv", monkeypatch)
-    assert "18 structures are there more than once (54 rows); a random split keeps copies together." in data.notes  # type: ignore[attr-defined]
+    assert "18 structures are there more than once (54 rows); the split keeps copies together." in data.notes  # type: ignore[attr-defined]
     smiles = data.store.smiles  # type: ignore[attr-defined]
     for seed in range(5):
         parts = divide(data, config.split, seed, 0)  # type: ignore[arg-type]

@@ -273,6 +273,42 @@ def test_calibration_on_a_table_of_ones_own(config: Make, table: Path, tmp_path:
         predict_file(PredictConfig(**ask, **ask_more))  # type: ignore[arg-type]
 
 
+def test_rows_that_the_model_has_no_answer_for_are_not_judged(tmp_path: Path, config: Make) -> None:
+    """Energies by composition: an element that training did not have gets no number from `evaluate` and `calibrate` either."""
+    smiles = ["C" * (k % 9 + 1) + end for k in range(45) for end in ("O", "N")]
+    energy = [-38.0 * s.count("C") - 75.0 * s.count("O") - 55.0 * s.count("N") for s in smiles]
+    data = tmp_path / "energy.csv"
+    data.write_text("smiles,y\n" + "".join(f"{s},{e}\n" for s, e in zip(smiles, energy, strict=True)))
+    plain = config(data_path=data)
+    train.run(plain)
+    new = tmp_path / "new.csv"
+    known = "".join(f"{s},{e}\n" for s, e in zip(smiles[:20], energy[:20], strict=True))
+    new.write_text(f"smiles,y\nCCBr,-2650\n{known}nonsense,1\n[Na+].[Cl-],-620\n")
+    model = plain.output_dir / "model.safetensors"
+    found = evaluate(EvaluateConfig(model_path=model, data_path=new, num_workers=0))
+    assert found["rows"] == 23 and found["usable"] == 20 and found["reasons"] == {"not valid SMILES": 1, "outside training": 2}
+    assert found["metrics"]["y"]["rmse"] < 1.0
+    out = tmp_path / "calibrated.safetensors"
+    calibrate(CalibrateConfig(model_path=model, data_path=new, output_path=out, num_workers=0))
+    entry = Predictor.load(out).document.calibration["targets"][0]
+    assert entry["n"] == 20
+    new.write_text("smiles,y\nCCBr,-2650\n")
+    with pytest.raises(DataError, match="no row that the model answers"):
+        evaluate(EvaluateConfig(model_path=model, data_path=new, num_workers=0))
+
+
+def test_marks_for_missing_are_no_class(config: Make, table: Path, tmp_path: Path) -> None:
+    plain = config(target_columns=("kind",), task_type="multiclass")
+    train.run(plain)
+    new = tmp_path / "new.csv"
+    new.write_text("smiles,kind\nCCO,o\nC1CC1,ring\nCCC,other\nCCN,NA\nCCF,-\nCCCC,\n")
+    found = evaluate(EvaluateConfig(model_path=plain.output_dir / "model.safetensors", data_path=new, num_workers=0))
+    assert found["usable"] == 6 and 0.0 <= found["metrics"]["kind"]["accuracy"] <= 1.0
+    new.write_text("smiles,kind\nCCO,unheard\n")
+    with pytest.raises(DataError, match="'unheard' is no class of the model's"):
+        evaluate(EvaluateConfig(model_path=plain.output_dir / "model.safetensors", data_path=new, num_workers=0))
+
+
 def test_what_does_not_go_together(config: Make) -> None:
     for changes, words in [
         ({"members": "folds"}, "--ensemble-size of 2 or more"),

@@ -19,12 +19,16 @@ def groups(smiles: Sequence[str]) -> list[np.ndarray]:
     return [np.array(rows) for rows in found.values() if len(rows) > 1]
 
 
-def sentences(smiles: Sequence[str], labels: Labels) -> list[str]:
-    """How many structures are there more than once, and what their labels say of one another; nothing where there are none."""
+def sentences(smiles: Sequence[str], labels: Labels, together: bool = False) -> list[str]:
+    """Say how many structures are there more than once, and how far their labels are apart; nothing where there are none.
+
+    `together`: the split keeps copies in one part.
+    """
     found = groups(smiles)
     if not found:
         return []
-    notes = [f"{len(found):,} structures are there more than once ({sum(map(len, found)):,} rows); a random split keeps copies together."]
+    kept = "; the split keeps copies together" if together else ""
+    notes = [f"{len(found):,} structures are there more than once ({sum(map(len, found)):,} rows){kept}."]
     for t, name in enumerate(labels.task.targets):
         unlike, squares, free = 0, 0.0, 0
         for rows in found:

@@ -74,10 +74,16 @@ def load(config: TrainConfig, module: ModuleType, progress: Progress) -> Dataset
     summary = DataSummary(str(config.data.data_path), tables[0].columns, about["read"], len(rows), about["reasons"], bad)
     if about["reasons"]:
         notes.append(_bad_sentence(about["reasons"], about["read"]))
-    notes += copies.sentences(store.smiles, labels)
+    notes += copies.sentences(store.smiles, labels, _keeps_copies(config.split))
     return Dataset(store, labels, np.array(cells["weights"]), rows, np.array(about["files"], dtype=np.int64), tuple(cells["splits"]),
                    summary, hashlib.sha256(f"{key} {tables[0].targets}".encode()).hexdigest(), [*notes, *labels.notes],
                    tables[0].smiles_column)  # fmt: skip
+
+
+def _keeps_copies(split: SplitConfig) -> bool:
+    """Whether rows of equal structure are in one part by the way they are divided."""
+    given = split.splits_column is not None or split.val_path is not None or split.test_path is not None
+    return not given and (split.split in ("scaffold", "butina", "cluster") or (split.split == "random" and split.copies == "together"))
 
 
 def _bad_sentence(reasons: Mapping[str, int], read: int) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from heliograph.chem.reasons import kind
+from heliograph.data.formats.cells import is_missing
 from heliograph.data.store import Store
 from heliograph.errors import DataError, UsageError
 from heliograph.files import atomic
@@ -23,6 +24,7 @@ from heliograph.learn.progress import Progress, silent
 from heliograph.learn.task import Task
 from heliograph.predictor import Predictor
 from heliograph.predictor import open as open_model
+from heliograph.predictor.predictor import Answers
 from heliograph.train import trust
 from heliograph.train.config import Calibrate, TrustConfig
 from heliograph.train.targets import Cell, read_labels
@@ -58,7 +60,10 @@ class CalibrateConfig(LabelledConfig):
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Usable molecules with labels `y` [n, T] of the predictor's targets (NaN = missing) and `groups` [n]; `reasons` of the others."""
+    """Molecules with labels `y` [n, T] of the predictor's targets (NaN: missing, or the model has no answer) and `groups` [n].
+
+    `read`: rows of the table; `reasons`: why some of them are not judged.
+    """
 
     store: Store
     y: np.ndarray
@@ -91,8 +96,14 @@ def read(predictor: Predictor, config: LabelledConfig, group_by: str | None, pro
             column.append(record.targets.get(name))
     if not molecules:
         raise DataError(f"{table.name} has no usable row: {dict(reasons) or 'it is empty'}")
-    y = _labels(predictor.task, cells, rows)
-    return Labelled(Store.build(molecules, predictor.featurizer), y, tuple(groups), dict(reasons), len(rows) + sum(reasons.values()))
+    y, store = _labels(predictor.task, cells, rows), Store.build(molecules, predictor.featurizer)
+    total = len(rows) + sum(reasons.values())
+    founded = predictor.founded(Answers(np.zeros(y.shape), reasons=("",) * len(rows)), store)
+    none = np.isnan(founded.y)  # what the model has no answer for is not judged
+    reasons.update(kind(reason) for reason, without in zip(founded.reasons, none.all(1).tolist(), strict=True) if without)
+    if none.all():
+        raise DataError(f"{table.name} has no row that the model answers: {dict(reasons)}")
+    return Labelled(store, np.where(none, np.nan, y), tuple(groups), dict(reasons), total)
 
 
 def _labels(task: Task, cells: dict[str, list[Cell]], rows: list[str]) -> np.ndarray:
@@ -103,7 +114,7 @@ def _labels(task: Task, cells: dict[str, list[Cell]], rows: list[str]) -> np.nda
     for t, name in enumerate(task.targets):
         number = {text: float(k) for k, text in enumerate(task.classes[t])}
         for k, cell in enumerate(cells[name]):
-            text = "" if cell is None else str(cell).strip()
+            text = "" if cell is None or is_missing(str(cell)) else str(cell).strip()
             if text and text not in number:
                 raise DataError(f"target {name!r}, row {rows[k]}: {text[:40]!r} is no class of the model's: {', '.join(number)}")
             y[k, t] = number.get(text, math.nan)
@@ -122,7 +133,7 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None) -> dict[s
     figures: Metrics = metrics.evaluate(predictor.task, names, data.y, answers.y, answers.probabilities)
     judged = trust.judged(predictor.trust, data.store, data.y, answers, before) if predictor.trust.calibrated else {}
     found: dict[str, Any] = plain(
-        {"metrics": figures, "trust": judged, "rows": data.read, "usable": len(data.store), "reasons": data.reasons}
+        {"metrics": figures, "trust": judged, "rows": data.read, "usable": data.read - sum(data.reasons.values()), "reasons": data.reasons}
     )
     if config.output_path is not None:
         with atomic(config.output_path) as temporary:
