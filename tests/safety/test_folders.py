@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,6 +116,52 @@ def test_a_folder_of_somebody_elses_is_refused_as_it_is(
         assert found.returncode in (1, 2) and "theirs" in found.stderr and "Unexpected" not in found.stderr
         assert snapshot(tmp_path) == before
     assert found.stdout == ""
+
+
+@pytest.mark.parametrize("what", ["simulate", "run"])
+def test_active_refuses_folders_of_somebody_elses(table: Path, tmp_path: Path, what: str) -> None:
+    from heliograph.active import CampaignConfig, SimulateConfig, run, simulate
+
+    folder = tmp_path / "theirs"
+    common = {"data_path": table, "output_dir": folder, "start": 5, "batch": 3, "rounds": 1, "learner": "forest"}
+
+    def begin(**flags: bool) -> None:
+        if what == "simulate":
+            simulate(SimulateConfig.model_validate(common | {"target": "y", "repeats": 1, "acquisitions": ("random",)}), **flags)
+        else:
+            run(CampaignConfig.model_validate(common | {"oracle": "column:y"}), **flags)
+
+    for fill in HOSTILE:
+        fill(folder)
+        before = snapshot(tmp_path)
+        for flags in ({}, {"overwrite": True}, {"resume": True}):
+            with pytest.raises(UsageError, match="theirs"):
+                begin(**flags)
+            assert snapshot(tmp_path) == before, (fill.__name__, flags)
+        shutil.rmtree(folder)
+        shutil.rmtree(tmp_path / "outside", ignore_errors=True)
+    begin()
+    (folder / "notes.txt").write_text("mine")
+    (folder / "results.json").write_text("{}")  # changed by hand: it is the user's from now on
+    with pytest.raises(UsageError, match=r"holds results\.json, which a run of heliograph did not write or which was changed since"):
+        begin(overwrite=True)
+    (folder / "results.json").unlink()
+    begin(overwrite=True)
+    assert (folder / "notes.txt").read_text() == "mine" and json.loads((folder / "results.json").read_text())
+
+
+def test_no_output_is_the_input_itself(run: Run, table: Path, tmp_path: Path) -> None:
+    (tmp_path / "edges.csv").write_text("a,b\n" + "".join(f"{k},{(k + 1) % 9}\n" for k in range(9)))
+    (tmp_path / "xyz.xyz").write_text("3\n\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n")
+    before = snapshot(tmp_path)
+    for command in (
+        ("rewire", "--edges", "edges.csv", "--method", "fosr", "--add", "2", "-o", "edges.csv"),
+        ("expand", table.name, "--table", table.name, "-o", table.name),
+        ("generate", "evaluate", "xyz.xyz", "-o", "xyz.xyz"),
+    ):
+        done = run(*command, "--overwrite")
+        assert done.returncode == 2 and "is the input itself" in done.stderr, (command, done.stderr)
+        assert snapshot(tmp_path) == before
 
 
 @pytest.mark.parametrize("verb", ["train", "compare"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from heliograph import manifest
 from heliograph.active.acquisition import Terms, choose
 from heliograph.active.config import CampaignConfig
 from heliograph.active.learner import learner, readable
@@ -16,8 +18,11 @@ from heliograph.active.oracle import oracle
 from heliograph.active.simulation import JOURNAL, Progress, opened
 from heliograph.errors import DataError
 from heliograph.files import JsonLines, atomic
+from heliograph.manifest import Kind
 
 RESULTS, LABELLED, REPORT = "results.json", "labelled.csv", "report.html"
+WRITTEN = (JOURNAL, RESULTS, LABELLED, REPORT)
+CAMPAIGN = Kind("a campaign", re.compile("|".join(map(re.escape, WRITTEN))))
 PIECE = 8  # molecules that an oracle of this process labels before they stand in the journal
 
 
@@ -44,10 +49,11 @@ def run(config: CampaignConfig, *, resume: bool = False, overwrite: bool = False
     ask = oracle(config.oracle, smiles, cells, config.timeout)
     free = {"output_dir", "data_path", "rounds", "no_gain", "timeout"}
     about = {"molecules": len(smiles)} | {k: v for k, v in config.model_dump(mode="json").items() if k not in free}
-    journal = opened(config.output_dir, about, resume, overwrite, (JOURNAL, RESULTS, LABELLED, REPORT), "campaign")
+    journal = opened(config.output_dir, about, resume, overwrite, WRITTEN, CAMPAIGN)
     state = _State(config, smiles, journal, progress)
     campaign = state.advance(ask, PIECE if "{" not in config.oracle else config.batch)
     _save(campaign, config)
+    manifest.seal(config.output_dir)
     return campaign
 
 

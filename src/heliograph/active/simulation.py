@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,13 +12,16 @@ from typing import Any, Protocol
 import numpy as np
 from scipy import stats
 
+from heliograph import manifest
 from heliograph.active.acquisition import Terms, choose
 from heliograph.active.config import SimulateConfig
 from heliograph.active.learner import Learner, learner, readable
 from heliograph.errors import DataError, UsageError
 from heliograph.files import JsonLines, atomic
+from heliograph.manifest import Kind
 
-JOURNAL, RESULTS, CURVES, REPORT = "journal.jsonl", "results.json", "curves.csv", "report.html"
+JOURNAL, RESULTS, CURVES, REPORT = WRITTEN = ("journal.jsonl", "results.json", "curves.csv", "report.html")
+SIMULATION = Kind("a simulation", re.compile("|".join(map(re.escape, WRITTEN))))
 MEASURES = ("found", "best", "rmse", "coverage")
 CLAIMED = 0.9  # of the truths that mean +- 1.645 std should hold
 
@@ -96,7 +100,8 @@ def simulate(config: SimulateConfig, *, resume: bool = False, overwrite: bool = 
     if config.shuffle_labels:
         y = rng.permutation(y)
     world = _World(config, smiles, y, learner(config, smiles))
-    journal = _opened(config, {"target": target, "molecules": len(smiles), **_about(config)}, resume, overwrite)
+    about = {"target": target, "molecules": len(smiles), **_about(config)}
+    journal = opened(config.output_dir, about, resume, overwrite, WRITTEN, SIMULATION)
     done = {(line["acquisition"], line["repeat"]): line["points"] for line in journal.read()[1:]}
     units = [(a, r) for r in range(config.repeats) for a in dict.fromkeys(config.acquisitions)]
     for k, (acquisition, repeat) in enumerate(units):
@@ -110,6 +115,7 @@ def simulate(config: SimulateConfig, *, resume: bool = False, overwrite: bool = 
     notes = [f"{len(reasons):,} rows left out"] if reasons else []
     found = Simulation(curves, target, len(world.pool(0)), int(world.wanted.sum()), config.repeats, config.learner, notes)
     found.save(config.output_dir)
+    manifest.seal(config.output_dir)
     return found
 
 
@@ -183,21 +189,14 @@ def _about(config: SimulateConfig) -> dict[str, Any]:
     return {"data": config.data_path.name} | {k: v for k, v in config.model_dump(mode="json").items() if k not in free}
 
 
-def _opened(config: SimulateConfig, about: dict[str, Any], resume: bool, overwrite: bool) -> JsonLines:
-    return opened(config.output_dir, about, resume, overwrite, (JOURNAL, RESULTS, CURVES, REPORT), "simulation")
-
-
-def opened(folder: Path, about: dict[str, Any], resume: bool, overwrite: bool, ours: Sequence[str], what: str) -> JsonLines:
+def opened(folder: Path, about: dict[str, Any], resume: bool, overwrite: bool, ours: Sequence[str], kind: Kind) -> JsonLines:
     """The journal of a folder, begun if it is new. Raises UsageError where one of something else, or unasked for, is there."""
-    journal = JsonLines(folder / JOURNAL)
-    if journal.path.exists() and not resume and not overwrite:
+    held, journal, what = manifest.held(folder, kind), JsonLines(folder / JOURNAL), kind.name.removeprefix("a ")
+    if held is not None and journal.path.exists() and not resume and not overwrite:
         raise UsageError(f"there is a {what} in {folder}. Go on with it by --resume, replace it by --overwrite, or give another -o.")
     if resume and not journal.path.exists():
         raise UsageError(f"nothing to resume: there is no {what} in {folder}. Leave out --resume.")
-    if journal.path.exists() and overwrite:
-        for name in ours:
-            (folder / name).unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    manifest.claim(folder, kind, [name for name in ours if name != JOURNAL or not resume], replace=not resume)  # a journal is added to
     lines = journal.read()
     if not lines:
         journal.append({"about": about})

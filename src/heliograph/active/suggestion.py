@@ -11,7 +11,7 @@ import numpy as np
 from heliograph.active.acquisition import Beliefs, Terms, choose, parse
 from heliograph.active.config import SuggestConfig
 from heliograph.active.simulation import Progress
-from heliograph.data.writer import open_writer
+from heliograph.data.writer import check_output, open_writer
 from heliograph.errors import DataError, StructureError, UsageError
 from heliograph.errors import suggest as near
 from heliograph.files import atomic
@@ -36,8 +36,7 @@ def suggest(config: SuggestConfig, *, overwrite: bool = False, progress: Progres
     """
     from heliograph.predictor.predictor import open as open_model
 
-    if config.output_path.exists() and not overwrite:
-        raise UsageError(f"{config.output_path} exists. Give --overwrite to replace it, or another name with -o.")
+    check_output(config.output_path, [config.model_path, config.data_path], overwrite)
     predictor = open_model(config.model_path)
     task = predictor.task
     target = config.target if config.target is not None else task.targets[0]

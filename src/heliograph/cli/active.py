@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from heliograph import manifest
 from heliograph.active.config import CampaignConfig, SimulateConfig, SuggestConfig
 from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
 from heliograph.cli.options import build, expand_lists, named, options_of, with_options
@@ -47,6 +48,7 @@ def simulate(
         with Bar(quiet) as bar:
             result = simulating(config, resume=resume, overwrite=overwrite, progress=bar)
         report = write_simulation(result, config.output_dir / "report.html")
+        manifest.seal(config.output_dir)
         if not quiet:
             n = result.curves[0].labelled[-1]
             print(f"Found with {n:,} labels, of {result.wanted:,} wanted molecules ({result.repeats} repeats, 95 % intervals):")
@@ -97,6 +99,7 @@ def run(
         with Bar(quiet) as bar:
             found = running(config, resume=resume, overwrite=overwrite, progress=bar)
         report = write_campaign(found, config.output_dir / "report.html")
+        manifest.seal(config.output_dir)
         if not quiet:
             failed = sum(row["y"] is None for row in found.bought)
             print(f"{len(found.bought):,} molecules bought, {failed:,} without a label; {found.stopped}")

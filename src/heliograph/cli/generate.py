@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from heliograph.cli.common import Bar, Quiet, Verbose, clock, guarded, new_app
 from heliograph.cli.options import build, expand_lists, named, options_of, with_data, with_options
+from heliograph.data.writer import check_output
 from heliograph.errors import DataError, UsageError
 from heliograph.files import atomic
 from heliograph.generate.config import GenerateTrainConfig, GeneratorConfig, GeneratorFit
@@ -103,8 +104,7 @@ def sample(
         from heliograph.generate.sampler import Wish, with_steps
 
         write.check(output_path)
-        if output_path.exists() and not overwrite:
-            raise UsageError(f"{output_path} exists. Give --overwrite to replace it, or another name with -o.")
+        check_output(output_path, [model], overwrite)
         sampler = with_steps(runner.load(model), steps, of_name(process) if process else None)
         wish = Wish(_atoms(atoms), _formula(formula), _elements(elements or []), _properties(where or []), guidance)
         for note in wish.check(sampler.vocabulary):
@@ -176,8 +176,8 @@ def evaluate(
     with guarded(verbose):
         from heliograph.generate import metrics, read
 
-        if output_path is not None and output_path.exists() and not overwrite:
-            raise UsageError(f"{output_path} exists. Give --overwrite to replace it, or another name with -o.")
+        if output_path is not None:
+            check_output(output_path, [samples], overwrite)
         with Bar(quiet) as bar:
             drawn, reasons = read.as_written(samples, bar)
             reference = None if against is None else metrics.molecules([read.molecules(Path(against), progress=bar)[0]])

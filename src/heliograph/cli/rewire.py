@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from heliograph.cli.common import Quiet, Verbose, guarded, new_app
+from heliograph.data.writer import check_output
 from heliograph.errors import UsageError, suggest
 
 METHODS = ("fosr", "sdrf", "borf", "digl", "expander")
@@ -34,8 +35,7 @@ def rewire(
     with guarded(verbose):
         if method not in METHODS:
             raise UsageError(f"--method {method}: {suggest(method, METHODS)}")
-        if output_path.exists() and not overwrite:
-            raise UsageError(f"{output_path} is there already: choose another name, or say --overwrite")
+        check_output(output_path, [edges, *([nodes] if nodes else [])], overwrite)
         from heliograph.diagnose.read import names_of, read
         from heliograph.diagnose.structure import structure
         from heliograph.views import rewire as ways

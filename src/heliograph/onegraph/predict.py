@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from heliograph.data.formats.graph_tables import END_COLUMNS, as_text, read_cells
 from heliograph.data.formats.schema import is_schema
+from heliograph.data.writer import check_output
 from heliograph.errors import DataError, UsageError
 from heliograph.learn.progress import Lines, Progress
 from heliograph.onegraph import answers, triples
@@ -27,8 +28,8 @@ CHUNK = 512  # nodes whose partners are looked for at a time
 def predict(config: GraphPredictConfig, *, overwrite: bool = False, progress: Progress | None = None) -> Summary:
     """Answer and write. Raises UsageError, DataError, ModelFileError."""
     started, progress = time.monotonic(), progress or Lines()
-    if config.output_path.exists() and not overwrite:
-        raise UsageError(f"{config.output_path} exists: --overwrite replaces it, or choose another -o")
+    inputs = (config.model_path, config.data_path, config.edges, config.pairs)
+    check_output(config.output_path, [path for path in inputs if path is not None], overwrite)
     predictor = GraphPredictor.load(config.model_path)
     graph = read_graph(config, predictor)
     for line in graph.notes:

@@ -17,6 +17,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from heliograph.chem.reasons import kind
 from heliograph.data import frames
 from heliograph.data.frames import Frame
+from heliograph.data.writer import check_output
 from heliograph.errors import DataError, HeliographError, StructureError, UsageError
 from heliograph.files import atomic
 from heliograph.learn.config import Group
@@ -94,10 +95,7 @@ def predict(
     Every frame keeps its place: one that can't be used comes with a `reason`, without atoms where it could not be read. Frames stream
     through. Raises UsageError where the output exists, DataError where the input can't be read or no frame could be used.
     """
-    if output.exists() and not overwrite:
-        raise UsageError(
-            f"{output} exists. Give --overwrite to replace it, or another name with -o."
-        )
+    check_output(output, [data], overwrite)
     if not output.name.endswith(frames.XYZ):
         raise UsageError(
             f"{output.name}: frames are written as .extxyz or .xyz; give such a name with -o."
@@ -153,10 +151,7 @@ def relax(
     from heliograph.chem import relaxation
 
     output = config.output_path
-    if output.exists() and not overwrite:
-        raise UsageError(
-            f"{output} exists. Give --overwrite to replace it, or another name with -o."
-        )
+    check_output(output, [data], overwrite)
     calculator = Calculator(potential, config.dtype)
     started, n, reasons = time.monotonic(), 0, Counter[str]()
     with (

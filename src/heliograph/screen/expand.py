@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from heliograph.data.writer import open_writer
-from heliograph.errors import DataError, UsageError
+from heliograph.data.writer import check_output, open_writer
+from heliograph.errors import DataError
 from heliograph.files import atomic
 from heliograph.screen.neighbours import Index
 
@@ -74,8 +74,7 @@ def expand(config: ExpandConfig, *, overwrite: bool = False, progress: Progress 
     """
     from heliograph.chem.filters import Filters
 
-    if config.output_path.exists() and not overwrite:
-        raise UsageError(f"{config.output_path} exists. Give --overwrite to replace it, or another name with -o.")
+    check_output(config.output_path, [p for p in (config.data_path, *config.library, config.table) if p is not None], overwrite)
     filters = Filters(config.filters)
     hits, bad = _hits(config)
     found = [*_neighbours(config, hits, progress), *_analogues(config, hits, progress)]
