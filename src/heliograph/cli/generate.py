@@ -104,7 +104,7 @@ def sample(
         from heliograph.generate.sampler import Wish, with_steps
 
         write.check(output_path)
-        check_output(output_path, [model], overwrite)
+        check_output(output_path, [model] if model else [], overwrite)
         sampler = with_steps(runner.load(model), steps, of_name(process) if process else None)
         wish = Wish(_atoms(atoms), _formula(formula), _elements(elements or []), _properties(where or []), guidance)
         for note in wish.check(sampler.vocabulary):
@@ -139,8 +139,7 @@ def conformers(
         from heliograph.generate.runner import folder as load
 
         for path in (output_path, *([reasons_path] if reasons_path else [])):
-            if path.exists() and not overwrite:
-                raise UsageError(f"{path} exists. Give --overwrite to replace it, or another name.")
+            check_output(path, [model, Path(molecules)], overwrite)
         check(output_path)
         sampler, began, written = load(model, steps), time.monotonic(), 0
         reasons: list[tuple[str, str]] = []
