@@ -1,11 +1,10 @@
 """Make tests/oracles/mace_torch.npz: weights, structures, energies, forces and virials of mace-torch's MACE, in float64, for L = 0 and 1.
 
-python scripts/mace_oracle.py          (in an environment of its own that has mace-torch 0.3.16, e3nn 0.4.4 and ase)
+python scripts/mace_oracle.py [FILE]          (in an environment of its own that has mace-torch 0.3.16, e3nn 0.4.4 and ase)
 """
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,25 +14,11 @@ import torch
 from ase.neighborlist import primitive_neighbor_list
 from e3nn import o3
 from mace.modules import MACE, interaction_classes
-from oracle_structures import structures
+from oracle_structures import ROOT, coupling, structures
 
 torch.set_default_dtype(torch.float64)
 F, CUTOFF, ELEMENTS, NEIGHBOURS, WIDTHS = 4, 4.0, [1, 6, 7, 8, 14], 9.0, [8, 8]
-ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "tests" / "oracles" / "mace_torch.npz"
-
-
-def ours(name: str) -> Any:
-    """A file of `heliograph.blocks` that needs NumPy alone, without the package."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "src" / "heliograph" / "blocks" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-coupling = ours("coupling")
 
 
 def projected(U: torch.Tensor, L: int, nu: int) -> np.ndarray:
@@ -111,8 +96,9 @@ def main() -> None:
             out |= {f"{k}.z": z, f"{k}.pos": pos, f"{k}.cell": cell, f"{k}.pbc": np.array(pbc)}
             out |= {f"{L}/{k}.energy": found["energy"].detach().numpy(), f"{L}/{k}.forces": found["forces"].detach().numpy()}
             out[f"{L}/{k}.strain"] = -found["virials"][0].detach().numpy()
-    np.savez_compressed(TARGET, **out)
-    print(TARGET, TARGET.stat().st_size, file=sys.stderr)
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET
+    np.savez_compressed(target, **out)
+    print(target, file=sys.stderr)
 
 
 if __name__ == "__main__":

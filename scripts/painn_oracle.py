@@ -1,6 +1,6 @@
 """Make tests/oracles/painn_schnetpack.npz: weights, structures, energies, forces and stresses of SchNetPack's PaiNN, in float64.
 
-python scripts/painn_oracle.py          (in an environment of its own that has schnetpack 2.1.1 and ase)
+python scripts/painn_oracle.py [FILE]          (in an environment of its own that has schnetpack 2.1.1 and ase)
 """
 
 from __future__ import annotations
@@ -56,8 +56,9 @@ def main() -> None:
             f"{k}.energy": energy.detach().numpy(),
         }
         out |= {f"{k}.forces": -dx.numpy(), f"{k}.strain": ds.numpy()}
-    np.savez_compressed(TARGET, **out)
-    print(TARGET, file=sys.stderr)
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET
+    np.savez_compressed(target, **out)
+    print(target, file=sys.stderr)
 
 
 if __name__ == "__main__":
