@@ -7,6 +7,7 @@ One part of theirs is put together as in the paper: the radial perceptron sees f
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def network() -> NequIP:
     )  # fmt: skip
     for layer in model.layers:
         widths, linear = [RADIAL, *WIDTHS, layer.message_tensor_product.weight_numel], []
-        for a, b in zip(widths, widths[1:], strict=False):
+        for a, b in itertools.pairwise(widths):
             linear += [torch.nn.Linear(a, b, bias=False), torch.nn.SiLU()]
         layer.weight_generator = torch.nn.Sequential(
             HaddamardProduct(distances.Bessel(RADIAL, CUTOFF, trainable=False), distances.PolynomialEnvelope(CUTOFF, p=6)), *linear[:-1]
@@ -58,7 +59,8 @@ def network() -> NequIP:
 
 def described(model: NequIP) -> dict[str, np.ndarray]:
     """Weights by name; of each layer its paths (l1, l2, l3) and their signs against ours; the activation's factor."""
-    out = {name: p.detach().numpy() for name, p in model.named_parameters() if p.requires_grad and "scaling" not in name and p.numel() < 1e4}
+    kept = (named for named in model.named_parameters() if named[1].requires_grad and "scaling" not in named[0])
+    out = {name: p.detach().numpy() for name, p in kept}
     out["embedding"] = model.initial_node_embedding(torch.tensor(list(ELEMENTS))).detach().numpy()
     for t, layer in enumerate(model.layers):
         tp = layer.message_tensor_product

@@ -1,6 +1,6 @@
 """The numbers of other packages, made again by the scripts that made the files, where somebody has these packages.
 
-HELIOGRAPH_ORACLES names a folder of environments: mace (mace-torch), graphpes (graph-pes), schnetpack; see the heads of the scripts.
+HELIOGRAPH_ORACLE_ENVS names a folder of environments: mace (mace-torch), graphpes (graph-pes), schnetpack; see the heads of the scripts.
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "file", "environment"),
-    [("mace_oracle", "mace_torch", "mace"), ("nequip_oracle", "nequip_graph_pes", "graphpes"), ("painn_oracle", "painn_schnetpack", "schnetpack")],
+    [
+        ("mace_oracle", "mace_torch", "mace"),
+        ("nequip_oracle", "nequip_graph_pes", "graphpes"),
+        ("painn_oracle", "painn_schnetpack", "schnetpack"),
+    ],
 )
 def test_the_scripts_make_the_numbers(script: str, file: str, environment: str, tmp_path: Path) -> None:
-    python = Path(os.environ.get("HELIOGRAPH_ORACLES", "")) / environment / "bin" / "python"
+    python = Path(os.environ.get("HELIOGRAPH_ORACLE_ENVS", "")) / environment / "bin" / "python"
     if not python.is_file():
-        pytest.skip("needs the other package: set HELIOGRAPH_ORACLES")
+        pytest.skip("needs the other package: set HELIOGRAPH_ORACLE_ENVS")
     environ = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
     subprocess.run([python, SCRIPTS / f"{script}.py", tmp_path / "made.npz"], check=True, env=environ, capture_output=True)
     made, kept = np.load(tmp_path / "made.npz"), np.load(Path(__file__).with_name(f"{file}.npz"))
