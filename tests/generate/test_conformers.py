@@ -11,6 +11,7 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
+from heliograph.chem.alike import rmsds
 from heliograph.chem.given import CIS, TRANS, Given, given, positions, stereo_kept
 from heliograph.cli import main
 from heliograph.data.record import Geometry, MolBlock
@@ -18,7 +19,7 @@ from heliograph.data.sets import smallmol
 from heliograph.errors import DataError, ModelFileError, StructureError, UsageError
 from heliograph.generate import runner
 from heliograph.generate.config import GenerateTrainConfig, GeneratorConfig, GeneratorFit
-from heliograph.generate.conformers import network
+from heliograph.generate.conformers import metrics, network
 from heliograph.generate.conformers.data import ConformerSource, Prior, graph_of
 from heliograph.generate.conformers.sampler import Folder
 from heliograph.generate.data import turned
@@ -202,6 +203,43 @@ def test_from_a_table_to_conformers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         runner.load(tmp_path / "run")
     with pytest.raises(UsageError, match="without --properties"):
         runner.run(config.model_copy(update={"generator": g.model_copy(update={"properties": ("gap",)}), "output_dir": tmp_path / "b"}))
+
+
+def test_ensembles_against_hand_made_matrices() -> None:
+    one = np.array([[0.1, 0.9], [0.6, 0.7], [2.0, 0.4]])  # three references, two drawn
+    found = metrics.ensembles([one, np.array([[0.2]])])
+    assert found.coverage_recall == pytest.approx((2 / 3 + 1) / 2)
+    assert found.coverage_precision == pytest.approx(1)
+    assert found.matching_recall == pytest.approx(((0.1 + 0.6 + 0.4) / 3 + 0.2) / 2)
+    assert found.matching_precision == pytest.approx(((0.1 + 0.4) / 2 + 0.2) / 2)
+    nothing = metrics.ensembles([one, np.zeros((2, 0))])
+    assert nothing.coverage_recall == pytest.approx(1 / 3) and nothing.nothing_drawn == 1
+    with pytest.raises(ValueError, match="without references"):
+        metrics.ensembles([np.zeros((0, 2))])
+
+
+def test_distances_between_conformers_know_symmetry_and_not_reflection() -> None:
+    molecule = given("C[C@H](O)F")
+    pos = embedded(molecule)
+    swapped = pos.copy()
+    hydrogens = [n.GetIdx() for n in molecule.mol.GetAtomWithIdx(0).GetNeighbors() if n.GetAtomicNum() == 1]
+    swapped[hydrogens] = pos[np.roll(hydrogens, 1)]
+    found = rmsds(molecule, [pos], [pos @ turned_by(1) + 3, swapped, pos * [1, 1, -1]])
+    np.testing.assert_allclose(found[0, :2], 0, atol=1e-4)
+    assert found[0, 2] > 0.2
+    benzene = given("c1ccccc1O")
+    ring = embedded(benzene)
+    flipped = ring.copy()  # the two sides of phenol's ring exchanged
+    for a, b in ((0, 4), (1, 3)):
+        flipped[[a, b]] = ring[[b, a]]
+    assert rmsds(benzene, [ring], [flipped])[0, 0] < 0.1
+    water = given("O")
+    assert rmsds(water, [embedded(water)], [embedded(water, 9)])[0, 0] < 0.05  # fewer than three heavy atoms: hydrogens count
+
+
+def turned_by(seed: int) -> np.ndarray:
+    q, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((3, 3)))
+    return np.asarray(q * np.sign(np.linalg.det(q)))
 
 
 def test_a_table_without_conformers(tmp_path: Path) -> None:

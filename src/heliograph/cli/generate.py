@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import BaseModel
 
+from heliograph.cli import wishes
 from heliograph.cli.common import Bar, Quiet, Verbose, clock, guarded, new_app
 from heliograph.cli.options import build, expand_lists, named, options_of, with_data, with_options
 from heliograph.data.writer import check_output
-from heliograph.errors import DataError, UsageError
+from heliograph.errors import DataError
 from heliograph.files import atomic
 from heliograph.generate.config import GenerateTrainConfig, GeneratorConfig, GeneratorFit
 
 if TYPE_CHECKING:
-    from heliograph.generate.metrics import Figures
+    from heliograph.generate.crystals.metrics import CrystalFigures
+    from heliograph.generate.metrics import Figures, Share
 
 NOT_OURS = ("loss", "metrics", "baselines", "devices")  # of the settings of a training: a generator has its own
 GROUPS: dict[str, type[BaseModel]] = {"generator": GeneratorConfig, "fit": GeneratorFit}
@@ -30,7 +31,11 @@ OPTIONS = [
     *options_of(GeneratorConfig, "Generator"),
     *options_of(GeneratorFit, "Training", leave_out=NOT_OURS),
 ]
-NEXT = {"molecules": "sample {} -n 100 -o new.sdf", "conformers": "conformers {} molecules.smi -n 20 -o conformers.sdf"}
+NEXT = {
+    "molecules": "sample {} -n 100 -o new.sdf",
+    "conformers": "conformers {} molecules.smi -n 20 -o conformers.sdf",
+    "crystals": "sample {} -n 100 -o new.cif",
+}
 SHOWN = 10  # rows with a reason
 FLAGS = ("--resume", "--overwrite", "--verbose", "-v", "--quiet", "-q", "--help", "-h")
 
@@ -82,8 +87,8 @@ def sample(
     model: Annotated[
         Path | None, typer.Argument(metavar="[MODEL_OR_RUN]", help="a generator: its model file or run folder (default: the shipped one)")
     ] = None,
-    n: Annotated[int, typer.Option("-n", "--number", min=1, help="molecules to draw")] = 100,
-    output_path: Annotated[Path, typer.Option("-o", "--output", help="where to write: .sdf or .xyz")] = Path("new.sdf"),
+    n: Annotated[int, typer.Option("-n", "--number", min=1, help="molecules or crystals to draw")] = 100,
+    output_path: Annotated[Path, typer.Option("-o", "--output", help="where: .sdf, .xyz; crystals: .cif, .extxyz")] = Path("new.sdf"),
     formula: Annotated[str | None, typer.Option(help="exactly this formula, e.g. C7H10O2")] = None,
     elements: Annotated[list[str] | None, typer.Option(help="only these elements; repeat the option or separate by commas")] = None,
     atoms: Annotated[str | None, typer.Option(help="number of atoms, hydrogens included: 15 or 15..18")] = None,
@@ -97,26 +102,24 @@ def sample(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw new molecules with bonds, charges and positions; what is exact (formula, elements, atoms) is never violated."""
+    """Draw new molecules with bonds, charges and positions, or crystals; what is exact (formula, elements, atoms) is never violated."""
     with guarded(verbose, lambda: "Interrupted. Nothing was written: a file of samples is whole or not there."):
-        from heliograph.generate import runner, write
-        from heliograph.generate.process import process as of_name
-        from heliograph.generate.sampler import Wish, with_steps
+        from heliograph.generate import draw, runner
+        from heliograph.generate.sampler import Wish
 
-        write.check(output_path)
+        asked = Wish(
+            wishes.atoms(atoms), wishes.formula(formula), wishes.elements(elements or []), wishes.properties(where or []), guidance
+        )
+        drawing = draw.drawing(*runner.any_task(model), asked, steps, process)
+        drawing.check(output_path)
         check_output(output_path, [model] if model else [], overwrite)
-        sampler = with_steps(runner.load(model), steps, of_name(process) if process else None)
-        wish = Wish(_atoms(atoms), _formula(formula), _elements(elements or []), _properties(where or []), guidance)
-        for note in wish.check(sampler.vocabulary):
+        for note in drawing.notes:
             print(f"Note: {note}")
         began = time.monotonic()
-        with Bar(quiet) as bar, atomic(output_path, replace=overwrite) as temporary, open(temporary, "w", encoding="utf-8") as file:
-            entries = write.entries(sampler.sample(n, wish, seed, batch_size), output_path.suffix.lower())
-            for done, entry in enumerate(entries, 1):
-                file.write(entry)
-                bar("sampling", done, n)
+        with Bar(quiet) as bar:
+            drawing.write(output_path, n, seed, batch_size, overwrite, bar)
         if not quiet:
-            print(f"{n:,} molecules in {clock(time.monotonic() - began)}: {output_path}")
+            print(f"{n:,} {drawing.unit} in {clock(time.monotonic() - began)}: {output_path}")
 
 
 @app.command()
@@ -164,87 +167,53 @@ def conformers(
 
 @app.command()
 def evaluate(
-    samples: Annotated[Path, typer.Argument(metavar="SAMPLES", help="molecules in space: sdf or xyz")],
+    samples: Annotated[Path, typer.Argument(metavar="SAMPLES", help="molecules: sdf, xyz; crystals: cif, extxyz, a folder")],
     against: Annotated[str | None, typer.Option(help="what the generator learned from: for novelty, and scored beside")] = None,
     output_path: Annotated[Path | None, typer.Option("-o", "--output", help="also write the figures as JSON")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing output")] = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score molecules in space, whoever made them: stability under two protocols, validity, uniqueness, novelty, with intervals."""
+    """Score molecules in space or crystals, whoever made them: stability, validity, uniqueness, novelty, with intervals."""
     with guarded(verbose):
-        from heliograph.generate import metrics, read
-
         if output_path is not None:
             check_output(output_path, [samples], overwrite)
+        score = _crystals if samples.is_dir() or samples.suffix.lower() not in (".sdf", ".sd", ".mol", ".xyz", ".gz") else _molecules
         with Bar(quiet) as bar:
-            drawn, reasons = read.as_written(samples, bar)
-            reference = None if against is None else metrics.molecules([read.molecules(Path(against), progress=bar)[0]])
-            found = metrics.molecules([drawn], reference.smiles if reference else ())
+            found, reference, reasons = score(samples, against, bar)
         for reason, count in reasons.items():
             print(f"  {count:>9,}  {reason}")
-        print(_table(found, reference))
+        print(_table(found.shares, reference.shares if reference else {}))
+        for name, value in found.distances.items():
+            print(f"{'distance to the reference: ' + name:44s} {value:10.4g}")
         if output_path is not None:
-            document = {name: {"value": s.value, "interval": s.interval, "n": s.n} for name, s in found.shares.items()}
+            document: dict[str, Any] = {name: {"value": s.value, "interval": s.interval, "n": s.n} for name, s in found.shares.items()}
+            document |= {"distances": dict(found.distances)} if found.distances else {}
             with atomic(output_path, replace=overwrite) as temporary:
                 temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
-def _table(found: Figures, reference: Figures | None) -> str:
-    head = f"{'':28s} {'samples':>8s}  {'95 % interval':>15s}" + (f"  {'reference':>9s}" if reference else "")
-    lines = [head]
-    for name, share in found.shares.items():
+def _molecules(samples: Path, against: str | None, bar: Bar) -> tuple[Figures, Figures | None, dict[str, int]]:
+    from heliograph.generate import metrics, read
+
+    drawn, reasons = read.as_written(samples, bar)
+    reference = None if against is None else metrics.molecules([read.molecules(Path(against), progress=bar)[0]])
+    return metrics.molecules([drawn], reference.smiles if reference else ()), reference, reasons
+
+
+def _crystals(samples: Path, against: str | None, bar: Bar) -> tuple[CrystalFigures, CrystalFigures | None, dict[str, int]]:
+    from heliograph.generate.crystals import metrics, read
+
+    drawn, reasons = read.crystals(samples, bar)
+    reference = None if against is None else read.crystals(Path(against), bar)[0]
+    return metrics.crystals(drawn, reference), None if reference is None else metrics.crystals(reference), reasons
+
+
+def _table(shares: Mapping[str, Share], reference: Mapping[str, Share]) -> str:
+    width = max(map(len, shares)) + 2
+    lines = [f"{'':{width}s} {'samples':>8s}  {'95 % interval':>15s}" + (f"  {'reference':>9s}" if reference else "")]
+    for name, share in shares.items():
         low, high = share.interval
-        line = f"{name:28s} {100 * share.value:7.1f}%  [{100 * low:5.1f}, {100 * high:5.1f}]"
-        other = reference.shares.get(name) if reference else None
-        lines.append(line + (f"   {100 * other.value:8.1f}%" if other else ""))
+        line = f"{name:{width}s} {100 * share.value:7.1f}%  [{100 * low:5.1f}, {100 * high:5.1f}]"
+        lines.append(line + (f"   {100 * reference[name].value:8.1f}%" if name in reference else ""))
     return "\n".join(lines)
-
-
-def _atoms(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", text.strip())
-    if match is None or not 2 <= int(match[1]) <= int(match[2] or match[1]) <= 200:
-        raise UsageError(f"--atoms {text}: expected a number from 2 to 200 or a range like 15..18")
-    return int(match[1]), int(match[2] or match[1])
-
-
-def _formula(text: str | None) -> dict[int, int]:
-    from heliograph.chem.elements import SYMBOLS
-
-    if text is None:
-        return {}
-    if not re.fullmatch(r"([A-Z][a-z]?\d*)+", text) or re.search(r"[A-Za-z]0", text):
-        raise UsageError(f"--formula {text}: expected element symbols with counts, like C7H10O2")
-    found: dict[int, int] = {}
-    for symbol, count in re.findall(r"([A-Z][a-z]?)(\d*)", text):
-        z = _number(symbol, SYMBOLS)
-        found[z] = found.get(z, 0) + int(count or 1)
-    if not 2 <= sum(found.values()) <= 200:
-        raise UsageError(f"--formula {text}: it has {sum(found.values())} atoms; from 2 to 200 can be drawn")
-    return found
-
-
-def _elements(texts: Sequence[str]) -> tuple[int, ...]:
-    from heliograph.chem.elements import SYMBOLS
-
-    return tuple(dict.fromkeys(_number(symbol, SYMBOLS) for text in texts for symbol in re.split(r"[,\s]+", text.strip()) if symbol))
-
-
-def _number(symbol: str, symbols: Sequence[str]) -> int:
-    if symbol not in symbols[1:]:
-        raise UsageError(f"{symbol!r} is not the symbol of an element")
-    return list(symbols).index(symbol)
-
-
-def _properties(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
-    found = {}
-    for text in texts:
-        number = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-        match = re.fullmatch(rf"\s*(.+?)\s*=\s*({number})(?:\.\.({number}))?\s*", text)
-        if match is None or float(match[2]) > float(match[3] or match[2]):
-            raise UsageError(f"--where {text}: expected NAME=VALUE or NAME=LEAST..MOST, like gap=5.5 or dipole=2..3")
-        found[match[1]] = (float(match[2]), float(match[3] or match[2]))
-    return found
-

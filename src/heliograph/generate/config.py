@@ -29,8 +29,9 @@ class GeneratorConfig(Group):
     """What is learned from which molecules, and by which network."""
 
     data_path: Path = Field(description="molecules with hydrogens and positions: sdf, xyz, extxyz (plain or .gz), or a shipped set's name")
-    task: Literal["molecules", "conformers"] = Field(
-        default="molecules", description="molecules: new ones; conformers: positions of given ones (DATA: one conformer a row)"
+    task: Literal["molecules", "conformers", "crystals"] = Field(
+        default="molecules",
+        description="molecules: new ones; conformers: positions of given ones (DATA: one conformer a row); crystals: extxyz, cif, a folder",
     )
     properties: tuple[str, ...] = Field(default=(), description="numeric columns that samples can be asked for")
     process: Name = Field(default="flow", description="flow: flow matching; ancestral, sde, ode: the variance-preserving diffusion")

@@ -75,7 +75,7 @@ def run(config: GenerateTrainConfig, *, resume: bool = False, overwrite: bool = 
     counters, (member,) = train(job, progress, {made.unit: made.digest})
     document = Document(
         kind="generator",
-        arch="semla",
+        arch=made.arch,
         arch_args=dict(made.arguments),
         inputs={},
         outputs={name: {"level": level} for name, level in made.outputs.items()},
@@ -104,6 +104,14 @@ def folder(path: str | os.PathLike[str], steps: int | None = None) -> Folder:
 
 def of_task(path: str | os.PathLike[str] | None, kind: type[_S], task_name: str) -> _S:
     """Return what draws, of a file of this task. Raises ModelFileError: damaged, another model, another task."""
+    name, found = any_task(path)
+    if not isinstance(found, kind):
+        raise ModelFileError(f"{path or SHIPPED} generates {name}, not {task_name}")
+    return found
+
+
+def any_task(path: str | os.PathLike[str] | None) -> tuple[str, object]:
+    """Return the task of a model file or run folder (without one: the shipped generator's), and what draws. Raises ModelFileError."""
     path = SHIPPED if path is None else Path(path)
     file = path / MODEL if path.is_dir() else path
     document, members = modelfile.read(file)
@@ -114,9 +122,7 @@ def of_task(path: str | os.PathLike[str] | None, kind: type[_S], task_name: str)
         found = task(name).sampler(document.parts, sizes(document.arch_args, members[0]), members[0], file)
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError, UsageError) as error:
         raise ModelFileError(f"{file} can't be used by this version ({error}); it was written with {document.versions}") from error
-    if not isinstance(found, kind):
-        raise ModelFileError(f"{file} generates {name}, not {task_name}")
-    return found
+    return name, found
 
 
 def _settled(config: GenerateTrainConfig, resume: bool, overwrite: bool) -> GenerateTrainConfig | None:

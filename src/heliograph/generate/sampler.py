@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import final
+from typing import Protocol, final
 
 import numpy as np
 import torch
@@ -17,6 +17,17 @@ from heliograph.generate.data import CHARGES, Molecules, Vocabulary, complete
 from heliograph.generate.process import Process, times
 from heliograph.graph import Graph
 from heliograph.model import MPNN
+
+
+class Known(Protocol):
+    """What a generator knows of its data: atomic numbers, number of atoms -> how many, name -> (mean, deviation, least, most)."""
+
+    @property
+    def species(self) -> tuple[int, ...]: ...
+    @property
+    def sizes(self) -> Mapping[int, int]: ...
+    @property
+    def properties(self) -> Mapping[str, tuple[float, float, float, float]]: ...
 
 
 @final
@@ -35,7 +46,18 @@ class Wish:
     properties: dict[str, tuple[float, float]] = field(default_factory=dict)
     guidance: float = 1.0
 
-    def check(self, vocabulary: Vocabulary) -> list[str]:
+    def drawn_sizes(self, n: int, known: Mapping[int, int], rng: np.random.Generator) -> np.ndarray:
+        """Numbers of atoms [n], as often as they are `known` to occur where any that were asked for do."""
+        if self.formula:
+            return np.full(n, sum(self.formula.values()))
+        low, high = self.sizes or (0, 10**9)
+        there = [k for k in known if low <= k <= high]
+        if not there:
+            return rng.integers(low, high + 1, n)
+        weights = np.array([known[k] for k in there], np.float64)
+        return rng.choice(there, n, p=weights / weights.sum())
+
+    def check(self, vocabulary: Known) -> list[str]:
         """Return what lies outside the training data, in sentences. Raises UsageError for what can't be: an unknown element or property."""
         for z in (*self.formula, *self.elements):
             if z not in vocabulary.species:
@@ -49,7 +71,7 @@ class Wish:
         sizes = (n, n) if self.formula else self.sizes
         if sizes and not any(sizes[0] <= k <= sizes[1] for k in vocabulary.sizes):
             seen = f"{min(vocabulary.sizes)} to {max(vocabulary.sizes)}"
-            notes.append(f"No training molecule has {sizes[0]} to {sizes[1]} atoms (they have {seen}): expect poor samples.")
+            notes.append(f"Nothing in the training data has {sizes[0]} to {sizes[1]} atoms (there are {seen}): expect poor samples.")
         for name, (low, high) in self.properties.items():
             if name not in vocabulary.properties:
                 raise UsageError(f"the generator knows no property {name!r}; it knows {list(vocabulary.properties) or 'none'}")
@@ -89,7 +111,7 @@ class Sampler:
     def _batch(self, n: int, wish: Wish, seed: Sequence[int]) -> Drawn:
         rng, known = np.random.default_rng(list(seed)), self.vocabulary
         torch_rng = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        sizes = self._sizes(n, wish, rng)
+        sizes = wish.drawn_sizes(n, known.sizes, rng)
         topology = complete(sizes)
         by_graph = topology.nodes_by_graph
         fixed = self._formula(n, wish, rng)
@@ -124,16 +146,6 @@ class Sampler:
             free = self.model(graph.with_globals(condition=torch.zeros_like(condition)))
         found = {name: free[name] + guidance * (found[name] - free[name]) for name in found}
         return found, network.told(graph, found)
-
-    def _sizes(self, n: int, wish: Wish, rng: np.random.Generator) -> np.ndarray:
-        if wish.formula:
-            return np.full(n, sum(wish.formula.values()))
-        low, high = wish.sizes or (0, 10**9)
-        there = [k for k in self.vocabulary.sizes if low <= k <= high]
-        if not there:
-            return rng.integers(low, high + 1, n)
-        weights = np.array([self.vocabulary.sizes[k] for k in there], np.float64)
-        return rng.choice(there, n, p=weights / weights.sum())
 
     def _formula(self, n: int, wish: Wish, rng: np.random.Generator) -> Tensor | None:
         """Types [N] where a formula says them, in random order."""

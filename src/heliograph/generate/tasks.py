@@ -24,6 +24,7 @@ from heliograph.model import MPNN
 TASKS = {
     "molecules": "heliograph.generate.molecule_task",
     "conformers": "heliograph.generate.conformers.task",
+    "crystals": "heliograph.generate.crystals.task",
 }
 
 
@@ -42,6 +43,7 @@ class Assembled:
     digest: str
     unit: str
     reasons: Mapping[str, int] = field(default_factory=dict)
+    arch: str = "semla"
 
 
 class Task(Protocol):

@@ -1,0 +1,1 @@
+"""Crystals out of noise: cells, fractional coordinates and elements, given a formula or not."""
