@@ -449,3 +449,18 @@ def test_mace_is_trained_and_used_as_any_other(tmp_path: Path) -> None:
     atoms = frames(1, seed=5)[0]
     atoms.calc = Calculator(tmp_path / "run", dtype="float64")
     assert atoms.get_forces().shape == (2, 3) and atoms.get_stress().shape == (6,)
+
+
+def test_the_second_stage_has_its_own_energy_weight(tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "a.extxyz", frames(10))
+    both = config(tmp_path, tmp_path / "a.extxyz", epochs=4, schedule="plateau")
+    second = both.potential.model_copy(update={"start_stage_two": 0.5, "stage_two_energy_weight": 1000.0})
+    results = []
+    for name, potential_ in (("one", both.potential), ("two", second)):
+        results.append(run(both.model_copy(update={"potential": potential_, "output_dir": tmp_path / name}), progress=silent()))
+    weights = [Potential.load(tmp_path / name).models[0].embed.elements.element.weight for name in ("one", "two")]
+    assert not torch.equal(*weights)  # the second half was another
+    one, two = (row.history for row in results)
+    assert two[0].val_loss > 2 * one[0].val_loss  # epochs are compared by the weights of the end
+    forces = [h[1].val_metrics["forces_mae"] for h in (one, two)]
+    assert forces[0] == forces[1] and one[3].val_metrics["forces_mae"] != two[3].val_metrics["forces_mae"]

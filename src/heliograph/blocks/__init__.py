@@ -15,6 +15,7 @@ from heliograph.blocks.message import BothWays, apply_matrix
 from heliograph.blocks.neighbour import Combine, Neighbour
 from heliograph.blocks.norm import GraphNorm, OnStates, PairNorm
 from heliograph.blocks.propagation import Propagate, normalised, propagated
+from heliograph.blocks.properties import WithProperties
 from heliograph.blocks.radial import Bessel, CosineCutoff, Gaussians, PolynomialCutoff
 from heliograph.blocks.readout import AtomWise, Dipole, EdgeWise, Gated, NodeWise, PerType, Pool, Set2Set, SumMaxLSTM
 from heliograph.blocks.scalers import Principal
@@ -83,6 +84,7 @@ __all__ = [
     "Vectors",
     "Weighted",
     "WithMaster",
+    "WithProperties",
     "apply_matrix",
     "centred",
     "collect",

@@ -25,6 +25,8 @@ class PotentialCalculator(Calculator):
         "energies",
         "forces",
         "stress",
+        "charges",
+        "dipole",
     ]
 
     def __init__(self, potential: Callable[[Sequence[Any]], Sequence[Any]], **kwargs: Any):
@@ -43,9 +45,14 @@ class PotentialCalculator(Calculator):
         answer = self.potential([frame])[0]
         if answer.reason:
             raise StructureError(answer.reason)
-        self.results = {
+        if answer.forces is None:
+            raise PropertyNotImplementedError(f"this model gives {', '.join(answer.properties)}, and no energies")
+        self.results = dict(answer.properties) | {
             "energy": answer.energy, "free_energy": answer.energy, "energies": answer.energies, "forces": answer.forces,
         }  # fmt: skip
+        for name in ("charges", "dipole"):
+            if name in properties and name not in self.results:
+                raise PropertyNotImplementedError(f"this model was not trained on {name}")
         if np.isfinite(answer.stress).all():
             self.results["stress"] = full_3x3_to_voigt_6_stress(answer.stress)
         elif "stress" in properties:

@@ -33,6 +33,10 @@ OWN = (
     "energy_weight",
     "forces_weight",
     "stress_weight",
+    "properties",
+    "properties_weight",
+    "start_stage_two",
+    "stage_two_energy_weight",
 )
 MOLECULES = ("smiles_columns", "target_columns", "weight_column", "task_type", "units", "geometry", "splits_column",
              "references", "num_replicates", "missing", "censored", "copies")  # fmt: skip
@@ -165,7 +169,7 @@ def show(result: PotentialResult, folder: Path, report: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from heliograph.potential.result import LABELS
+    from heliograph.potential.result import described
 
     console = Console(highlight=False)
     part = "test" if "test" in result.metrics else "val"
@@ -181,7 +185,7 @@ def show(result: PotentialResult, folder: Path, report: Path) -> None:
         ):
             table.add_column(heading, justify="left" if heading in ("", "unit") else "right")
         for name, value in result.metrics[part].items():
-            words, unit = LABELS[name]
+            words, unit = described(name)
             table.add_row(words, unit, f"{value:.4g}", f"{result.zero[part][name]:.4g}")
         console.print(table)
     if result.bad:

@@ -143,13 +143,13 @@ def _numbers(rows: list[list[str]], name: str, kind: str) -> np.ndarray:
 
 
 def numbers(value: Any) -> np.ndarray:
-    """Return a value of `info` as numbers [k]: text of numbers apart by blanks or commas, a number, an array.
+    """Return a value of `info` as numbers [k]: text of numbers apart by blanks or commas, as ASE's `_JSON [[...]]`, a number, an array.
 
     Raises StructureError where it is something else.
     """
     try:
         if isinstance(value, str):
-            text = value.replace(",", " ").replace("[", " ").replace("]", " ")
+            text = value.removeprefix("_JSON").replace(",", " ").replace("[", " ").replace("]", " ")
             return np.array([float(part) for part in text.split()])
         return np.asarray(value, dtype=np.float64).ravel()
     except (TypeError, ValueError):

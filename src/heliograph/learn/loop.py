@@ -137,8 +137,9 @@ class Member:
         counts = objective.counts(targets if fabric.world_size == 1 else source.targets(rows))
         self.whole.train()
         sums: dict[str, Tensor] = self.whole(source.batch(mine, step) if graph is None else graph, self._placed(targets))
+        done = step / (fit.epochs * len(self.batches))
         total: Tensor = sum(  # averaged over processes: the mean over the whole batch's labels
-            value * (objective.weight(term) * fabric.world_size / max(counts[term], 1.0)) for term, value in sums.items()
+            value * (objective.weight(term, done) * fabric.world_size / max(counts[term], 1.0)) for term, value in sums.items()
         )  # type: ignore[assignment]
         self.optimizer.zero_grad()
         fabric.backward(total)

@@ -37,6 +37,6 @@ class Objective(nn.Module):
         """Return the number of labels in each term."""
         raise NotImplementedError
 
-    def weight(self, term: str) -> float:
-        """Return the weight of a term in the total."""
+    def weight(self, term: str, done: float = 1.0) -> float:
+        """Return the weight of a term in the total when a share `done` of all steps is done; validation takes that of the end."""
         return float(self.weights.get(term, 1.0))

@@ -37,6 +37,11 @@ class FramesConfig(Group):
     virial_key: str | None = Field(
         default=None, description="name of the virial [eV], which is -stress x volume"
     )
+    properties: tuple[str, ...] = Field(
+        default=(),
+        description="other labels to learn, each NAME or NAME=KIND: mean, sum (numbers of the structure), atom, charges (of atoms; "
+        "charges add up to the frame's charge), dipole, polarizability, extent; without a KIND by the label's shape",
+    )
     forces: bool = Field(
         default=True,
         description="learn forces and stress where there are any; --no-forces: energies alone",
@@ -70,6 +75,15 @@ class PotentialConfig(Group):
         default=1.0,
         ge=0,
         description="weight of the stress's error in the loss, as energy per atom",
+    )
+    start_stage_two: float | None = Field(
+        default=None, gt=0, lt=1, description="share of all steps from which the second stage's energy weight holds"
+    )
+    stage_two_energy_weight: float = Field(
+        default=100.0, ge=0, description="weight of the energy's error per atom in the second stage, which also chooses the epoch"
+    )
+    properties_weight: float = Field(
+        default=1.0, ge=0, description="weight in the loss of each property's error, in units of its spread"
     )
     ensemble_size: PositiveInt = Field(
         default=1, description="models that differ in their seed; their spread is the error bar"

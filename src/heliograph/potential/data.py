@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 import torch
 
-from heliograph.data import frames
+from heliograph.data import frames, properties
 from heliograph.data.sources.structures import PROBE, Keys, Structures, find_keys
 from heliograph.data.splits import PARTS, random_split, scaffold_split
 from heliograph.data.targets import Target, Targets
@@ -18,6 +18,7 @@ from heliograph.errors import DataError
 from heliograph.graph import Graph
 from heliograph.learn.progress import Progress
 from heliograph.potential.config import FramesConfig
+from heliograph.potential.properties import Scaled
 from heliograph.potential.references import References
 
 
@@ -30,14 +31,15 @@ class Read:
     labels: dict[str, int]
     frames: int
     notes: tuple[str, ...]
+    properties: tuple[properties.Property, ...] = ()
 
 
 @final
 class Frames:
     """A source: structures with energies, forces and stresses over `references.scale`, references taken off."""
 
-    def __init__(self, data: Structures, references: References):
-        self.data, self.scale = data, references.scale
+    def __init__(self, data: Structures, references: References, properties: tuple[Scaled, ...] = ()):
+        self.data, self.scale, self.properties = data, references.scale, properties
         self.energy = (data.columns["energy"] - references.of(data.composition)) / references.scale
 
     def __len__(self) -> int:
@@ -50,11 +52,16 @@ class Frames:
     def targets(self, rows: np.ndarray) -> Targets:
         """Labels of `rows`, NaN where there is none."""
         labels = self.data.labels(rows)
-        return {
+        n = self.data.n_atoms[rows]
+        others = {
+            p.name: Target(torch.from_numpy(p.learned(labels[p.name].numpy(), n)), "node" if p.of_atoms else "graph")
+            for p in self.properties
+        }
+        return others | {
             "energy": Target(torch.from_numpy(self.energy[rows])),
             "forces": Target(labels["forces"] / self.scale, "node"),
             "stress": Target(labels["stress"] / self.scale),
-            "atoms": Target(torch.from_numpy(self.data.n_atoms[rows].astype(np.float64))),
+            "atoms": Target(torch.from_numpy(n.astype(np.float64))),
         }
 
 
@@ -65,21 +72,26 @@ def load(config: FramesConfig, cutoff: float, seed: int, progress: Progress) -> 
     """
     files = {"data": config.data_path, "val": config.val_path, "test": config.test_path}
     given = {name: path for name, path in files.items() if path is not None}
-    asked = Keys(config.energy_key, config.forces_key, config.stress_key, config.virial_key)
-    keys = find_keys(
-        itertools.islice(frames.read(config.data_path), PROBE), asked, config.data_path.name
-    )
+    probe, name = (lambda: itertools.islice(frames.read(config.data_path), PROBE)), config.data_path.name
+    others = properties.find(config.properties, probe(), name)
+    asked = Keys(config.energy_key, config.forces_key, config.stress_key, config.virial_key, others)
+    keys = find_keys(probe(), asked, name)
     if not config.forces:
-        keys = Keys(keys.energy)
+        keys = Keys(keys.energy, properties=others)
     collected = {name: _collect(path, keys, progress) for name, path in given.items()}
     whole = _stacked(list(collected.values()))
     total = len(whole) + len(whole.bad)
     progress("listing neighbours", 0, len(whole))
     data = whole.with_neighbours(cutoff)
     labels = {name: int(data.has(name).sum()) for name in ("energy", "forces", "stress")}
-    if not labels["energy"] and not labels["forces"]:
+    labels |= {p.name: int(data.has(p.column).sum()) for p in others}
+    for p in others:
+        if not labels[p.name]:
+            why = " (periodic structures have none)" if p.kind in properties.MOLECULAR else ""
+            raise DataError(f"no usable frame of {name} has a {p.name} as a {p.kind}{why}")
+    if not labels["energy"] and not labels["forces"] and not others:
         raise DataError(
-            f"no frame of {config.data_path.name} has an energy or forces. Name them with --energy-key and --forces-key."
+            f"no frame of {name} has an energy or forces. Name them with --energy-key and --forces-key, or other labels with --properties."
         )
     return Read(
         data,
@@ -87,6 +99,7 @@ def load(config: FramesConfig, cutoff: float, seed: int, progress: Progress) -> 
         labels,
         total,
         _notes(config, keys, data, labels, total),
+        others,
     )
 
 
@@ -153,6 +166,7 @@ def _notes(
     config: FramesConfig, keys: Keys, data: Structures, labels: dict[str, int], total: int
 ) -> tuple[str, ...]:
     names = {"energy": keys.energy, "forces": keys.forces, "stress": keys.stress or keys.virial}
+    names |= {p.name: p.kind for p in keys.properties}
     shown = ", ".join(f"{label} ({names[label]}) in {n:,}" for label, n in labels.items() if n)
     notes = [f"{len(data):,} of {total:,} frames can be used; {shown}."]
     lacks = [

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from heliograph import geometry, zoo
+from heliograph.blocks import WithProperties
 from heliograph.chem.elements import SYMBOLS
 from heliograph.data.frames import Frame
 from heliograph.data.sources.structures import Keys, Structures
 from heliograph.errors import HeliographError, ModelFileError, StructureError
 from heliograph.graph import Graph, dense
+from heliograph.learn.objectives.forces import TERMS
 from heliograph.learn.state import tensors_of
 from heliograph.model import MPNN, Inputs
+from heliograph.potential.properties import from_dict, with_heads
 from heliograph.potential.references import References
 from heliograph.predictor import guard, modelfile
 from heliograph.predictor.modelfile import Document
@@ -34,7 +38,8 @@ INPUTS = Inputs(0, 0, geometry=True)
 class Answer:
     """For one structure of n atoms: `energy` eV, `energies` [n], `forces` [n, 3] eV/A, `stress` [3, 3] eV/A^3 (NaN unless periodic along
     three axes). `energy_std`, `forces_std` [n, 3]: spread of the members (zero with one), `members` [M, n, 3] their forces.
-    `reason` is not empty where there is no answer.
+    `properties`: other answers by name, in the labels' units: a number, [n] of atoms (those named in `of_atoms`), [3] or [3, 3]. A model
+    of properties alone has no energy (NaN) and no forces (None). `reason` is not empty where there is no answer.
     """
 
     energy: float = math.nan
@@ -44,6 +49,8 @@ class Answer:
     energy_std: float = math.nan
     forces_std: np.ndarray | None = None
     members: np.ndarray | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    of_atoms: tuple[str, ...] = ()
     reason: str = ""
 
 
@@ -53,6 +60,9 @@ class Potential:
     def __init__(self, models: Sequence[MPNN], document: Document):
         self.models, self.document = [m.eval().requires_grad_(False) for m in models], document
         self.references = References.from_dict(document.parts["references"])
+        self.properties = from_dict(document.parts.get("properties", []))
+        trained = document.training.get("trained_on", TERMS)
+        self.energies = any(term in trained for term in TERMS)
         self.cutoff = cutoff_of(self.models[0])
         self.atoms = self.references.atoms(self.cutoff)
         self._alone: list[Tensor] = []
@@ -79,7 +89,8 @@ class Potential:
             models = []
             for member in members:
                 with guard.within(member.values()):
-                    models.append(zoo.build(arch, Inputs(**document.inputs), 1, document.arch_args))
+                    network = zoo.build(arch, Inputs(**document.inputs), 1, document.arch_args)
+                    models.append(with_heads(network, arch, from_dict(document.parts.get("properties", []))))
                 modelfile.fill(models[-1], member, path)
             return cls(models, document)
         except ModelFileError:
@@ -136,6 +147,9 @@ class Potential:
     def _answers(self, graph: Graph) -> list[Answer]:
         z = dense(graph.nodes["z"])
         E0 = torch.from_numpy(self.references.E0)[z]  # [N]
+        others, of_atoms = self._others(graph), tuple(p.name for p in self.properties if p.of_atoms)
+        if not self.energies:
+            return [Answer(properties=of, of_atoms=of_atoms) for of in others]
         found = [self._member(k, graph) for k in range(len(self.models))]
         scale = self.references.scale
         energies = torch.stack([E0 + scale * eps for eps, _, _ in found])  # [M, N]
@@ -154,9 +168,27 @@ class Potential:
                 Answer(
                     energy=float(energy[:, g].mean()), energies=energies[:, mine].mean(0).numpy(), forces=each.mean(0),
                     stress=stress[g].numpy(), energy_std=float(energy[:, g].std(unbiased=False)), forces_std=each.std(0), members=each,
+                    properties=others[g], of_atoms=of_atoms,
                 )
             )  # fmt: skip
         return answers
+
+    def _others(self, graph: Graph) -> list[dict[str, Any]]:
+        """Properties of each structure: the mean of the members."""
+        if not self.properties:
+            return [{} for _ in range(graph.G)]
+        with torch.no_grad():
+            each = [model.readout.properties(model.states(graph)) for model in self.models if isinstance(model.readout, WithProperties)]
+        n, made = graph.topology.n_node.numpy(), [dict[str, Any]() for _ in range(graph.G)]
+        ends = np.concatenate([[0], np.cumsum(n)])
+        for p in self.properties:
+            values = p.given(torch.stack([of[p.name] for of in each]).double().mean(0).numpy(), n)
+            for g, of in enumerate(made):
+                if p.of_atoms:
+                    of[p.name] = values[ends[g] : ends[g + 1], 0]
+                else:
+                    of[p.name] = float(values[g, 0]) if values.shape[1:] == (1,) else values[g]
+        return made
 
     def _member(self, k: int, graph: Graph) -> tuple[Tensor, Tensor, Tensor]:
         """eps [N], forces [N, 3] and stress [G, 3, 3] of one member on the network's scale, in float64."""

@@ -36,23 +36,35 @@ def errors(
 ) -> dict[str, float]:
     """Return the errors in meV, meV/A and meV/A^3 over the labels there are.
 
-    `found` and `wanted`: "energy" [G], "forces" [N, 3], "stress" [G, 3, 3] in eV and angstrom; `atoms` [G].
+    `found` and `wanted`: "energy" [G], "forces" [N, 3], "stress" [G, 3, 3] in eV and angstrom, properties in the unit of their labels;
+    `atoms` [G].
     """
     figures: dict[str, float] = {}
 
-    def add(name: str, difference: np.ndarray, suffix: str = "") -> None:
+    def add(name: str, difference: np.ndarray, suffix: str = "", factor: float = 1e3) -> None:
         there = difference[np.isfinite(difference)]
         if len(there):
-            figures[f"{name}_mae{suffix}"] = 1e3 * float(np.abs(there).mean())
-            figures[f"{name}_rmse{suffix}"] = 1e3 * float(np.sqrt(np.square(there).mean()))
+            figures[f"{name}_mae{suffix}"] = factor * float(np.abs(there).mean())
+            figures[f"{name}_rmse{suffix}"] = factor * float(np.sqrt(np.square(there).mean()))
 
-    energy = found["energy"] - wanted["energy"]
-    add("energy", energy)
-    add("energy", energy / atoms, "_per_atom")
+    if "energy" in found:
+        energy = found["energy"] - wanted["energy"]
+        add("energy", energy)
+        add("energy", energy / atoms, "_per_atom")
     for name in ("forces", "stress"):
         if name in found:
             add(name, found[name] - wanted[name])
+    for name in [name for name in found if name in wanted and name not in ("energy", "forces", "stress")]:
+        add(name, found[name] - wanted[name], factor=1.0)
     return figures
+
+
+def described(metric: str) -> tuple[str, str]:
+    """Return the words and the unit of a metric: those of LABELS, or of a property whose unit is that of its labels."""
+    if metric in LABELS:
+        return LABELS[metric]
+    name, _, kind = metric.rpartition("_")
+    return f"{name}, {kind.upper()}", ""
 
 
 @dataclass(frozen=True, eq=False)

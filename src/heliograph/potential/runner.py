@@ -27,6 +27,7 @@ from heliograph.potential import folder
 from heliograph.potential.config import PotentialConfig, TrainPotential
 from heliograph.potential.data import Frames, Read, load
 from heliograph.potential.potential import INPUTS, KIND, Potential, cutoff_of
+from heliograph.potential.properties import Scaled, fitted, to_dict, with_heads
 from heliograph.potential.references import References, references
 from heliograph.potential.result import RESULTS, PotentialResult, errors
 from heliograph.predictor import modelfile
@@ -53,7 +54,7 @@ def run(
     """
     started, progress = time.monotonic(), progress or Lines()
     arguments = _arguments(config.potential)
-    trial = _Builder(config.potential, arguments)()
+    trial = zoo.build(config.potential.arch, INPUTS, 1, arguments)
     check_potential(trial)
     cutoff = cutoff_of(trial)
     saved = folder.settle(config, resume, overwrite)
@@ -97,6 +98,13 @@ def _arguments(potential: PotentialConfig) -> dict[str, Any]:
     return args
 
 
+def _second_stage(potential: PotentialConfig, weights: Mapping[str, float]) -> tuple[dict[str, float], float]:
+    """Weights of the second stage, and from which share of the steps on they hold."""
+    if potential.start_stage_two is None or not weights["energy"]:
+        return {}, 1.0
+    return {"energy": potential.stage_two_energy_weight}, potential.start_stage_two
+
+
 def _neighbours(arch: str, arguments: Mapping[str, Any], read: Read) -> dict[str, float]:
     """The argument `neighbours`, where an architecture has it and nobody gave it: the mean number of the training frames."""
     if "neighbours" in arguments or "neighbours" not in inspect.signature(zoo.load(arch).build).parameters:
@@ -112,9 +120,10 @@ class _Builder:
 
     potential: PotentialConfig
     arguments: dict[str, Any]
+    properties: tuple[Scaled, ...]
 
     def __call__(self) -> MPNN:
-        return zoo.build(self.potential.arch, INPUTS, 1, self.arguments)
+        return with_heads(zoo.build(self.potential.arch, INPUTS, 1, self.arguments), self.potential.arch, self.properties)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +135,17 @@ class _Score:
     def __call__(
         self, outputs: Mapping[str, Tensor], rows: np.ndarray
     ) -> dict[str, dict[str, float]]:
-        scale = self.source.scale
-        found = {name: value.double().numpy() * scale for name, value in outputs.items()}
+        scale, n = self.source.scale, self.source.data.n_atoms[rows]
+        own = {p.name: p for p in self.source.properties}
+        found = {
+            name: own[name].given(value.double().numpy(), n) if name in own else value.double().numpy() * scale
+            for name, value in outputs.items()
+        }
         labels = {name: value.numpy() for name, value in self.source.data.labels(rows).items()}
         labels["energy"] = (
             self.source.energy[rows] * scale
         )  # differences are the same without references
-        return {"mean": errors(found, labels, self.source.data.n_atoms[rows])}
+        return {"mean": errors(found, labels, n)}
 
 
 class _Run:
@@ -149,17 +162,21 @@ class _Run:
     ):
         self.config, self.arguments, self.read, self.refs = config, arguments, read, refs
         self.progress, self.notes, self.here = progress, notes, config.output_dir
-        self.source = Frames(read.data, refs)
+        self.properties = fitted(read.properties, read.data, read.parts["train"])
+        with_heads(zoo.build(config.potential.arch, INPUTS, 1, arguments), config.potential.arch, self.properties)
+        self.source = Frames(read.data, refs, self.properties)
         there = {term: read.labels[term] > 0 for term in TERMS}
         weights = {
             term: getattr(config.potential, f"{term}_weight") if there[term] else 0.0
             for term in TERMS
         }
+        weights |= {p.name: config.potential.properties_weight for p in self.properties}
         loss = "mse" if config.fit.loss == "auto" else config.fit.loss
-        names = tuple(m for m in METRICS if there[m.split("_")[0]])
+        names = (*(m for m in METRICS if there[m.split("_")[0]]), *(f"{p.name}_mae" for p in self.properties))
+        objective = Forces(refs.atoms(read.data.cutoff), weights, loss, *_second_stage(config.potential, weights))
         self.job = Job(
-            source=self.source, parts=read.parts, build=_Builder(config.potential, arguments),
-            objective=Forces(refs.atoms(read.data.cutoff), weights, loss), fit=config.fit, score=_Score(self.source), metrics=names,
+            source=self.source, parts=read.parts, build=_Builder(config.potential, arguments, self.properties),
+            objective=objective, fit=config.fit, score=_Score(self.source), metrics=names,
             select=config.fit.metrics[0] if config.fit.metrics else "loss", members=config.potential.ensemble_size,
             folder=self.here, unit="frames",
         )  # fmt: skip
@@ -178,7 +195,7 @@ class _Run:
         digest = hashlib.sha256(
             b"".join(
                 data.columns[k].tobytes()
-                for k in ("z", "pos", "energy", "forces", "stress", "cell")
+                for k in ("z", "pos", "energy", "forces", "stress", "cell", *(p.column for p in self.read.properties))
             )
         )
         digest.update(b"".join(rows.tobytes() for rows in self.read.parts.values()))
@@ -227,7 +244,7 @@ class _Run:
             found, wanted = self._predicted(potential, rows)
             atoms = self.read.data.n_atoms[rows]
             metrics[part] = errors(found, wanted, atoms)
-            zero[part] = errors(self._nothing(rows), wanted, atoms)
+            zero[part] = errors({k: v for k, v in self._nothing(rows).items() if k in found}, wanted, atoms)
             arrays |= {f"{part}_{k}": v for k, v in found.items()} | {
                 f"{part}_{k}_true": v for k, v in wanted.items()
             }
@@ -259,13 +276,16 @@ class _Run:
         data, weights = self.config.frames.data_path.name, dict(objective.weights)
         levels = {"energy": ("graph", "eV"), "energies": ("node", "eV"), "forces": ("node", "eV/A")}
         levels |= {"stress": ("graph", "eV/A^3")}
+        levels = levels if any(term in TERMS for term in objective.terms) else {}
+        levels |= {p.name: ("node" if p.of_atoms else "graph", "") for p in self.properties}
         return Document(
             kind=KIND,
             arch=Path(arch).stem if arch.endswith((".py", ".toml")) else arch,
             arch_args=zoo.resolved(module, self.arguments),
             inputs={"nodes": INPUTS.nodes, "edges": INPUTS.edges, "geometry": True},
             outputs={name: {"level": level, "unit": unit} for name, (level, unit) in levels.items()},
-            parts={"references": self.refs.to_dict(), "cutoff": self.read.data.cutoff},
+            parts={"references": self.refs.to_dict(), "cutoff": self.read.data.cutoff}
+            | ({"properties": to_dict(self.properties)} if self.properties else {}),
             arch_source={"file": Path(arch).name, "sha256": source_sum(arch)} if arch.endswith(".py") else None,
             arch_composition=getattr(module, "COMPOSITION", None),
             training={"data": data, "weights": weights, "trained_on": list(objective.terms)},
@@ -280,17 +300,22 @@ class _Run:
         for start in range(0, len(rows), size):
             answers += potential.of(self.read.data, rows[start : start + size])
             self.progress("predicting", min(start + size, len(rows)), len(rows))
-        found = {
-            "energy": np.array([a.energy for a in answers]),
-            "forces": np.concatenate([a.forces for a in answers if a.forces is not None]),
-            "stress": np.stack([a.stress for a in answers if a.stress is not None]),
-        }
-        if len(potential.models) > 1:
+        found: dict[str, np.ndarray] = {}
+        if potential.energies:
+            found = {
+                "energy": np.array([a.energy for a in answers]),
+                "forces": np.concatenate([a.forces for a in answers if a.forces is not None]),
+                "stress": np.stack([a.stress for a in answers if a.stress is not None]),
+            }
+        for p in self.properties:
+            each = [np.asarray(a.properties[p.name]) for a in answers]
+            found[p.name] = np.concatenate(each)[:, None] if p.of_atoms else np.stack([v.reshape(-1) if v.ndim == 0 else v for v in each])
+        if len(potential.models) > 1 and potential.energies:
             found["energy_std"] = np.array([a.energy_std for a in answers])
             found["forces_std"] = np.concatenate(
                 [a.forces_std for a in answers if a.forces_std is not None]
             )
-        return found, {name: value.numpy() for name, value in self.read.data.labels(rows).items()}
+        return found, {name: v.numpy() for name, v in self.read.data.labels(rows).items() if name in found}
 
     def _nothing(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """E0s alone, with the mean of what the training frames have above them per atom, and no forces."""
@@ -300,8 +325,10 @@ class _Run:
         ) / data.n_atoms[train]
         mean = float(np.nanmean(above)) if np.isfinite(above).any() else 0.0
         energy = self.refs.of(data.composition[rows]) + mean * data.n_atoms[rows]
-        return {
+        n = data.n_atoms[rows]
+        others = {p.name: p.given(np.zeros(v.shape), n) for p in self.properties for v in [data.labels(rows)[p.name]]}
+        return others | {
             "energy": energy,
-            "forces": np.zeros((int(data.n_atoms[rows].sum()), 3)),
+            "forces": np.zeros((int(n.sum()), 3)),
             "stress": np.zeros((len(rows), 3, 3)),
         }

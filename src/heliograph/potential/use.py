@@ -128,12 +128,17 @@ def _batches(source: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
 
 def labelled(frame: Frame, answer: Answer) -> Frame:
     """Return the frame with an answer as its labels, and its own labels as REF_..."""
-    info = {(f"REF_{k}" if k in LABELS else k): v for k, v in frame.info.items()}
-    arrays = {(f"REF_{k}" if k in LABELS else k): v for k, v in frame.arrays.items()}
+    own = (*LABELS, *answer.properties)
+    info = {(f"REF_{k}" if k in own else k): v for k, v in frame.info.items()}
+    arrays = {(f"REF_{k}" if k in own else k): v for k, v in frame.arrays.items()}
     if answer.reason:
         where = f", {frame.where}" if frame.where else ""
         return replace(frame, info=info | {"reason": answer.reason + where}, arrays=arrays)
-    assert answer.forces is not None and answer.stress is not None and answer.members is not None
+    for name, value in answer.properties.items():
+        (arrays if np.shape(value) == (len(frame.z),) and name in answer.of_atoms else info)[name] = value
+    if answer.forces is None:
+        return replace(frame, info=info, arrays=arrays)
+    assert answer.stress is not None and answer.members is not None
     info |= {"energy": answer.energy}
     if all(frame.pbc):
         info["stress"] = answer.stress

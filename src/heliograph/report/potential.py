@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from heliograph.potential.result import LABELS, PotentialResult
+from heliograph.potential.result import LABELS, PotentialResult, described
 from heliograph.report import page, plots
 from heliograph.report.digits import count, duration, number, plural, shorten, with_unit
 from heliograph.report.words import PART_WORDS, Headline
@@ -71,12 +71,12 @@ def _headline(result: PotentialResult, part: str) -> Headline:
             (),
         )
     own, zero = result.metrics[part], result.zero[part]
-    names = [name for name in CHOSEN if name in own]
+    names = [name for name in CHOSEN if name in own] or [name for name in own if name.endswith("_mae")][:3]
     if not names:
         return Headline(
             f"The {PART_WORDS[part]} frames have no labels: nothing is known of the error.", (), ()
         )
-    words, unit = LABELS[names[0]]
+    words, unit = described(names[0])
     where = plural(result.sizes[part], PART_WORDS[part] + " frame")
     error = with_unit(number(own[names[0]]), unit)
     lead = f"The {words.replace(', MAE', '')} is off by {error} on average (MAE) on {where}."
@@ -90,7 +90,7 @@ def _headline(result: PotentialResult, part: str) -> Headline:
         f"Without a model (no forces, the mean energy) it would be {with_unit(number(zero[names[0]]), unit)}."
     )
     figures = [
-        (with_unit(number(own[name]), LABELS[name][1]), f"{LABELS[name][0]}, {PART_WORDS[part]}")
+        (with_unit(number(own[name]), described(name)[1]), f"{described(name)[0]}, {PART_WORDS[part]}")
         for name in names
     ]
     return Headline(lead, tuple(rest), (*figures, (duration(result.seconds), "to train")))
@@ -99,10 +99,11 @@ def _headline(result: PotentialResult, part: str) -> Headline:
 def _rows(result: PotentialResult) -> list[tuple[str, str, list[str], str]]:
     """Words, unit, the errors of each part, and those without a model."""
     last = list(result.metrics)[-1] if result.metrics else ""
-    names = [name for name in LABELS if any(name in figures for figures in result.metrics.values())]
+    every = dict.fromkeys(name for figures in result.metrics.values() for name in figures)
+    names = [*(name for name in LABELS if name in every), *(name for name in every if name not in LABELS)]
     return [
         (
-            *LABELS[name],
+            *described(name),
             [number(f[name]) if name in f else "" for f in result.metrics.values()],
             number(result.zero[last].get(name, np.nan)),
         )
@@ -113,6 +114,13 @@ def _rows(result: PotentialResult) -> list[tuple[str, str, list[str], str]]:
 def _parity(result: PotentialResult, part: str) -> list[tuple[Markup, str]]:
     a, found = result.arrays, []
     atoms, rows = a[f"{part}_atoms"], a[f"{part}_rows"]
+    for name in [k[len(part) + 1 : -5] for k in a if k.startswith(f"{part}_") and k.endswith("_true")]:
+        true, values = a[f"{part}_{name}_true"].ravel(), a[f"{part}_{name}"].ravel()
+        there = np.isfinite(true)
+        if there.any() and name not in ("energy", "forces", "stress"):
+            found.append((plots.parity(true[there], values[there], None, [""] * int(there.sum()), ""), shorten(name, 40)))
+    if f"{part}_energy" not in a:
+        return found
     energy, true = a[f"{part}_energy"] / atoms, a[f"{part}_energy_true"] / atoms
     there = np.isfinite(true)
     if there.any():
@@ -134,6 +142,8 @@ def _groups(result: PotentialResult, part: str) -> list[tuple[str, str, str, str
     """Errors by config_type: name, frames, energy per atom, forces."""
     a = result.arrays
     kinds, atoms = a[f"{part}_config_type"], a[f"{part}_atoms"]
+    if f"{part}_energy" not in a:
+        return []
     energy = np.abs(a[f"{part}_energy"] - a[f"{part}_energy_true"]) / atoms
     of_atom = np.repeat(np.arange(len(atoms)), atoms)
     forces = np.abs(a[f"{part}_forces"] - a[f"{part}_forces_true"])

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from heliograph.data.frames import Frame, numbers
 from heliograph.data.neighbours import pairs
+from heliograph.data.properties import Property
 from heliograph.errors import DataError, StructureError, suggest
 from heliograph.graph import Graph, Indexed
 from heliograph.topology import Pairs, Topology
@@ -40,6 +41,7 @@ class Keys:
     forces: str | None = None
     stress: str | None = None
     virial: str | None = None
+    properties: tuple[Property, ...] = ()
 
 
 def find_keys(frames: Iterable[Frame], asked: Keys, name: str) -> Keys:
@@ -52,7 +54,7 @@ def find_keys(frames: Iterable[Frame], asked: Keys, name: str) -> Keys:
     for frame in frames:
         info.update(frame.info.keys())
         arrays.update(frame.arrays.keys())
-    found: dict[str, str | None] = {}
+    found: dict[str, Any] = {"properties": asked.properties}
     for label, usual in CANDIDATES.items():
         there = arrays if label == "forces" else info
         key = getattr(asked, label)
@@ -70,6 +72,7 @@ class Structures:
     """G structures as columns: `z` [N], `pos` [N, 3], `forces` [N, 3], `offsets` [G + 1], `cell` [G, 3, 3], `pbc` [G, 3], `energy` [G],
     `stress` [G, 3, 3], `charge`, `spin` [G], `config_type` [G] text, `rows` [G] the number of each in its file.
 
+    Properties (`heliograph.data.properties`) are columns "frame:NAME" [G, ...] or "atoms:NAME" [N, 1].
     `cutoff` and `lists`: neighbours as made by `with_neighbours`. `bad`: (number in the file, reason) of frames that can't be used.
     """
 
@@ -98,9 +101,9 @@ class Structures:
         return counts
 
     def has(self, label: str) -> np.ndarray:
-        """Return which structures have a label, [G] bool; of forces at least one."""
+        """Return which structures have a label, [G] bool; of forces, and of other labels of atoms, at least one."""
         values = np.isfinite(self.columns[label])
-        if label == "forces":
+        if of_atoms(label):
             return (
                 np.asarray(np.add.reduceat(values.any(1), self.columns["offsets"][:-1]) > 0)
                 if len(values)
@@ -134,8 +137,7 @@ class Structures:
     def take(self, rows: np.ndarray) -> Structures:
         """Return some of the structures, without lists."""
         nodes, n = _ranges(self.columns["offsets"], rows)
-        per_atom = ("z", "pos", "forces")
-        columns = {k: v[nodes] if k in per_atom else v[rows] for k, v in self.columns.items() if k != "offsets"}
+        columns = {k: v[nodes if of_atoms(k) else rows] for k, v in self.columns.items() if k != "offsets"}
         return Structures(columns | {"offsets": np.concatenate([[0], np.cumsum(n)])}, self.bad)
 
     def batch(self, rows: np.ndarray, step: int | None = None) -> Graph:
@@ -177,14 +179,16 @@ class Structures:
         return Graph(topology, features, {"pair_vector": Indexed(torch.from_numpy(r), index)}, whole)
 
     def labels(self, rows: np.ndarray) -> dict[str, Tensor]:
-        """Return `energy` [G], `forces` [N, 3], `stress` [G, 3, 3] of rows in float64, NaN where there are none."""
+        """Return `energy` [G], `forces` [N, 3], `stress` [G, 3, 3] and properties of rows in float64, NaN where there are none."""
         nodes, _ = _ranges(self.columns["offsets"], np.asarray(rows, np.int64))
         c = self.columns
-        return {
-            "energy": torch.from_numpy(c["energy"][rows]),
-            "forces": torch.from_numpy(c["forces"][nodes]),
-            "stress": torch.from_numpy(c["stress"][rows]),
-        }
+        names = ["energy", "forces", "stress", *(name for name in c if ":" in name)]
+        return {name.partition(":")[2] or name: torch.from_numpy(c[name][nodes if of_atoms(name) else rows]) for name in names}
+
+
+def of_atoms(column: str) -> bool:
+    """Whether a column has a row for each atom."""
+    return column in ("z", "pos", "forces") or column.startswith("atoms:")
 
 
 def _edges(pos: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cutoff: float) -> dict[str, np.ndarray]:
@@ -258,14 +262,14 @@ class _Builder:
             "energy": _scalar(info, keys.energy, math.nan), "stress": _stress(info, keys, cell),
             "charge": _scalar(info, "charge", 0.0), "spin": _scalar(info, "spin", 1.0),
             "config_type": str(info.get("config_type", "")),
-        }  # fmt: skip
+        } | {p.column: p.of(frame) for p in keys.properties}  # fmt: skip
 
     def columns(self) -> dict[str, np.ndarray]:
         if not self.parts:
             why = self.bad[0][1] if self.bad else "the file is empty"
             raise DataError(f"no frame can be used: {why}")
         n = [len(z) for z in self.parts["z"]]
-        columns = {name: np.concatenate(self.parts[name]) for name in ("z", "pos", "forces")}
+        columns = {name: np.concatenate(parts) for name, parts in self.parts.items() if of_atoms(name)}
         columns |= {k: np.array(v) for k, v in self.parts.items() if k not in columns}
         columns["offsets"] = np.concatenate([[0], np.cumsum(n)]).astype(np.int64)
         return columns

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from heliograph import geometry, segment
-from heliograph.blocks import AtomWise
+from heliograph.blocks import AtomWise, WithProperties
 from heliograph.data.targets import Target, Targets
 from heliograph.errors import UsageError
 from heliograph.graph import Graph, Indexed, dense
@@ -40,9 +40,15 @@ UPPER = ((0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1))  # xx yy zz yz xz xy
 
 def check_potential(model: MPNN) -> None:
     """Raise UsageError where a network's energy is not a sum of the shares of its atoms: twice the cell must be twice the energy."""
-    readout = model.readout
-    if not isinstance(readout, AtomWise) or readout.aggregate is not segment.sum:
+    readout = energy_readout(model)
+    if readout is None or readout.aggregate is not segment.sum:
         raise UsageError(NO_SUM)
+
+
+def energy_readout(model: MPNN) -> AtomWise | None:
+    """Return the readout of the energy, None where there is none that gives shares of atoms."""
+    readout = model.readout.energy if isinstance(model.readout, WithProperties) else model.readout
+    return readout if isinstance(readout, AtomWise) else None
 
 
 def jump(model: MPNN, cutoff: float) -> float:
@@ -71,11 +77,11 @@ def alone(elements: Sequence[int]) -> Graph:
     return Graph(topology, nodes, {geometry.VECTOR: vectors})
 
 
-def shares(model: MPNN, graph: Graph) -> Tensor:
-    """Return the readout's value of each atom, [N]."""
-    readout = model.readout
-    assert isinstance(readout, AtomWise)
-    return readout.shares(model.states(graph))[:, 0]
+def shares(model: MPNN, graph: Graph, states: Graph | None = None) -> Tensor:
+    """Return the readout's value of each atom, [N]; `states`: the graph as the layers left it, where that is known."""
+    readout = energy_readout(model)
+    assert readout is not None
+    return readout.shares(model.states(graph) if states is None else states)[:, 0]
 
 
 @final
@@ -93,10 +99,10 @@ class AtomEnergies:
         index = torch.tensor(self.elements, device=values.device)
         return values.new_zeros(119).index_copy(0, index, values)
 
-    def __call__(self, model: MPNN, graph: Graph, r: Tensor, apart: Tensor) -> Tensor:
-        """Return eps [N] in float64; `r` [P, 3] is the graph's leaf, `apart` [119] comes from `alone`."""
+    def __call__(self, model: MPNN, graph: Graph, r: Tensor, apart: Tensor, states: Graph | None = None) -> Tensor:
+        """Return eps [N] in float64; `r` [P, 3] is the graph's leaf, `apart` [119] comes from `alone`, `states` as in `shares`."""
         z = dense(graph.nodes["z"])
-        eps = shares(model, graph).to(r.dtype) - apart.to(r.dtype).index_select(0, z)
+        eps = shares(model, graph, states).to(r.dtype) - apart.to(r.dtype).index_select(0, z)
         if not bool(self.shift.any()):
             return eps
         return eps + self.shift.to(r.device).index_select(0, z) * self._among_others(graph, r)
@@ -118,30 +124,51 @@ class Forces(Objective):
     """Energies with forces and stresses as their derivatives. Targets: "energy" [G], "forces" [N, 3], "stress" [G, 3, 3], and "atoms" [G],
     how many there are.
 
-    `atoms` gives their energies. `weights`: term -> weight; a term of weight 0 is not computed. `losses`: "mse", "mae" or "huber".
+    `atoms` gives their energies. `weights`: term -> weight; a term of weight 0 is not computed; other terms than these are properties
+    that the network's readout has beside the energy (`heliograph.blocks.WithProperties`). `losses`: "mse", "mae" or "huber".
+    `later`: weights that hold from the share `later_from` of all steps on, and in validation.
     """
 
-    def __init__(self, atoms: AtomEnergies, weights: Mapping[str, float], losses: str = "mse"):
+    def __init__(
+        self,
+        atoms: AtomEnergies,
+        weights: Mapping[str, float],
+        losses: str = "mse",
+        later: Mapping[str, float] | None = None,
+        later_from: float = 1.0,
+    ):
         super().__init__()
-        self.atoms, self.weights = atoms, {term: weights.get(term, 0.0) for term in TERMS}
-        self.terms = tuple(term for term in TERMS if self.weights[term] > 0)
+        self.later, self.later_from = dict(later or {}), later_from
+        self.atoms, self.weights = atoms, dict.fromkeys(TERMS, 0.0) | dict(weights)
+        self.terms = tuple(term for term, weight in self.weights.items() if weight > 0)
+        self.properties = tuple(term for term in self.terms if term not in TERMS)
         self.gradients = "forces" in self.terms or "stress" in self.terms
         self.loss = Loss(losses)
 
     def outputs(self, model: MPNN, graph: Graph, targets: Targets) -> dict[str, Tensor]:
         graph = graph.to(next(model.parameters()).device)
         graph, r = geometry.with_leaf(graph) if self.gradients else (graph, geometry.pair_vectors(graph))
-        eps = self.atoms(model, graph, r, self.atoms.alone(model))
+        states = model.states(graph)
+        others: dict[str, Tensor] = {}
+        if self.properties:
+            assert isinstance(model.readout, WithProperties)
+            others = model.readout.properties(states)
+        if len(self.properties) == len(self.terms):
+            return others
+        eps = self.atoms(model, graph, r, self.atoms.alone(model), states)
         energy = segment.sum(eps[:, None], graph.topology.nodes_by_graph)[:, 0]  # [G]
         if not self.gradients:
-            return {"energy": energy}
+            return {"energy": energy} | others
         (gradient,) = torch.autograd.grad(
             energy.sum(), r, create_graph=model.training, materialize_grads=True
         )
-        found = {"energy": energy, "forces": geometry.forces(graph, gradient)}
+        found = {"energy": energy, "forces": geometry.forces(graph, gradient)} | others
         if "stress" in self.terms:
             found["stress"] = geometry.stress(graph, geometry.strain_derivative(graph, r, gradient))
         return found
+
+    def weight(self, term: str, done: float = 1.0) -> float:
+        return float(self.later.get(term, self.weights[term]) if done >= self.later_from else self.weights[term])
 
     def losses(self, outputs: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:
         return {term: self.loss(*self._pair(term, outputs[term], targets)) for term in self.terms}
