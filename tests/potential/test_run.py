@@ -181,11 +181,11 @@ def test_a_killed_training_goes_on_to_the_same_bytes(
     run(whole, progress=silent())
     original, steps = loop.Member.step, []
 
-    def step(self: Any, rows: np.ndarray, number: int) -> Any:
+    def step(self: Any, rows: np.ndarray, number: int, *graph: Any) -> Any:
         steps.append(number)
         if len(steps) == 5:
             raise KeyboardInterrupt
-        return original(self, rows, number)
+        return original(self, rows, number, *graph)
 
     monkeypatch.setattr(loop.Member, "step", step)
     with pytest.raises(KeyboardInterrupt):
