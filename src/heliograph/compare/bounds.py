@@ -8,6 +8,7 @@ import numpy as np
 
 from heliograph.compare.evaluations import Material
 from heliograph.compare.floor import Classes, floors, graph_classes
+from heliograph.compare.learners import parted
 from heliograph.compare.pairs import Pair, explain, pairs
 from heliograph.diagnose.depth import connectivity, sentences
 from heliograph.errors import StructureError
@@ -76,7 +77,7 @@ def _bound(m: Material, archs: tuple[str, ...]) -> Bound:
     smiles = [store.smiles[rows[k]] for k in chosen]
     found = pairs(classes, last, m.task.kind, y[:, 0], most=MOST_PAIRS)
     return Bound(
-        features=zoo.load(archs[0]).FEATURIZER,
+        features=zoo.load(parted(archs[0])[0]).FEATURIZER,
         archs=archs,
         bounded=tuple(arch for arch in archs if _is_bounded(arch)),
         metric=metric,
@@ -93,7 +94,8 @@ def _is_bounded(arch: str) -> bool:
     """Whether its file of the zoo says so; what files of one's own say is not checked, and not believed."""
     from heliograph import zoo
 
-    return arch in zoo.names() and zoo.load(arch).BOUND == "1-WL"
+    name, _ = parted(arch)
+    return name in zoo.names() and zoo.load(name).BOUND == "1-WL"
 
 
 def _explained(found: list[Pair], classes: Classes, smiles: list[str]) -> list[Pair]:

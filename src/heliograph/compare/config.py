@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
+from heliograph.compare.learners import LADDER
 from heliograph.errors import DataError, UsageError
 from heliograph.train.config import DataConfig, FitConfig
 
@@ -19,7 +20,10 @@ class CompareOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    archs: tuple[str, ...] = Field(default=DEFAULT, description="architectures: files of the zoo, path/to/mine.py or mine.toml")
+    archs: tuple[str, ...] = Field(
+        default=DEFAULT,
+        description="architectures: gcn, gcn:depth=2, path/to/mine.py, mine.toml; ladder: from a two-layer gcn upwards",
+    )
     cv: str = Field(default="5x5", description="repeats x folds of the cross-validation")
     split: Literal["random", "scaffold"] = Field(
         default="random", description="how folds are cut; scaffold keeps those of a scaffold together"
@@ -56,6 +60,7 @@ class CompareOptions(BaseModel):
     @classmethod
     def _some_and_each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         names = [name for text in value for name in text.split(",") if name]
+        names = [rung for name in names for rung in (LADDER if name == "ladder" else (name,))]
         if not names:
             raise ValueError("must name at least one architecture")
         return tuple(dict.fromkeys(names))

@@ -22,6 +22,7 @@ from heliograph.compare import tuning
 from heliograph.compare.config import CompareConfig
 from heliograph.compare.curve import shares
 from heliograph.compare.folds import Fold, folds
+from heliograph.compare.learners import parted
 from heliograph.compare.tuning import Settings, Space
 from heliograph.diagnose.propagation import MOST_GRAPHS, propagation
 from heliograph.errors import DataError, HeliographError, UsageError
@@ -115,7 +116,9 @@ class Material:
     def space(self, learner: str) -> Space:
         """What --tune searches; nothing for what has no settings, or chooses them itself."""
         if learner in self.data:
-            return tuning.of_network(zoo.load(learner).build, self.config.fit.max_lr, self.config.compare.parameters is not None)
+            arch, fixed = parted(learner)
+            space = tuning.of_network(zoo.load(arch).build, self.config.fit.max_lr, self.config.compare.parameters is not None)
+            return {name: values for name, values in space.items() if name not in fixed}
         return tuning.BASELINES.get(learner, {})
 
 
@@ -136,7 +139,7 @@ def material(text: str) -> Material:
 
 def prepare(config: CompareConfig, progress: Progress) -> Material:
     """Read and featurize for every architecture, keep the rows that all can use, cut the folds. Raises DataError, UsageError."""
-    data = {arch: load(_train_config(config, arch), zoo.load(arch), progress) for arch in config.compare.archs}
+    data = {arch: load(_train_config(config, arch), zoo.load(parted(arch)[0]), progress) for arch in config.compare.archs}
     common = None
     for one in data.values():
         labelled = one.rows[np.isfinite(one.labels.y).any(1)]
@@ -184,7 +187,7 @@ def _check_folds(task: Task, y: np.ndarray, cut: list[Fold]) -> None:
 
 
 def _train_config(config: CompareConfig, arch: str) -> TrainConfig:
-    return TrainConfig(data=config.data, model=ModelConfig(arch=arch), fit=config.fit)
+    return TrainConfig(data=config.data, model=ModelConfig(arch=parted(arch)[0]), fit=config.fit)
 
 
 def training_of(m: Material, arch: str, fold: Fold, fit: FitConfig, settings: Mapping[str, Any] | None = None) -> Training:
@@ -193,18 +196,19 @@ def training_of(m: Material, arch: str, fold: Fold, fit: FitConfig, settings: Ma
     fit = fit.model_copy(update={name: own.pop(name) for name in tuning.OF_FIT if name in own})
     one, at = m.data[arch], m.at[arch]
     parts = {"train": at[fold.train], "val": at[fold.val], "test": at[fold.test]}
-    model = ModelConfig(arch=arch, arch_args=arguments(m, arch, own))
+    model = ModelConfig(arch=parted(arch)[0], arch_args=arguments(m, arch, own))
     labels = Labels(m.task, one.labels.y, [], one.labels.sides)
-    made, _ = assemble(zoo.load(arch), one.store, labels, one.weights, parts, model, fit, about={"fold": fold.name})
+    made, _ = assemble(zoo.load(model.arch), one.store, labels, one.weights, parts, model, fit, about={"fold": fold.name})
     return made
 
 
 def arguments(m: Material, arch: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Of the architecture: those `given`, and the width `d` (a multiple of 8) that comes nearest to --parameters."""
-    wanted, given = m.config.compare.parameters, dict(given or {})
-    if wanted is None:
+    """Of the architecture: those in its name, those `given`, and the width `d` (a multiple of 8) that comes nearest to --parameters."""
+    name, own = parted(arch)
+    wanted, given = m.config.compare.parameters, own | dict(given or {})
+    if wanted is None or "d" in own:
         return given
-    parameters = inspect.signature(zoo.load(arch).build).parameters
+    parameters = inspect.signature(zoo.load(name).build).parameters
     if "d" not in parameters:
         raise UsageError(f"--parameters {wanted}: {arch} has no width d. Leave the option or the architecture out.")
     featurizer = m.data[arch].store.featurizer
@@ -212,7 +216,7 @@ def arguments(m: Material, arch: str, given: Mapping[str, Any] | None = None) ->
 
     def count(d: int) -> int:
         with torch.random.fork_rng(devices=[]):
-            return sum(p.numel() for p in zoo.build(arch, inputs, m.task.out, given | {"d": d}).parameters())
+            return sum(p.numel() for p in zoo.build(name, inputs, m.task.out, given | {"d": d}).parameters())
 
     widths = range(8, 8 * MOST_STEPS, 8)
     low, high = 0, len(widths) - 1
@@ -292,7 +296,7 @@ def answers_path(folder: Path, learner: str, fold: Fold) -> Path:
 def _answers_path(folder: Path, learner: str, fold: str) -> Path:
     """Files of one's own may have one name in two folders."""
     own = f"-{hashlib.sha256(learner.encode()).hexdigest()[:6]}" if Path(learner).name != learner else ""
-    return folder / "answers" / f"{Path(learner).name}{own}-{fold}.npz".replace(" ", "-")
+    return folder / "answers" / f"{Path(learner).name}{own}-{fold}.npz".replace(" ", "-").replace(":", "-")
 
 
 def _plain(scores: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:

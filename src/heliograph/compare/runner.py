@@ -14,12 +14,13 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from heliograph import manifest, zoo
+from heliograph import manifest
 from heliograph.compare import cluster, evaluations, schedule, tuning
 from heliograph.compare.config import CompareConfig, refuse_files
 from heliograph.compare.config import saved as config_of
 from heliograph.compare.evaluations import Evaluation, Material, about
 from heliograph.compare.journal import FILE, Journal
+from heliograph.compare.learners import check
 from heliograph.compare.result import RESULTS, TABLE, CompareResult, collect
 from heliograph.compare.training import CONFIG
 from heliograph.errors import DataError, HeliographError, UsageError
@@ -44,7 +45,7 @@ def run(config: CompareConfig, *, resume: bool = False, overwrite: bool = False,
     """
     progress, began = progress or Lines(), time.monotonic()
     for arch in config.compare.archs:
-        zoo.load(arch)  # before anything is read or written
+        check(arch)  # before anything is read or written
     if config.compare.tune is not None:
         tuning.library()
     with cluster.connected(config, progress) as width:

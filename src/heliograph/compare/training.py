@@ -6,6 +6,7 @@ from pathlib import Path
 
 from heliograph.compare.config import saved
 from heliograph.compare.journal import FILE
+from heliograph.compare.learners import parted
 from heliograph.compare.result import CompareResult
 from heliograph.compare.tuning import OF_FIT
 from heliograph.compare.verdict import chosen
@@ -30,5 +31,6 @@ def training(folder: Path, arch: str | None = None) -> TrainConfig:
         raise DataError(f"--from {folder} chose a file of your own, {learner.name}. Give it again: --arch {learner.name}")
     chosen_fit = {name: learner.settings[name] for name in OF_FIT if name in learner.settings}
     fit = config.fit.model_copy(update={"epochs": learner.epochs, "budget": None} | chosen_fit)
-    model = ModelConfig(arch=arch if arch is not None and learner.name.endswith(".py") else learner.name, arch_args=dict(learner.arguments))
+    name = arch if arch is not None and learner.name.endswith(".py") else parted(learner.name)[0]
+    model = ModelConfig(arch=name, arch_args=dict(learner.arguments))
     return TrainConfig(data=config.data, split=SplitConfig(split=config.compare.split, split_sizes=EVERYTHING), model=model, fit=fit)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
 from heliograph.compare import curve
 from heliograph.compare.bounds import words
+from heliograph.compare.learners import LADDER
 from heliograph.compare.result import CompareResult, Learner
 from heliograph.learn.figures import METRICS
 
@@ -17,11 +19,8 @@ LIKELY = 0.95  # that a network is worse by more than matters: then it is not th
 
 def verdict(result: CompareResult) -> list[str]:
     """Sentences, the most important first."""
-    return [
-        s
-        for s in (_best(result), _cheapest(result), _baselines(result), _apart(result), _practical(result), *_floors(result), _more(result))
-        if s
-    ]
+    said = (_best(result), _cheapest(result), _baselines(result), _ladder(result), _apart(result), _practical(result))
+    return [sentence for sentence in (*said, *_floors(result), _more(result)) if sentence]
 
 
 def equals_of_best(result: CompareResult) -> list[str]:
@@ -105,6 +104,21 @@ def _cheaper(a: Learner, b: Learner) -> str:
     if a.parameters and b.parameters and b.parameters / a.parameters > FAST:
         said.append(f"with {a.parameters:,} parameters instead of {b.parameters:,}")
     return " ".join(said)
+
+
+def _ladder(result: CompareResult) -> str:
+    """What each rung of the ladder buys over the one below; nothing where its first rung is not here."""
+    here = {learner.name for learner in result.learners}
+    rungs = [name for name in LADDER if name in here]
+    if next(iter(LADDER)) not in rungs or len(rungs) < 2:
+        return ""
+    said = [f"{rungs[0]} {result.mean(rungs[0]):.3g}"]
+    for below, name in pairwise(rungs):
+        pair = result.pair(below, name)
+        gain = (result.mean(name) > result.mean(below)) == result.higher_is_better
+        how = f"{'better' if gain else 'worse'} than {below}" if pair.differ else f"not told apart from {below}"
+        said.append(f"{name} {result.mean(name):.3g}, {how}")
+    return f"Up the ladder: {'; '.join(said)}."
 
 
 def _baselines(result: CompareResult) -> str:
