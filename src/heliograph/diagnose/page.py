@@ -175,7 +175,7 @@ def facts_of(s: Structure) -> list[str]:
         half = int(np.searchsorted(s.reach, s.reach[-1] / 2))
         facts += [
             f"Distances: the farthest two are {s.diameter:.0f} steps apart{about('diameter')}; half of the pairs are within {half}.",
-            f"Spectral gap {s.gap:.3g}; effective resistance {s.resistance_mean:.3g} on average, {s.resistance_max:.3g} at most"
+            f"Spectral gap: {s.gap:.3g}; effective resistance {s.resistance_mean:.3g} on average, {s.resistance_max:.3g} at most"
             f"{about('resistance_max')}.",
             f"Bridges: {s.bridges:,}, the heaviest parts {s.bridge_share:.0%} of the pairs. Narrowest cut: {cut} "
             f"{s.cut_share:.0%} of the pairs, {s.cut_load:.1f} times a typical edge's load.",
