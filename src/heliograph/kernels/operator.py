@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 Function = Callable[..., Any]
 PLAIN = (Tensor, nn.Parameter)
 DEVICES = ("cpu", "cuda")
+FUNCTIONS: dict[Any, Function] = {}  # PyTorch's operator -> the function that it runs
 
 
 @final
@@ -30,6 +31,7 @@ class Operator:
         library.define(self.name, library.infer_schema(function, mutates_args=()), tags=[torch.Tag.pt2_compliant_tag])
         library.impl(self.name, DEVICES, function)
         self.dispatched = getattr(torch.ops.heliograph, function.__name__)
+        FUNCTIONS[self.dispatched.default] = function
         self.differentiable: Function | None = None
         self.autocast: torch.dtype | None = None
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from heliograph import zoo
+from heliograph import recording, zoo
 from heliograph.chem.featurizer import Featurizer
 from heliograph.data.composition import composition
 from heliograph.data.store import Store
@@ -249,7 +249,7 @@ def raw_outputs(
             yield environments.predict(model, graph)["y"]
             continue
         with torch.inference_mode():
-            y = model(graph)["y"]
+            y = recording.play(model, graph)["y"]
         yield y
 
 

@@ -8,6 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from heliograph import recording
 from heliograph.data.targets import Targets
 from heliograph.errors import UsageError, suggest
 from heliograph.graph import Graph
@@ -31,7 +32,7 @@ class Spread(Objective):
         self.head, self.name = HEADS[head], name
 
     def outputs(self, model: MPNN, graph: Graph, targets: Targets) -> dict[str, Tensor]:
-        raw = model(graph)[self.name]
+        raw = recording.play(model, graph)[self.name]
         answers, std = self.head.answers(raw)
         return {self.name: answers, f"{self.name}_std": std, f"{self.name}_raw": raw}
 

@@ -7,6 +7,7 @@ from typing import final
 
 from torch import Tensor
 
+from heliograph import recording
 from heliograph.data.targets import Targets
 from heliograph.errors import DataError, suggest
 from heliograph.graph import Graph
@@ -28,7 +29,7 @@ class Supervised(Objective):
         self.weights = dict(weights or {})
 
     def outputs(self, model: MPNN, graph: Graph, targets: Targets) -> dict[str, Tensor]:
-        found = model(graph)
+        found = recording.play(model, graph)
         for name in self.each:
             if name not in found:
                 raise DataError(f"the network's readout has no output {name!r}: {suggest(name, found)}")

@@ -1,0 +1,212 @@
+"""A chain: what is on a tape, ready to be run again on other tensors, forward and backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from operator import getitem, itemgetter
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_unflatten
+
+from heliograph.kernels.operator import FUNCTIONS
+from heliograph.recording.sizes import Common, Size
+from heliograph.recording.tape import Call, Slot, aten
+
+Link = tuple[Callable[..., Any], Callable[[list[Any]], Any], int, tuple[int, ...]]  # what, of which registers, where to, what ends here
+
+# the same kernels by a shorter way than through an operator's schema
+_SHORT: dict[Any, Callable[..., Any]] = {
+    aten.mul.Tensor: torch.mul,
+    aten.add.Tensor: torch.add,
+    aten.sub.Tensor: torch.sub,
+    aten.div.Tensor: torch.div,
+    aten.mm.default: torch.mm,
+    aten.addmm.default: torch.addmm,
+    aten.bmm.default: torch.bmm,
+    aten.t.default: torch.t,
+    aten.view.default: Tensor.view,
+    aten.index_select.default: torch.index_select,
+    aten.relu.default: torch.relu,
+    aten.neg.default: torch.neg,
+    aten.cat.default: torch.cat,
+    aten.sum.dim_IntList: torch.sum,
+    aten.unsqueeze.default: torch.unsqueeze,
+    aten.expand.default: Tensor.expand,
+    aten.exp.default: torch.exp,
+    aten.cos.default: torch.cos,
+    aten._local_scalar_dense.default: Tensor.item,
+}
+
+
+@final
+class Chain:
+    """Registers hold constants, then inputs and what is made of them; each link fills one. `saved`: registers that go from the forward
+    to the backward pass."""
+
+    def __init__(self, common: Common):
+        tape = common.tape
+        self.tape, self.fixed, self.equal = tape, common.fixed, common.equal
+        self.registers: list[Any] = [None] * tape.count
+        self._constants: dict[tuple[type, Any], int] = {}
+        self._lengths: dict[Size, int] = {}
+        self.checked = False  # whether a size is looked at on the way
+        self._links: list[tuple[Callable[..., Any], tuple[int, ...], int]] = []
+        for call, leaves in zip(tape.calls[: tape.forward], common.leaves, strict=False):
+            self._add(call, leaves)
+        middle = len(self._links)
+        for call, leaves in zip(tape.calls[tape.forward :], common.leaves[tape.forward :], strict=True):
+            self._add(call, leaves)
+        self.outputs, self.gradients = tuple(n for _, n, _ in tape.outputs), tape.gradients
+        ends = {n for n in self.gradients if n is not None}
+        later = ends | {n for _, own, _ in self._links[middle:] for n in own}
+        made = {to for *_, to in self._links[:middle]} | set(tape.inputs)
+        self.saved = tuple(sorted(later & made))
+        self.saved_tensors = tuple(n for n in self.saved if n not in self._numbers)
+        self.saved_numbers = tuple(n for n in self.saved if n in self._numbers)
+        self.forward = _ordered(self._links[:middle], {*self.outputs, *self.saved})
+        self.backward = _ordered(self._links[middle:], ends)
+        self.pure = not any(_changes(call) for call in tape.calls)
+        self.replays = 0
+
+    @property
+    def _numbers(self) -> set[int]:
+        return {*self._lengths.values(), *self.tape.seeds}
+
+    def fits(self, inputs: Sequence[Tensor]) -> bool:
+        """Whether the sizes of the inputs are like those of the tapes."""
+        shapes = {}
+        for n, x in zip(self.tape.inputs, inputs, strict=True):
+            shape = shapes[n] = x.shape
+            wanted = self.fixed[n]
+            if len(shape) != len(wanted) or any(b is not None and a != b for a, b in zip(shape, wanted, strict=True)):
+                return False
+        return all(len({shapes[n][d] for n, d in group if n in shapes}) <= 1 for group in self.equal)
+
+    def start(self, inputs: Sequence[Any]) -> list[Any]:
+        """Registers in which the inputs stand."""
+        registers = self.registers.copy()
+        for n, x in zip(self.tape.inputs, inputs, strict=True):
+            registers[n] = x
+        return registers
+
+    def _add(self, call: Call, leaves: Sequence[object]) -> None:
+        function, args = _direct(call.function), [self._register(x) for x in leaves]
+        plain, named = tree_unflatten(args, call.spec)
+        if named:
+            function, plain = partial(_by_name, function, tuple(named)), [*plain, *named.values()]
+        to = next((n for n in call.results if n is not None), None)
+        own = tuple(self._packed(x) for x in plain)
+        if call.several or to is None:
+            to = self._new()
+        self._links.append((function, own, to))
+        if call.several:
+            for k, n in enumerate(call.results):
+                if n is not None:
+                    self._links.append((getitem, (to, self._register(k)), n))
+        for n in call.results:
+            if n in self.fixed:  # its size is known from data alone
+                self._check(n)
+
+    def _check(self, number: int) -> None:
+        """Let a result be compared with what its size was, or always agreed with, on the tapes."""
+        mine = [(d, *group[0]) for group in self.equal for n, d in group if n == number and group[0] != (n, d)]
+        own = (number, *(n for _, n, _ in mine))
+        agreeing = partial(_agreeing, self.fixed[number], tuple(d for d, _, _ in mine), tuple(d for _, _, d in mine))
+        self._links.append((agreeing, own, self._new()))
+        self.checked = True
+
+    def _register(self, x: object) -> int:
+        """The register in which an argument stands."""
+        if isinstance(x, Slot):
+            return x.number
+        if isinstance(x, Size):
+            return self._length(x)
+        key = (type(x), repr(x) if isinstance(x, float) else x)
+        if key not in self._constants:
+            self._constants[key] = self._new(x)
+        return self._constants[key]
+
+    def _length(self, x: Size) -> int:
+        if x not in self._lengths:
+            self._lengths[x] = self._new()
+            own = (x.number,) if x.other is None else (x.number, x.other[0])
+            self._links.append((partial(_length, x), own, self._lengths[x]))
+        return self._lengths[x]
+
+    def _packed(self, x: Any) -> int:
+        """The register of an argument that may be a list: of registers, put together when all are there."""
+        if not isinstance(x, list | tuple):
+            return int(x)
+        own, to = tuple(self._packed(y) for y in x), self._new()
+        self._links.append((_tuple, own, to))
+        return to
+
+    def _new(self, value: Any = None) -> int:
+        self.registers.append(value)
+        return len(self.registers) - 1
+
+
+def _direct(function: Any) -> Callable[..., Any]:
+    """The shortest way to an operator's kernel."""
+    return _SHORT.get(function) or FUNCTIONS.get(function) or function
+
+
+def _length(size: Size, x: Tensor, y: Tensor | None = None) -> int:
+    length = x.shape[size.dim]
+    if size.other is not None and y is not None:
+        length += y.shape[size.other[1]]
+    return size.scale * length + size.more
+
+
+class Missed(Exception):
+    """A size that data alone tell is not like those of the tapes."""
+
+
+def _agreeing(fixed: tuple[int | None, ...], mine: tuple[int, ...], theirs: tuple[int, ...], x: Tensor, *others: Tensor) -> None:
+    same = all(wanted is None or wanted == length for wanted, length in zip(fixed, x.shape, strict=True))
+    if not same or any(x.shape[d] != y.shape[c] for d, c, y in zip(mine, theirs, others, strict=True)):
+        raise Missed
+
+
+def _by_name(function: Callable[..., Any], names: tuple[str, ...], *args: Any) -> Any:
+    """Call a function whose last arguments have names."""
+    first = len(args) - len(names)
+    return function(*args[:first], **dict(zip(names, args[first:], strict=True)))
+
+
+def _tuple(*members: Any) -> tuple[Any, ...]:
+    return members
+
+
+def _ordered(links: Sequence[tuple[Callable[..., Any], tuple[int, ...], int]], kept: set[int]) -> list[Link]:
+    """Links whose registers are emptied after their last use, but for those that are `kept`."""
+    done: set[int] = set(kept)
+    found: list[Link] = []
+    for function, own, to in reversed(links):
+        last = tuple({n for n in (*own, to) if n not in done})
+        done.update(last)
+        found.append((function, _picked(own), to, last))
+    return found[::-1]
+
+
+def _picked(own: tuple[int, ...]) -> Callable[[list[Any]], Any]:
+    """A function that picks some registers, as a tuple or list."""
+    if len(own) == 1:
+        return itemgetter(slice(own[0], own[0] + 1))
+    return itemgetter(*own) if own else lambda registers: ()
+
+
+def run(links: Iterable[Link], registers: list[Any]) -> None:
+    """Fill registers, link after link."""
+    for function, own, to, last in links:
+        registers[to] = function(*own(registers))
+        for n in last:
+            registers[n] = None
+
+
+def _changes(call: Call) -> bool:
+    """Whether a call changes one of its arguments, or draws a number."""
+    return call.function._schema.is_mutable or torch.Tag.nondeterministic_seeded in call.function.tags

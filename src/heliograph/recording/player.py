@@ -1,0 +1,242 @@
+"""The player: it knows which steps of a network it has seen, records what comes often, and replays it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, final
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from heliograph.errors import HeliographError
+from heliograph.graph import Graph
+from heliograph.model import MPNN
+from heliograph.recording import tape as tapes
+from heliograph.recording.chain import Chain, Missed, run
+from heliograph.recording.places import SIZES, Place, find, walk
+from heliograph.recording.sizes import common
+from heliograph.recording.switch import enabled
+from heliograph.recording.tape import Refused, Tape
+from heliograph.recording.watch import Watch, kind, state
+
+MAX_KINDS = 32  # of graphs that are remembered for each network, the least recently used forgotten first
+MIN_TAPES, MAX_TAPES = 3, 6  # that must agree before anything is replayed; that are kept, so that sizes vary
+MAX_RECORDED, MIN_USE = 60, 4  # recordings of a network from which on each must have been replayed so often on average, or they end
+MAX_TRIES = 12  # recordings of one kind without a chain in between
+Graphs = tuple[Graph, ...]
+Outputs = Mapping[str, Tensor]
+
+
+@final
+class Kind:
+    """Graphs of one kind: what was recorded of them."""
+
+    def __init__(self) -> None:
+        self.places: list[Place] | None = None  # of what a step derives from topologies, once that is known
+        self.flags: list[tuple[Place, Any]] = []  # numbers derived from data, which must be as they were
+        self.tapes: list[Tape] = []
+        self.chain: Chain | None = None
+        self.tries, self.refused = 0, ""
+
+
+@final
+class Player:
+    """All that is known of one network."""
+
+    def __init__(self, model: MPNN):
+        self.watch = Watch(model)
+        self.kinds: OrderedDict[Any, Kind] = OrderedDict()
+        self.recorded, self.replayed = 0, 0
+
+    def __call__(self, model: MPNN, graph: Graph) -> Outputs:
+        switches = state()
+        if switches is None:
+            return model(graph)
+        given = model.taken(graph)
+        graphs = (given,) if model.view is None else (given, model.view(given))
+        what = kind(graphs)
+        if what is None:
+            return _body(model, graphs)
+        if not self.watch.same():
+            if any(self.watch.hooks):
+                return _body(model, graphs)
+            self.watch, self.kinds = Watch(model), OrderedDict()
+        own = self._kind((switches, what))
+        if own.chain is not None and (inputs := self._inputs(own, own.chain, graphs)) is not None:
+            try:
+                self.replayed += 1
+                return replay(own.chain, inputs, self.watch.trained() if own.chain.tape.slopes else [], model, graphs)
+            except Missed:
+                pass
+        return self._recorded(model, graphs, own)
+
+    def _kind(self, key: Any) -> Kind:
+        known = self.kinds.get(key)
+        if known is None:
+            known = self.kinds[key] = Kind()
+            if len(self.kinds) > MAX_KINDS:
+                self.kinds.popitem(last=False)
+        else:
+            self.kinds.move_to_end(key)
+        return known
+
+    def _inputs(self, known: Kind, chain: Chain, graphs: Graphs) -> list[Tensor] | None:
+        """What the chain reads, found anew; None where it is not like what was recorded."""
+        if any(find(place, graphs) != value for place, value in known.flags):
+            return None
+        inputs = []
+        for origin in chain.tape.inputs.values():
+            if isinstance(origin, Tensor):
+                inputs.append(origin)
+            elif origin[0] == "network":
+                inputs.append(self.watch.tensor(int(origin[1])))
+            else:
+                inputs.append(find(origin, graphs))
+        return inputs if chain.fits(inputs) else None
+
+    def _recorded(self, model: MPNN, graphs: Graphs, known: Kind) -> Outputs:
+        """Run the network as it is, and note how."""
+        if known.refused or self.recorded > max(MAX_RECORDED, self.replayed / MIN_USE):
+            return _body(model, graphs)
+        if known.places is None:
+            before = {place for place, _ in walk(graphs)}
+            found = _body(model, graphs)
+            known.places = [place for place, _ in walk(graphs) if place not in before]
+            return found
+        for place in known.places:
+            find(place, graphs)
+        flags: list[tuple[Place, Any]] = []
+        there: dict[int, tuple[Tensor, Place]] = {}
+        for place, value in walk(graphs):
+            if isinstance(value, Tensor):
+                there.setdefault(id(value), (value, place))
+            elif place[-1] not in SIZES and "steps" not in place:
+                flags.append((place, value))
+        found, tape, reason = tapes.record(lambda: _body(model, graphs), there | self.watch.known(), self.watch.trained())
+        self._learn(known, tape, flags, reason)
+        return found
+
+    def _learn(self, known: Kind, tape: Tape | None, flags: list[tuple[Place, Any]], reason: str) -> None:
+        known.tries += 1
+        self.recorded += 1
+        if tape is None:
+            known.refused = reason
+            return
+        if flags != known.flags:
+            known.tapes = []
+        known.flags, known.tapes = flags, [*known.tapes, tape][-MAX_TAPES:]
+        if len(known.tapes) >= MIN_TAPES:
+            try:
+                known.chain, known.tries = Chain(common(known.tapes)), 0
+            except Refused as why:
+                known.tapes, reason = [tape], str(why)
+        if known.tries >= MAX_TRIES:
+            known.refused, known.tapes = reason or "no two steps of equal kind are alike", []
+
+
+def _body(model: MPNN, graphs: Graphs) -> Outputs:
+    """All of a network but its view."""
+    states = graphs[-1]
+    for name, step in model.chain():
+        if name != "view":
+            states = step(states)
+    return model.answers(states, graphs[0])
+
+
+class _Replay(torch.autograd.Function):
+    """A chain with its derivatives. Second derivatives are those of the network, run again."""
+
+    @staticmethod
+    def forward(ctx: Any, chain: Chain, inputs: list[Tensor], again: Any, *parameters: Tensor) -> tuple[Tensor, ...]:
+        registers = chain.start(inputs)
+        run(chain.forward, registers)
+        ctx.chain, ctx.again = chain, again
+        ctx.numbers = [registers[n] for n in chain.saved_numbers]
+        ctx.save_for_backward(*(registers[n] for n in chain.saved_tensors))
+        outputs = tuple(registers[n] for n in chain.outputs)
+        ctx.mark_non_differentiable(*(y for y, (_, _, grad) in zip(outputs, chain.tape.outputs, strict=True) if not grad))
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        chain: Chain = ctx.chain
+        wanted = [g for g, (_, _, grad) in zip(slopes, chain.tape.outputs, strict=True) if grad]
+        if torch.is_grad_enabled():
+            return None, None, None, *_again(chain, ctx.again, wanted)
+        registers = chain.registers.copy()
+        for n, value in zip(chain.saved_tensors, ctx.saved_tensors, strict=True):
+            registers[n] = value
+        for n, value in zip(chain.saved_numbers, ctx.numbers, strict=True):
+            registers[n] = value
+        for n, g in zip(chain.tape.slopes, wanted, strict=True):
+            registers[n] = g.contiguous()
+        run(chain.backward, registers)
+        return None, None, None, *(None if n is None else registers[n] for n in chain.gradients)
+
+
+def _again(chain: Chain, of: tuple[MPNN, Graphs, list[Tensor]], slopes: list[Tensor]) -> tuple[Tensor | None, ...]:
+    """Gradients that have gradients."""
+    model, graphs, parameters = of
+    if not chain.pure:
+        raise HeliographError(
+            "second derivatives of a step that draws noise, or changes averages: run it under heliograph.recording.use(False)"
+        )
+    found = _body(model, graphs)
+    heads = [found[name] for name, _, grad in chain.tape.outputs if grad]
+    return torch.autograd.grad(heads, parameters, slopes, create_graph=True, allow_unused=True)
+
+
+def replay(chain: Chain, inputs: list[Tensor], parameters: list[Tensor], model: MPNN, graphs: Graphs) -> Outputs:
+    """What the network would return. Raises Missed where a size on the way is not as it was, with everything as before."""
+    before = _before(chain, inputs)
+    try:
+        if chain.tape.slopes:
+            made = _Replay.apply(chain, inputs, (model, graphs, parameters), *parameters)
+        else:
+            registers = chain.start(inputs)
+            run(chain.forward, registers)
+            made = tuple(registers[n] for n in chain.outputs)
+    except Missed:
+        _restore(before)
+        raise
+    chain.replays += 1
+    return {name: y for (name, _, _), y in zip(chain.tape.outputs, made, strict=True)}
+
+
+def _before(chain: Chain, inputs: list[Tensor]) -> Any:
+    if chain.pure or not chain.checked:
+        return None
+    return torch.get_rng_state(), [(x, x.clone()) for x, origin in zip(inputs, chain.tape.inputs.values(), strict=True)
+                                   if isinstance(origin, tuple) and origin[0] == "network" and not x.requires_grad]  # fmt: skip
+
+
+def _restore(before: Any) -> None:
+    if before is not None:
+        torch.set_rng_state(before[0])
+        with torch.no_grad():
+            for x, value in before[1]:
+                x.copy_(value)
+
+
+_players: WeakKeyDictionary[MPNN, Player] = WeakKeyDictionary()
+
+
+def play(model: MPNN, graph: Graph) -> Outputs:
+    """Return `model(graph)`, replayed where that network has been recorded for graphs of this kind.
+
+    Gradients of parameters and second derivatives are as those of `model(graph)`. A graph in which something has a gradient, or one
+    without edges, is not replayed.
+    """
+    if not enabled():
+        return model(graph)
+    return known(model)(model, graph)
+
+
+def known(model: MPNN) -> Player:
+    """Return the player of a network."""
+    found = _players.get(model)
+    if found is None:
+        found = _players[model] = Player(model)
+    return found

@@ -1,0 +1,251 @@
+"""What a recorded network watches: whatever is changed, the result is that of the network as it is now."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from heliograph import algebra, kernels, recording, zoo
+from heliograph.graph import Graph, Indexed, batch
+from heliograph.kernels import operator
+from heliograph.layer import Layer
+from heliograph.model import MPNN, Inputs
+from heliograph.recording import player, tape
+from tests.conformance.test_zoo import OUT, network
+from tests.graphs import ATOMS, BONDS, DTYPE
+from tests.recording.test_recorded import graphs
+
+
+def recorded(name: str = "gcn", geometry: bool = False, **args: Any) -> tuple[MPNN, list[Graph]]:
+    """A network that is replayed for graphs of a kind, and more of these."""
+    torch.manual_seed(0)
+    net = zoo.build(name, Inputs(ATOMS, BONDS, geometry), OUT, args).to(DTYPE).eval() if args else network(name, geometry)
+    for graph in graphs(0, 8):
+        recording.play(net, graph)
+    before = player.known(net).replayed
+    assert before
+    recording.play(net, graph)
+    assert player.known(net).replayed == before + 1
+    return net, graphs(5, 5)
+
+
+def agrees(net: MPNN, graph: Graph) -> bool:
+    torch.manual_seed(1)
+    found = recording.play(net, graph)["y"]
+    torch.manual_seed(1)
+    wanted = net(graph)["y"]
+    return torch.equal(found, wanted) and found.requires_grad == wanted.requires_grad and found.dtype == wanted.dtype
+
+
+def values(net: MPNN) -> None:
+    next(net.parameters()).data.mul_(2)
+
+
+def swapped(net: MPNN) -> None:
+    p = next(net.parameters())
+    p.data = torch.zeros_like(p)
+
+
+def replaced(net: MPNN) -> None:
+    net.embed.W.weight = nn.Parameter(torch.ones_like(net.embed.W.weight))
+
+
+def frozen(net: MPNN) -> None:
+    net.requires_grad_(False)
+
+
+def dropping(net: MPNN) -> None:
+    for module in net.modules():
+        if hasattr(module, "p"):
+            module.p = 0.5
+    net.train()
+
+
+def training(net: MPNN) -> None:
+    net.train()
+
+
+def shorter(net: MPNN) -> None:
+    del net.layers[-1]
+
+
+def other_module(net: MPNN) -> None:
+    net.readout.head = nn.Linear(net.readout.head[0].in_features, OUT).to(DTYPE)
+
+
+def pooled(net: MPNN) -> None:
+    from heliograph import segment
+
+    net.readout.aggregate = segment.max
+
+
+def hooked(net: MPNN) -> None:
+    net.embed.register_forward_hook(lambda module, args, graph: graph.with_nodes(h=2 * graph.nodes["h"]))
+
+
+def single(net: MPNN) -> None:
+    net.float()
+
+
+CHANGES = [values, swapped, replaced, frozen, dropping, training, shorter, other_module, pooled, hooked, single]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda f: f.__name__)
+def test_a_changed_network(change: Callable[[MPNN], None]) -> None:
+    net, more = recorded("gcn", dropout=0.2)
+    change(net)
+    for graph in more:
+        assert agrees(net, graph)
+
+
+def dense_nodes(graph: Graph) -> Graph:
+    return graph.with_nodes(x=graph.nodes["x"].dense())
+
+
+def without_edges(graph: Graph) -> Graph:
+    none = torch.zeros(0, dtype=torch.long)
+    return Graph.build(
+        none, none, [3, 2], [0, 0], nodes={"x": torch.ones(5, ATOMS, dtype=DTYPE)}, edges={"edge_attr": torch.ones(0, BONDS)}
+    )
+
+
+def larger_table(graph: Graph) -> Graph:
+    x = graph.nodes["x"]
+    assert isinstance(x, Indexed)
+    return graph.with_nodes(x=Indexed(torch.cat([x.table, x.table]), x.index + len(x.table)))
+
+
+def strided(graph: Graph) -> Graph:
+    x = graph.nodes["x"].dense()
+    return graph.with_nodes(x=torch.stack([x, x], 1)[:, 0])
+
+
+def three(graph: Graph) -> Graph:
+    return batch([graph, graph.unbatch()[0]])
+
+
+def with_gradient(graph: Graph) -> Graph:
+    return graph.with_nodes(x=graph.nodes["x"].dense().requires_grad_())
+
+
+OTHERS = [dense_nodes, without_edges, larger_table, strided, three, with_gradient]
+
+
+@pytest.mark.parametrize("change", OTHERS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize(("name", "geometry"), [("gcn", False), ("gat", False)])
+def test_another_kind_of_graph(name: str, geometry: bool, change: Callable[[Graph], Graph]) -> None:
+    net, more = recorded(name, geometry)
+    for graph in more:
+        assert agrees(net, change(graph))
+        assert agrees(net, graph)
+
+
+def test_features_that_are_one_and_then_are_two() -> None:
+    class Message(nn.Module):
+        def forward(self, e: Any) -> dict[str, Any]:
+            return {"m": e.e["a"] + e.e["b"]}
+
+    class Update(nn.Module):
+        def forward(self, nodes: Any, messages: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {"h": messages["m"]}
+
+    class Start(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(1, dtype=DTYPE))
+
+        def forward(self, graph: Graph) -> Graph:
+            return graph
+
+    class Out(nn.Module):
+        def forward(self, graph: Graph) -> dict[str, Tensor]:
+            return {"y": graph.nodes["h"] * 1}
+
+    net, table = MPNN(Start(), [Layer(Message(), Update())], Out()), torch.rand(3, 2, dtype=DTYPE)
+
+    def made(graph: Graph, one: bool) -> Graph:
+        a = torch.randint(3, (graph.E,), generator=torch.Generator().manual_seed(0))
+        return graph.with_edges(a=Indexed(table, a), b=Indexed(table, a if one else a.flip(0)))
+
+    for graph in graphs(0, 8):
+        assert agrees(net, made(graph, one=True))
+    assert player.known(net).replayed
+    for graph in graphs(5, 8):
+        assert agrees(net, made(graph, one=False))
+
+
+def test_switches() -> None:
+    net, more = recorded("gat")
+    count = player.known(net).replayed
+    for graph in more:
+        with recording.use(False):
+            assert agrees(net, graph)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert agrees(net, graph)
+    assert player.known(net).replayed == count
+    for graph in more:
+        for way in (algebra.use(False), kernels.use("reference"), torch.no_grad(), torch.inference_mode()):
+            with way:
+                assert agrees(net, graph)
+
+
+def test_only_so_many_kinds_are_remembered() -> None:
+    net = network("gcn", False)
+    whole = player.known(net)
+    for k in range(10_000):
+        whole._kind(k)
+    assert len(whole.kinds) == player.MAX_KINDS
+    whole.kinds.clear()
+
+
+def test_what_is_never_replayed_is_not_recorded_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(player, "MAX_RECORDED", 5)
+    net, few = network("gcn", False), graphs(0, 2)
+    for k in range(1, 12):  # so many graphs a batch: each a kind of its own
+        for graph in few:
+            recording.play(net, batch([graph.unbatch()[0]] * k))
+    assert player.known(net).recorded == 6
+
+
+def test_a_network_that_reads_data_is_refused() -> None:
+    class Reads(nn.Module):
+        def __init__(self, how: Callable[[Tensor], Any]) -> None:
+            super().__init__()
+            self.W, self.how = nn.Linear(ATOMS, 2).to(DTYPE), how
+
+        def forward(self, graph: Graph) -> Graph:
+            x = graph.nodes["x"].dense()
+            return graph.with_nodes(h=self.W(x) * float(self.how(x)))
+
+    class Out(nn.Module):
+        def forward(self, graph: Graph) -> dict[str, Tensor]:
+            return {"y": graph.nodes["h"] + 1}
+
+    for how, why in (
+        (lambda x: x.tolist()[0][0], "outside"),
+        (lambda x: x.detach().numpy().sum(), "outside"),
+        (lambda x: x.sum().item(), "decision"),
+        (lambda x: bool(x[0, 0] > 0), "decision"),
+        (lambda x: torch.equal(x, x), "decision"),
+    ):
+        net = MPNN(Reads(how), [], Out())
+        for graph in graphs(0, 6):
+            assert agrees(net, graph)
+        assert not player.known(net).replayed
+        assert any(why in kind.refused for kind in player.known(net).kinds.values())
+    assert sys.getprofile() is None
+
+
+def test_every_operator_has_its_function() -> None:
+    from heliograph.kernels import form, maxima, noise, ops, outer, segment_softmax
+
+    for module in (form, maxima, noise, ops, outer, segment_softmax):
+        for value in vars(module).values():
+            if isinstance(value, operator.Operator):
+                assert operator.FUNCTIONS[value.dispatched.default] is value.function
+    assert tape.SEED > 2**31
