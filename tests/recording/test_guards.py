@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import algebra, kernels, recording, zoo
-from heliograph.graph import Graph, Indexed, batch
+from heliograph.batching import batch
+from heliograph.graph import Graph, Indexed
 from heliograph.kernels import operator
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
