@@ -13,7 +13,7 @@ import torch
 
 from heliograph.blocks import Neighbour, Received
 from heliograph.diagnose.structure import structure
-from heliograph.errors import DataError
+from heliograph.errors import DataError, UsageError
 from heliograph.graph import Graph, dense
 from heliograph.layer import Layer
 from heliograph.views import rewire
@@ -146,6 +146,47 @@ def test_views_on_batches(make) -> None:  # type: ignore[no-untyped-def]
     assert wired.N == graph.N
     with pytest.raises(DataError, match="at most"):
         fosr(scipy.sparse.csr_array((6000, 6000)), 1)
+
+
+def test_a_rewired_graph_is_computed_once_and_is_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, calls = awkward(), []
+    view = Rewired(lambda A: calls.append(A.shape[0]) or fosr(A, 2))  # type: ignore[func-returns-value]
+    first = view(graph)
+    n = len(calls)
+    again = view(graph)
+    assert len(calls) == n > 0
+    assert torch.equal(first.topology.senders, again.topology.senders)
+    assert torch.equal(dense(first.edges["weight"]), dense(again.edges["weight"]))
+    named = Rewired("fosr", add=2)(graph)
+    assert torch.equal(named.topology.senders, first.topology.senders)
+    monkeypatch.setattr(rewire, "REMEMBERED", 10)
+    small = Rewired("fosr", add=2)
+    for _ in range(3):
+        assert torch.equal(small(graph).topology.senders, first.topology.senders)
+    assert small.held <= 10 + max(int(k) for k in first.topology.n_edge)
+    with pytest.raises(UsageError, match="fosr"):
+        Rewired("forsr")
+
+
+def test_a_composition_may_rewire(tmp_path: Path) -> None:
+    from heliograph import zoo
+    from heliograph.model import Inputs
+
+    (tmp_path / "wider.toml").write_text(
+        """view = ["Rewired('fosr', add=4)"]
+embed = "Embed(nodes, 8)"
+readout = "Pool(Head(8, out), mean)"
+[[layers]]
+repeat = 2
+message = "gin.Message(edges, 8)"
+update = "GRU(8)"
+"""
+    )
+    net = zoo.build(str(tmp_path / "wider.toml"), Inputs(nodes=3, edges=2), out=1)
+    graph = Graph.from_networkx(networkx.barbell_graph(5, 0)).with_nodes(x=torch.ones(10, 3))
+    graph = graph.with_edges(edge_attr=torch.ones(graph.E, 2))
+    assert net(graph)["y"].shape == (1, 1)
+    assert net.states(graph).E == graph.E + 8
 
 
 def test_drop_edge_and_drop_message() -> None:

@@ -12,7 +12,9 @@ graphs of some thousands of nodes: dense matrices are formed (not for the expand
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -22,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.edge import Edge, EdgeTensor
-from heliograph.errors import DataError
+from heliograph.errors import DataError, UsageError, suggest
 from heliograph.graph import Feature, Graph, dense, take
 from heliograph.views.curvature import Floats, Ints, Matrix, balanced_forman, ollivier, pairs_of, simple
 from heliograph.views.matrices import precision
@@ -176,16 +178,26 @@ def _dense(A: Matrix) -> Floats:
     return np.asarray(A.toarray(), dtype=float)
 
 
+METHODS: dict[str, Callable[..., Matrix]] = {"fosr": fosr, "sdrf": sdrf, "borf": borf, "digl": digl}
+REMEMBERED = 4_000_000  # edges of rewired graphs that a view keeps
+
+
 @final
 class Rewired(nn.Module):
     """The view of a rewiring: each graph's edges are those of `method(A)`; edges that were there keep their features, others get zeros.
 
-    `method`: a function of a matrix as above, with its arguments bound (`functools.partial(fosr, add=20)`). `weight` [E, 1]: the entries.
+    `method`: "fosr", "sdrf", "borf" or "digl" with its arguments, or a function of a matrix as these are. It must be a function of the
+    matrix alone: what it made of a graph is kept, and looked up when the same edges come again. `weight` [E, 1]: the entries.
+    Where several new edges are equally good the first one is taken, so that the order of a graph's nodes may decide.
     """
 
-    def __init__(self, method: Callable[[Matrix], Matrix]):
+    def __init__(self, method: str | Callable[..., Matrix], **arguments: float | int | None):
         super().__init__()
-        self.method = method
+        if isinstance(method, str) and method not in METHODS:
+            raise UsageError(f"there is no way of rewiring {method!r}: {suggest(method, METHODS)}")
+        self.method = partial(METHODS[method] if isinstance(method, str) else method, **arguments)
+        self.known: dict[tuple[int, bytes], tuple[Ints, Floats]] = {}
+        self.held = 0
 
     def forward(self, graph: Graph) -> Graph:
         t = graph.topology
@@ -198,9 +210,9 @@ class Rewired(nn.Module):
             if n < 2:
                 continue
             own = of == g
-            B = self.method(simple(senders[own] - start[g], receivers[own] - start[g], n)).tocoo()
-            ends.append(np.stack([B.col, B.row], 1).astype(np.int64) + start[g])
-            weights.append(B.data)
+            end, weight = self._remembered(np.stack([senders[own], receivers[own]]) - start[g], n)
+            ends.append(end + start[g])
+            weights.append(weight)
         pair = torch.from_numpy(np.concatenate(ends) if ends else np.zeros((0, 2), dtype=np.int64)).to(t.senders.device)
         topology, rows = t.rewired(pair[:, 0], pair[:, 1])
         before = t.between(pair[rows])  # [E] the edge that was there, -1: none
@@ -208,6 +220,17 @@ class Rewired(nn.Module):
         value = torch.from_numpy(np.concatenate(weights) if weights else np.zeros(0)).to(pair.device)[rows]
         edges["weight"] = value.to(precision(graph))[:, None]
         return Graph(topology, graph.nodes, edges, graph.globals, graph.asked)
+
+    def _remembered(self, pair: Ints, n: int) -> tuple[Ints, Floats]:
+        """The ends [E, 2] and weights [E] of one graph's new edges, computed once for the edges `pair` [2, E]."""
+        key = (n, hashlib.blake2b(pair.tobytes(), digest_size=16).digest())
+        if key not in self.known:
+            B = self.method(simple(pair[0], pair[1], n)).tocoo()
+            if self.held > REMEMBERED:
+                self.known, self.held = {}, 0
+            self.known[key] = np.stack([B.col, B.row], 1).astype(np.int64), B.data
+            self.held += B.nnz
+        return self.known[key]
 
 
 def _kept(feature: Feature, before: Tensor) -> Tensor:
