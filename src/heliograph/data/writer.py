@@ -26,7 +26,7 @@ def check_output(out: Path, inputs: Iterable[Path], overwrite: bool) -> None:
     """
     if out.is_dir():
         raise UsageError(f"-o {out} is a folder. Give the name of a file, like {out / 'table.csv'}.")
-    if any(out.exists() and path.exists() and os.path.samefile(out, path) for path in inputs):
+    if any(os.path.exists(out) and os.path.exists(path) and os.path.samefile(out, path) for path in inputs):
         raise UsageError(f"-o {out} is the input itself. Give another name.")
     if os.path.lexists(out) and not overwrite:
         raise UsageError(f"{out} exists. Give --overwrite to replace it, or another name with -o.")
