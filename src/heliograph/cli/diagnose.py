@@ -38,7 +38,8 @@ def diagnose(
 ) -> None:  # fmt: skip
     """What a graph, a set of molecules or a trained model suffers from, and what to try."""
     with guarded(verbose):
-        if output_dir is not None and any((output_dir / name).exists() for name in ("diagnosis.txt", "diagnosis.json")) and not overwrite:
+        written = [f"diagnosis.{ending}" for ending in ("txt", "json", "html")]
+        if output_dir is not None and any((output_dir / name).exists() for name in written) and not overwrite:
             raise UsageError(f"{output_dir} has a diagnosis already: choose another folder, or say --overwrite")
         with Bar(quiet) as bar:
             if edges is not None:
