@@ -26,6 +26,7 @@ from heliograph.compare.training import CONFIG, training
 from heliograph.compare.verdict import chosen, equals_of_best, verdict
 from heliograph.errors import DataError, HeliographError, UsageError
 from heliograph.learn.progress import Lines, silent
+from heliograph.train.likeness import groups_of
 from tests.compare.conftest import Config
 
 
@@ -69,10 +70,21 @@ def test_a_fold_that_can_not_be_scored_is_told_before_anything_is_trained(config
     assert len(evaluations.prepare(config(target_columns=("rare",), cv="1x3"), silent()).folds) == 3
 
 
+@pytest.mark.parametrize("split", ["scaffold", "butina", "cluster", "sphere"])
+def test_folds_keep_groups_together(config: Config, split: str) -> None:
+    made = evaluations.prepare(config(cv="1x3", split=split), silent())
+    first = next(iter(made.data))
+    groups = groups_of(made.data[first].store, made.at[first], split, made.config.fit.seed)
+    assert 3 < len(set(groups)) < len(groups)
+    for fold in made.folds:
+        parts = [{groups[k] for k in rows} for rows in (fold.train, fold.val, fold.test)]
+        assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+
+
 def test_folds_need_rows() -> None:
     with pytest.raises(DataError, match="5 folds of 5 usable rows"):
         folds(5, 1, 5, 0)
-    with pytest.raises(DataError, match="5 folds of 2 scaffolds"):
+    with pytest.raises(DataError, match="5 folds of 2 groups of molecules"):
         folds(40, 1, 5, 0, ["a", "b"] * 20)
 
 

@@ -8,15 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rdkit import Chem
 
 from heliograph import train
+from heliograph.chem import featurize
+from heliograph.chem.featurizer import preset
 from heliograph.data import splits
+from heliograph.data.store import Store
 from heliograph.errors import DataError, UsageError
 from heliograph.predictor.drift import DriftConfig, drift
 from heliograph.predictor.embed import EmbedConfig, embed_file
 from heliograph.train.config import TrainConfig
+from heliograph.train.likeness import parts_of
 from heliograph.train.split_file import DivideConfig, split_file
-from heliograph.uncertainty.environments import butina, clusters
+from heliograph.uncertainty import apart
+from heliograph.uncertainty.domain import RADIUS
+from heliograph.uncertainty.environments import butina, clusters, fingerprints, hashes
 from tests.train.conftest import MOLECULES
 
 Make = Callable[..., TrainConfig]
@@ -50,7 +57,74 @@ def test_clusters_hold_what_is_alike() -> None:
         )
 
 
-@pytest.mark.parametrize("split", ["random", "scaffold", "butina", "cluster", "size", "time"])
+def families(per: int = 12) -> np.ndarray:
+    """Five families of fingerprints, `per` members each."""
+    random = np.random.default_rng(0)
+    centres = random.random((5, 1024)) < 0.05
+    return np.concatenate([centre ^ (random.random((per, 1024)) < 0.003) for centre in centres])
+
+
+def test_spheres_are_drawn_and_hold_what_is_alike() -> None:
+    bits = families()
+    for seed in (0, 1):
+        found = apart.spheres(bits, 0.5, seed)
+        assert len(set(found)) == 5 and all(len(set(found[k : k + 12])) == 1 for k in range(0, 60, 12))
+    assert apart.spheres(bits, 0.5, 0).tolist() != apart.spheres(bits, 0.5, 1).tolist()
+    assert len(set(apart.spheres(bits, 1.0))) == len(np.unique(bits, axis=0))
+
+
+def test_kennard_stone_goes_to_the_farthest() -> None:
+    bits = families()
+    order = apart.kennard_stone(bits)
+    assert sorted(order) == list(range(60)) and {k // 12 for k in order[:5]} == set(range(5))  # one of each family first
+    size = bits.sum(1).astype(np.float32)
+    like = np.stack([apart.likeness(b.astype(np.float32), bits.astype(np.float32), size) for b in bits])
+    assert like[order[0], order[1]] == like.min()
+    for n in (2, 7, 30):
+        nearest = like[:, order[:n]].max(1)
+        assert nearest[order[n]] == min(nearest[k] for k in range(60) if k not in set(order[:n]))
+    assert apart.kennard_stone(bits[:1]).tolist() == [0] and apart.kennard_stone(bits[:0]).tolist() == []
+
+
+def test_a_series_has_one_known_lead(tmp_path: Path) -> None:
+    alone = np.random.default_rng(5).random((4, 1024)) < 0.05
+    found = apart.series(np.concatenate([families(7), alone]), 0.5)
+    assert [sorted(rows) for rows in found] == [list(range(k, k + 7)) for k in range(0, 35, 7)]
+    heads = ("Clc1ccc(S(=O)(=O)NC2CCCC2)cc1", "FC(F)(F)c1ccnc(N2CCOCC2)c1", "O=c1[nH]cnc2sccc12N")
+    texts = [f"{head}{'C' * k}O" for head in heads for k in range(9)]
+    smiles = [*MOLECULES, *(s for s in texts if Chem.MolFromSmiles(s) is not None)]
+    featurizer = preset("chemprop_cip")
+    store = Store.build([featurize(s, featurizer) for s in smiles], featurizer)
+    all_series = apart.series(fingerprints(hashes(store, RADIUS), store))
+    assert len(all_series) >= 2
+    for seed in range(5):
+        parts = parts_of(store, np.arange(len(smiles)), "lead-opt", (0.8, 0.1, 0.1), seed)
+        assert sorted(np.concatenate(list(parts.values()))) == list(range(len(smiles)))
+        for rows in all_series:
+            learned = set(rows.tolist()) & set(parts["train"].tolist())
+            assert learned in ({int(rows[0])}, set(rows.tolist()))
+        inside = set(np.concatenate(all_series).tolist())
+        assert set(parts["test"].tolist()) | set(parts["val"].tolist()) <= inside and len(parts["test"]) and len(parts["val"])
+    out = tmp_path / "out.csv"
+    few = tmp_path / "few.csv"
+    few.write_text("\n".join(["smiles", "CCO", "c1ccccc1", "CC#N", "FC(F)F", "O=S(=O)(Cl)Cl", "BrI"]) + "\n")
+    with pytest.raises(DataError, match="lead-opt split: no rows for test: the table has 0 series"):
+        split_file(DivideConfig(data_path=few, output_path=out, split="lead-opt", split_sizes=(0.6, 0.2, 0.2), num_workers=0))
+
+
+@pytest.mark.parametrize("split", ["random", "scaffold", "butina", "cluster", "sphere", "kennard-stone", "lead-opt"])
+def test_copies_are_in_one_part(split: str, tmp_path: Path) -> None:
+    data, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    tails = [f"{head}{'C' * k}O" for head in ("Clc1ccc(S(=O)(=O)NC2CCCC2)cc1", "FC(F)(F)c1ccnc(N2CCOCC2)c1") for k in range(2, 9)]
+    twice = [text for s in [*MOLECULES, *tails] for text in (s, Chem.MolToSmiles(Chem.MolFromSmiles(s), canonical=False, rootedAtAtom=0))]
+    data.write_text("\n".join(["smiles", *twice]) + "\n")
+    split_file(DivideConfig(data_path=data, output_path=out, split=split, num_workers=0))  # type: ignore[arg-type]
+    with out.open(newline="") as file:
+        rows = [r["split"] for r in csv.DictReader(file)]
+    assert rows[::2] == rows[1::2] and set(rows) == {"train", "val", "test"}
+
+
+@pytest.mark.parametrize("split", ["random", "scaffold", "butina", "cluster", "sphere", "kennard-stone", "size", "time"])
 def test_a_table_is_divided_and_a_training_reads_it(
     split: str, config: Make, tmp_path: Path
 ) -> None:

@@ -25,8 +25,8 @@ class CompareOptions(BaseModel):
         description="architectures: gcn, gcn:depth=2, path/to/mine.py, mine.toml; ladder: from a two-layer gcn upwards",
     )
     cv: str = Field(default="5x5", description="repeats x folds of the cross-validation")
-    split: Literal["random", "scaffold"] = Field(
-        default="random", description="how folds are cut; scaffold keeps those of a scaffold together"
+    split: Literal["random", "scaffold", "butina", "cluster", "sphere"] = Field(
+        default="random", description="how folds are cut; all but random keep molecules of one scaffold or cluster together"
     )
     sample: PositiveInt | None = Field(default=None, description="compare on so many molecules, drawn at random (default: on all)")
     parameters: PositiveInt | None = Field(

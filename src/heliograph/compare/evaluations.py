@@ -37,6 +37,7 @@ from heliograph.train import baselines
 from heliograph.train.assemble import assemble
 from heliograph.train.config import FitConfig, ModelConfig, TrainConfig
 from heliograph.train.data import Dataset, load
+from heliograph.train.likeness import groups_of
 from heliograph.train.targets import Labels
 from heliograph.train.training import Training
 
@@ -157,7 +158,8 @@ def prepare(config: CompareConfig, progress: Progress) -> Material:
     first = next(iter(data.values()))
     at = {arch: np.searchsorted(one.rows, common) for arch, one in data.items()}
     own = at[next(iter(data))]
-    groups = [first.store.scaffolds[k] for k in own] if config.compare.split == "scaffold" else None
+    split = config.compare.split
+    groups = None if split == "random" else groups_of(first.store, own, split, config.fit.seed)
     task, y = first.labels.task, first.labels.known[own]
     classes = y[:, 0] if task.kind != "regression" and len(task.targets) == 1 else None
     alike = [first.store.smiles[k] for k in own] if first.store.has_bonds else None

@@ -50,7 +50,7 @@ def folds(
         return _of_copies(_lots(n, copies), repeats, k, seed, classes)
     lots = _lots(n, groups)
     if len(lots) < k + 1:
-        what = "scaffolds" if groups is not None else "usable rows"
+        what = "groups of molecules (scaffolds, clusters)" if groups is not None else "usable rows"
         raise DataError(f"{k} folds of {len(lots)} {what}: a fold would be empty or leave none to validate. Give more rows or fewer folds.")
     found = []
     for repeat in range(repeats):
@@ -62,7 +62,7 @@ def folds(
             val = _validation(rest, max(1, round(VALIDATION * n)), rng, groups, classes)
             found.append(Fold(repeat, fold, np.setdiff1d(rest, val), val, test))
             if not len(found[-1].train):
-                raise DataError(f"fold {found[-1].name} leaves no row to train on: too few scaffolds. Use a random split.")
+                raise DataError(f"fold {found[-1].name} leaves no row to train on: too few groups of molecules. Use a random split.")
     return found
 
 

@@ -29,17 +29,17 @@ def random_split(
     With `classes` [n] every part has its share of each, as far as there are enough of a class: a rare one goes to train, test and
     val in this order. Raises DataError where a part that should have rows gets none.
     """
-    counts = _counts(n, sizes)
+    wanted = counts(n, sizes)
     order = np.random.default_rng(seed).permutation(n)
     part_of = np.empty(n, dtype=np.int64)
     if classes is None:
-        part_of[order] = np.repeat(np.arange(3), counts)
+        part_of[order] = np.repeat(np.arange(3), wanted)
     else:
-        part_of[order] = _by_class(np.asarray(classes)[order], counts)
+        part_of[order] = _by_class(np.asarray(classes)[order], wanted)
     if groups is not None:
-        _together(part_of, groups, order, counts)
+        _together(part_of, groups, order, wanted)
     parts = {part: np.flatnonzero(part_of == k) for k, part in enumerate(PARTS)}
-    for part, count in zip(PARTS, counts, strict=True):
+    for part, count in zip(PARTS, wanted, strict=True):
         if count and not len(parts[part]):
             raise DataError(f"no rows are left for {part}: rows of equal structure stay together (--copies apart lets them fall apart)")
     return parts
@@ -96,7 +96,7 @@ def group_split(
     Raises DataError where a part that should have rows gets none.
     """
     n = len(groups_of)
-    n_train, n_val, n_test = _counts(n, sizes)
+    n_train, n_val, n_test = counts(n, sizes)
     groups: dict[str, list[int]] = defaultdict(list)
     for row, name in enumerate(groups_of):
         groups[name].append(row)
@@ -135,7 +135,7 @@ def ordered_split(values: Sequence[float] | np.ndarray, sizes: Sequence[float] =
     missing = np.flatnonzero(~np.isfinite(array))
     if len(missing):
         raise DataError(f"{len(missing)} of {len(array)} rows have no value to be ordered by, the first is row {missing[0] + 1}")
-    ends, order = np.cumsum(_counts(len(array), sizes)), np.argsort(array, kind="stable")
+    ends, order = np.cumsum(counts(len(array), sizes)), np.argsort(array, kind="stable")
     return {part: np.sort(order[a:b]) for part, a, b in zip(PARTS, [0, *ends[:-1]], ends, strict=True)}
 
 
@@ -178,25 +178,25 @@ def from_column(values: Iterable[str]) -> dict[str, np.ndarray]:
     return {part: np.array(rows, dtype=np.int64) for part, rows in parts.items()}
 
 
-def _counts(n: int, sizes: Sequence[float]) -> list[int]:
-    """Rows of each part: fractions rounded down and what is left over to the last part that has any; counts as they are."""
+def counts(n: int, sizes: Sequence[float]) -> list[int]:
+    """Return the rows of each part: fractions rounded down and what is left over to the last part that has any; counts as they are."""
     shown = " ".join(f"{size:g}" for size in sizes)
     if len(sizes) != 3 or any(not size >= 0 for size in sizes):
         raise UsageError(f"split sizes are three numbers >= 0 (train val test), for instance 0.8 0.1 0.1; got {shown or 'none'}")
     total = sum(sizes)
     if abs(total - 1.0) < 1e-6:
-        counts = [int(size * n + 1e-9) for size in sizes]
+        found = [int(size * n + 1e-9) for size in sizes]
         last = max(part for part in range(3) if sizes[part] > 0)
-        counts[last] += n - sum(counts)
-        if sizes[1] > 0 and counts[1] == 0 and counts[2] > 1:  # a handful of rows: one each rather than none and two
-            counts[1:] = [1, counts[2] - 1]
+        found[last] += n - sum(found)
+        if sizes[1] > 0 and found[1] == 0 and found[2] > 1:  # a handful of rows: one each rather than none and two
+            found[1:] = [1, found[2] - 1]
     elif total == n and all(float(size).is_integer() for size in sizes):
-        counts = [int(size) for size in sizes]
+        found = [int(size) for size in sizes]
     else:
         raise UsageError(f"split sizes add up to 1, or to the {n} rows as counts; got {shown}, which add up to {total:g}")
-    for part, size, count in zip(PARTS, sizes, counts, strict=True):
+    for part, size, count in zip(PARTS, sizes, found, strict=True):
         if size > 0 and count == 0:
             raise DataError(f"split sizes {shown} of {n} usable rows leave none for {part}: give more rows or another size")
-    if counts[0] == 0:
+    if found[0] == 0:
         raise DataError(f"split sizes {shown} of {n} usable rows leave none for train")
-    return counts
+    return found

@@ -13,6 +13,7 @@ from pydantic import Field, PositiveInt, field_validator
 
 from heliograph.learn.config import FitConfig, Group
 
+Split = Literal["random", "scaffold", "butina", "cluster", "sphere", "kennard-stone", "lead-opt", "size", "time"]
 Calibrate = Literal[
     "auto", "none", "conformal-regression", "zscaling", "variance", "loglinear", "environments", "isotonic", "crude", "platt",
     "temperature", "venn-abers",
@@ -50,8 +51,10 @@ class DataConfig(Group):
 class SplitConfig(Group):
     """Which molecules train, tune and test."""
 
-    split: Literal["random", "scaffold", "butina", "cluster", "size", "time"] = Field(
-        default="random", description="how the rows are divided; size: small molecules train, large ones test; time: by --time-column"
+    split: Split = Field(
+        default="random",
+        description="how the rows are divided; kennard-stone: an even cover trains; lead-opt: of some series one molecule is known; "
+        "size: small molecules train, large ones test; time: by --time-column",
     )
     time_column: str | None = Field(default=None, description="column with a date (2024-05-31) or a number, for --split time")
     split_sizes: tuple[float, float, float] = Field(default=(0.8, 0.1, 0.1), description="shares of train, validation, test")

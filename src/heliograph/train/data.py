@@ -20,10 +20,9 @@ from heliograph.errors import DataError, UsageError
 from heliograph.learn.progress import Progress
 from heliograph.train import copies
 from heliograph.train.config import DataConfig, SplitConfig, TrainConfig
+from heliograph.train.likeness import parts_of
 from heliograph.train.result import BadRow, DataSummary
 from heliograph.train.targets import Cell, Labels, read_labels
-from heliograph.uncertainty.domain import RADIUS
-from heliograph.uncertainty.environments import butina, clusters, fingerprints, hashes
 
 if TYPE_CHECKING:
     from heliograph.chem.featurizer import Featurizer
@@ -83,7 +82,8 @@ def load(config: TrainConfig, module: ModuleType, progress: Progress) -> Dataset
 def _keeps_copies(split: SplitConfig) -> bool:
     """Whether rows of equal structure are in one part by the way they are divided."""
     given = split.splits_column is not None or split.val_path is not None or split.test_path is not None
-    return not given and (split.split in ("scaffold", "butina", "cluster") or (split.split == "random" and split.copies == "together"))
+    apart = split.split in ("size", "time") or (split.split == "random" and split.copies == "apart")
+    return not given and not apart
 
 
 def _bad_sentence(reasons: Mapping[str, int], read: int) -> str:
@@ -321,15 +321,6 @@ def _sizes(config: SplitConfig) -> tuple[tuple[float, ...], list[str]]:
     return tuple(size / whole for size in sizes), files
 
 
-def groups_of(store: Store, rows: np.ndarray, split: str) -> list[str]:
-    """Return what keeps molecules `rows` of a store together in a split: scaffold, Butina's cluster, or leader's cluster."""
-    if split == "scaffold":
-        return [store.scaffolds[k] for k in rows]
-    some = store.take(rows)
-    bits = fingerprints(hashes(some, RADIUS), some)
-    return [str(k) for k in (butina(bits) if split == "butina" else clusters(bits))]
-
-
 def _cut(
     data: Dataset, config: SplitConfig, rows: np.ndarray, sizes: tuple[float, ...], seed: int, replicate: int
 ) -> dict[str, np.ndarray]:
@@ -342,6 +333,5 @@ def _cut(
     elif config.split == "time":
         parts = splits.ordered_split(splits.moments([data.splits_column[k] for k in rows]), sizes)
     else:
-        names, what = groups_of(data.store, rows, config.split), "scaffold" if config.split == "scaffold" else "cluster"
-        parts = splits.group_split(names, sizes, None if replicate == 0 else seed + replicate, what)
+        parts = parts_of(data.store, rows, config.split, sizes, None if replicate == 0 else seed + replicate)
     return {part: rows[chosen] for part, chosen in parts.items()}

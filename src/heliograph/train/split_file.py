@@ -7,7 +7,6 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,7 +17,8 @@ from heliograph.data.store import Store
 from heliograph.errors import DataError, UsageError
 from heliograph.files import atomic
 from heliograph.learn.progress import Progress, silent
-from heliograph.train.data import groups_of
+from heliograph.train.config import Split
+from heliograph.train.likeness import parts_of
 
 FEATURES = "chemprop_v2"  # by which molecules are compared
 
@@ -30,9 +30,10 @@ class DivideConfig(BaseModel):
 
     data_path: Path = Field(description="table of molecules")
     output_path: Path = Field(description="the same table with a column `split`, .csv")
-    split: Literal["random", "scaffold", "butina", "cluster", "size", "time"] = Field(
+    split: Split = Field(
         "random",
-        description="how the rows are divided; size: small molecules train, large ones test; time: by --time-column",
+        description="how the rows are divided; kennard-stone: an even cover trains; lead-opt: of some series one molecule is known; "
+        "size: small molecules train, large ones test; time: by --time-column",
     )
     split_sizes: tuple[float, float, float] = Field(
         (0.8, 0.1, 0.1), description="shares of train, validation, test"
@@ -100,12 +101,9 @@ def split_file(config: DivideConfig, progress: Progress | None = None) -> dict[s
 def _parts(store: Store, times: list[str], config: DivideConfig) -> dict[str, np.ndarray]:
     every, sizes = np.arange(len(store)), config.split_sizes
     if config.split == "random":
-        return splits.random_split(len(store), sizes, config.seed)
+        return splits.random_split(len(store), sizes, config.seed, store.smiles)
     if config.split == "size":
         return splits.ordered_split(store.n_node, sizes)
     if config.split == "time":
         return splits.ordered_split(splits.moments(times), sizes)
-    names = groups_of(store, every, config.split)
-    return splits.group_split(
-        names, sizes, config.seed or None, "scaffold" if config.split == "scaffold" else "cluster"
-    )
+    return parts_of(store, every, config.split, sizes, config.seed or None)
