@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import kernels, segment
-from heliograph.blocks import MLP
+from heliograph.blocks import MLP, AtomWise
 from heliograph.blocks.harmonics import Envelope, SphericalBessel, harmonics
 from heliograph.graph import Graph, dense
 from heliograph.model import MPNN, Inputs
@@ -36,7 +36,7 @@ class Start(nn.Module):
 
     def __init__(self, d: int, out: int, wide: int, spherical: int, radial: int, cutoff: float):
         super().__init__()
-        self.frequency, self.cutoff, self.orders = nn.Parameter(pi * torch.arange(1.0, radial + 1)), cutoff, spherical
+        self.frequency, self.cutoff, self.orders, self.out = nn.Parameter(pi * torch.arange(1.0, radial + 1)), cutoff, spherical, out
         self.envelope, self.bessel = Envelope(), SphericalBessel(spherical, radial, cutoff)
         self.element, self.e, self.W = nn.Embedding(119, d), nn.Linear(radial, d), nn.Linear(3 * d, d)
         self.answer = Answer(d, out, wide, radial)
@@ -48,7 +48,7 @@ class Start(nn.Module):
         m = act(self.W(torch.cat([kernels.gather(h, t.receivers), kernels.gather(h, t.senders), own], -1)))  # [E, d]
         toward = -dense(graph.edges["direction"])  # from sender to receiver
         edges = {"e": e, "a": self.bessel(dense(graph.edges["distance"])), "Y": harmonics(toward, self.orders - 1), "m": m}
-        return self.answer(graph.with_edges(**edges).with_nodes(h=h, answer=h.new_zeros(graph.N, 1)))
+        return self.answer(graph.with_edges(**edges).with_nodes(h=h, answer=h.new_zeros(graph.N, self.out)))
 
 
 class Answer(nn.Module):
@@ -105,16 +105,9 @@ class Interaction(nn.Module):
         return self.answer(graph.with_edges(m=self.after(act(self.W(new)) + m)))
 
 
-class Total(nn.Module):
-    """y = sum_i answer_i."""
-
-    def forward(self, graph: Graph) -> dict[str, Tensor]:
-        return {"y": segment.sum(dense(graph.nodes["answer"]), graph.topology.nodes_by_graph)}
-
-
 def build(inputs: Inputs, out: int, d: int = 128, depth: int = 4, spherical: int = 7, radial: int = 6, cutoff: float = 5.0) -> MPNN:
     """`depth` interactions of width `d`; orders l below `spherical`, `radial` functions of the distance within `cutoff` angstrom."""
     blocks = [Interaction(d, out, 2 * d, d // 2, spherical, radial) for _ in range(depth)]
-    return MPNN(Start(d, out, 2 * d, spherical, radial, cutoff), blocks, Total(), view=Neighbours(cutoff))
+    return MPNN(Start(d, out, 2 * d, spherical, radial, cutoff), blocks, AtomWise(nn.Identity(), of="answer"), view=Neighbours(cutoff))
 
 
