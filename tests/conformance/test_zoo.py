@@ -29,6 +29,10 @@ VARIANTS = [  # arguments that bring parts of their own
     "gilmer gaussians=5",
     "schnet dipole=true",
     "painn dipole=true",
+    "egnn cutoff=4.0 depth=3",
+    "mace L=2 depth=3 d=8",
+    "mace L=0 correlation=2 d=8",
+    "nequip L=3 depth=2 d=8",
 ]
 CASES = [
     (name, geometry)
