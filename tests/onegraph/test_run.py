@@ -101,6 +101,7 @@ def test_two_tables_on_the_command_line_become_a_model_a_report_and_predictions(
         "label propagation",
         "logistic regression on features",
         "MLP on features",
+        "Correct & Smooth",
     }
     assert result.facts.reasons["nodes"] == {"1 fields, the header has 6": 1, "no id": 1, "an id that came before": 1}
     assert "label propagation" in (out / "report.html").read_text() and (out / "splits.json").is_file()

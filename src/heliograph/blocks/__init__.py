@@ -10,7 +10,8 @@ from heliograph.blocks.embed import Elements, Embed, Vectors
 from heliograph.blocks.gilmer import Mix, Towers, WithMaster
 from heliograph.blocks.hypergraph import At, Received, Scales, Weighted, collect, spread
 from heliograph.blocks.jumping import JumpingKnowledge, Largest, LSTMAttention, SideBySide
-from heliograph.blocks.links import Dot, Hadamard, Ordered, Unordered
+from heliograph.blocks.linear_attention import Performer, applied, summed
+from heliograph.blocks.links import Dot, Hadamard, Ordered, Turned, Unordered
 from heliograph.blocks.message import BothWays, apply_matrix
 from heliograph.blocks.neighbour import Combine, Neighbour
 from heliograph.blocks.norm import GraphNorm, OnStates, PairNorm
@@ -62,6 +63,7 @@ __all__ = [
     "Ordered",
     "PairNorm",
     "PerType",
+    "Performer",
     "Polarizability",
     "PolynomialCutoff",
     "Pool",
@@ -80,11 +82,13 @@ __all__ = [
     "SumMaxLSTM",
     "Towers",
     "Transform",
+    "Turned",
     "Unordered",
     "Vectors",
     "Weighted",
     "WithMaster",
     "WithProperties",
+    "applied",
     "apply_matrix",
     "centred",
     "collect",
@@ -94,4 +98,5 @@ __all__ = [
     "per_head",
     "propagated",
     "spread",
+    "summed",
 ]

@@ -88,13 +88,46 @@ class RotatE(nn.Module):
         return torch.cat([a * x - b * y, a * y + b * x], -1)
 
 
+@final
+class ConvE(nn.Module):
+    """q = relu(vec(relu(w * [h; r])) W) (Dettmers et al. 2018, arXiv:1707.01476, eq. 1): a convolution over h and r as pictures, one above
+    the other; with batch norms and dropout where the authors have them. Departure: no bias of each entity.
+    """
+
+    distance = False
+
+    def __init__(self, d: int, filters: int = 32):
+        super().__init__()
+        self.rows = max(k for k in range(1, int(d**0.5) + 1) if d % k == 0)
+        self.columns = d // self.rows
+        if self.rows < 2 or self.columns < 3:
+            raise DataError(f"the decoder conve takes states as pictures of at least 2 x 3: their width can't be {d}; 64 or 200 can")
+        size = filters * (2 * self.rows - 2) * (self.columns - 2)
+        self.before, self.between, self.after = nn.BatchNorm2d(1), nn.BatchNorm2d(filters), nn.BatchNorm1d(d)
+        self.w, self.W = nn.Conv2d(1, filters, 3), nn.Linear(size, d)
+        self.drop_map, self.drop = nn.Dropout2d(0.2), nn.Dropout(0.3)
+
+    def width(self, d: int) -> int:
+        return d
+
+    def forward(self, h: Tensor, r: Tensor) -> Tensor:
+        picture = torch.cat([x.view(-1, 1, self.rows, self.columns) for x in (h, r)], 2)  # [Q, 1, 2 rows, columns]
+        maps = self.drop_map(self.between(self.w(self.before(picture))).relu())
+        return torch.relu(self.after(self.drop(self.W(maps.flatten(1)))))  # [Q, d]
+
+
 def _even(d: int, name: str) -> int:
     if d % 2:
         raise DataError(f"the decoder {name} takes states as complex numbers: their width must be even, it is {d}")
     return d
 
 
-DECODERS: dict[str, type[nn.Module]] = {"distmult": DistMult, "complex": ComplEx, "transe": TransE, "rotate": RotatE}
+DECODERS: dict[str, type[nn.Module]] = {"distmult": DistMult, "complex": ComplEx, "transe": TransE, "rotate": RotatE, "conve": ConvE}
+
+
+def decoder(name: str, d: int) -> nn.Module:
+    """The decoder of this name for states of width `d`. Raises DataError where d does not fit."""
+    return ConvE(d) if name == "conve" else DECODERS[name]()
 
 
 @final

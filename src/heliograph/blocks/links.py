@@ -67,6 +67,21 @@ class Ordered(nn.Module):
 
 
 @final
+class Turned(nn.Module):
+    """y_uv = head([h_u, h_v]) - head([h_v, h_u]), [Q, 1] for `head` 2 d -> 1: that u comes before v; y_vu = -y_uv."""
+
+    level = "pair"
+
+    def __init__(self, head: nn.Module, of: str = "h"):
+        super().__init__()
+        self.head, self.of = head, of
+
+    def forward(self, graph: Graph) -> dict[str, Tensor]:
+        u, v = ends(graph, self.of)
+        return {"y": self.head(torch.cat([u, v], -1)) - self.head(torch.cat([v, u], -1))}
+
+
+@final
 class Unordered(nn.Module):
     """y_uv = head([h_u + h_v, |h_u - h_v|, e_uv]), [Q, out]: a property of an undirected edge and its features `edge_attr`."""
 

@@ -68,6 +68,12 @@ def assemble(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> 
         if graph.relation is not None:
             return relational.triples(config, graph, folder)
         return relational.items(config, graph, folder) if config.data.bipartite else _links(config, graph, folder)
+    if config.data.direction:
+        from heliograph.onegraph import direction
+
+        if level != "edge":
+            raise UsageError("--direction is for --level edge")
+        return direction.training(config, graph, folder)
     return _supervised(config, graph, folder)
 
 

@@ -43,6 +43,7 @@ def of_nodes(
         linear = "ridge regression" if task.kind == "regression" else "logistic regression"
         todo[f"{linear} on features"] = lambda: _on_features(_linear(task, seed), task, x, y, parts)
         todo["MLP on features"] = lambda: _on_features(_mlp(task, seed), task, x, y, parts, MOST_NETWORK)
+        todo["Correct & Smooth"] = lambda: correct_and_smooth(store, task, x, y, parts, seed)
     return _judged(todo, task, y, parts, names, progress)
 
 
@@ -98,21 +99,58 @@ def _constant(task: Task, y: np.ndarray, train: np.ndarray) -> Answers:
 def propagate(store: GraphStore, task: Task, y: np.ndarray, train: np.ndarray) -> Answers:
     """Label propagation (Zhou et al. 2004): F <- alpha D^-1/2 A D^-1/2 F + (1 - alpha) Y, `STEPS` times, along edges both ways."""
     N, T = y.shape
-    A = adjacency(store)
-    degree = np.asarray(A.sum(1)).ravel()
-    scale = diags_array(np.where(degree > 0, degree.clip(min=1) ** -0.5, 0.0))
-    S = (scale @ A @ scale).tocsr()
+    S = normalised(store)
     known = np.zeros_like(y, bool)
     known[train] = np.isfinite(y[train])
     start = _targets(task, np.where(known, y, np.nan)).reshape(N, -1).astype(np.float32)
     C = start.shape[1] // T
     mass = np.repeat(known.astype(np.float32), C, axis=1)
-    F, M = start.copy(), mass.copy()
-    for _ in range(STEPS if store.E <= LARGE else STEPS_LARGE):
-        F, M = ALPHA * (S @ F) + (1 - ALPHA) * start, ALPHA * (S @ M) + (1 - ALPHA) * mass
+    F, M = _spread(S, start, ALPHA), _spread(S, mass, ALPHA)
     middle = start.sum(0) / mass.sum(0).clip(min=1)
     p = ((F + 1e-9 * middle) / (M + 1e-9)).reshape(N, T, C)  # a node that no label reaches gets the mean
     return _with_classes(task, p)
+
+
+def _spread(S: csr_array, start: np.ndarray, alpha: float) -> np.ndarray:
+    """F <- alpha S F + (1 - alpha) F_0, `STEPS` times."""
+    F = start
+    for _ in range(STEPS if S.nnz <= LARGE else STEPS_LARGE):
+        F = alpha * (S @ F) + (1 - alpha) * start
+    return F
+
+
+def normalised(store: GraphStore) -> csr_array:
+    """D^-1/2 A D^-1/2 of the graph along edges both ways."""
+    A = adjacency(store)
+    degree = np.asarray(A.sum(1)).ravel()
+    scale = diags_array(np.where(degree > 0, degree.clip(min=1) ** -0.5, 0.0).astype(np.float32))
+    return (scale @ A @ scale).tocsr()
+
+
+def correct_and_smooth(store: GraphStore, task: Task, x: np.ndarray, y: np.ndarray, parts: dict[str, np.ndarray], seed: int) -> Answers:
+    """Correct & Smooth (Huang et al. 2021, arXiv:2010.13993) of a linear model.
+
+    Its errors on training nodes spread along edges and are taken off (sec. 2.2, scaled to their mean size there); then its answers spread,
+    training nodes at their labels (sec. 2.3). Numbers are corrected only.
+    """
+    everyone = {"train": parts["train"], "val": np.arange(len(y)), "test": np.arange(0)}
+    values, p = _on_features(_linear(task, seed), task, x, y, everyone)
+    Z = p if p is not None else np.stack([1 - values, values], -1) if task.kind == "binary" else values[..., None]  # [N, T, C]
+    known = np.zeros_like(y, bool)
+    known[parts["train"]] = np.isfinite(y[parts["train"]])
+    Z, Y, S = np.nan_to_num(Z), _targets(task, np.where(known, y, np.nan)), normalised(store)
+    flat = lambda a: a.reshape(len(y), -1)  # noqa: E731
+    error = np.where(known[..., None], Y - Z, 0.0)
+    spread = _spread(S, flat(error), 0.8).reshape(Z.shape)
+    size = np.abs(error).sum(-1).sum(0) / known.sum(0).clip(min=1)  # [T], of a training node
+    own = np.abs(spread).sum(-1)
+    scale = np.where(own > size / 1000, size / own.clip(min=1e-12), 0.0)
+    corrected = Z + (scale[..., None] * spread if task.kind != "regression" else spread)
+    if task.kind == "regression":
+        return _with_classes(task, corrected)
+    G = np.where(known[..., None], Y, corrected)
+    smooth = np.clip(_spread(S, flat(G), 0.8).reshape(Z.shape), 1e-9, None)
+    return _with_classes(task, smooth / smooth.sum(-1, keepdims=True))
 
 
 def adjacency(store: GraphStore) -> csr_array:
@@ -269,4 +307,20 @@ def of_edges(
         todo[f"{linear} on both ends"] = lambda: _on_features(
             _linear(task, seed), task, np.concatenate(pieces, 1), y, parts
         )
+    return _judged(todo, task, y, parts, names, progress)
+
+
+def of_directions(
+    graph: Any, task: Task, y: np.ndarray, parts: dict[str, np.ndarray], names: tuple[str, ...], seed: int, progress: Progress
+) -> dict[str, Baseline]:
+    """Majority; a linear model on the difference of the ends' degrees, and of their features: turned, an edge gets the other answer."""
+    store, (a, b) = graph.store, graph.ends.T
+    log = np.log1p(store.degree.astype(float))
+    todo: dict[str, Callable[[], Answers]] = {
+        "majority": lambda: _constant(task, y, parts["train"]),
+        "degrees of both ends": lambda: _on_features(_linear(task, seed), task, (log[a] - log[b])[:, None], y, parts),
+    }
+    if "x" in store.columns:
+        x = np.asarray(store.columns["x"], np.float32)
+        todo["logistic regression on both ends"] = lambda: _on_features(_linear(task, seed), task, x[a] - x[b], y, parts)
     return _judged(todo, task, y, parts, names, progress)

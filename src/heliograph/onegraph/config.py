@@ -11,7 +11,7 @@ from heliograph.learn.config import FitConfig, Group
 
 Level = Literal["node", "edge", "link"]
 Sampler = Literal["auto", "full", "neighbor", "ladies", "fastgcn", "saint-node", "saint-edge", "saint-walk", "cluster"]
-Decoder = Literal["auto", "dot", "mlp", "distmult", "complex", "transe", "rotate"]
+Decoder = Literal["auto", "dot", "mlp", "distmult", "complex", "transe", "rotate", "conve"]
 
 
 class GraphDataConfig(Group):
@@ -49,6 +49,9 @@ class GraphDataConfig(Group):
     splits_column: str | None = Field(
         default=None,
         description="column that says train, val or test (blank: passes messages, but its label is not used)",
+    )
+    direction: bool = Field(
+        default=False, description="with --level edge: learn which way edges run, from the graph without their directions"
     )
     directed: bool = Field(default=False, description="messages go along the edges only; without it, both ways")
     bipartite: bool = Field(

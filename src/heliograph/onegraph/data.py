@@ -185,7 +185,12 @@ def load(
     relation_column = encoders.relation_column if encoders else config.relation_column
     relation, relations, strange = _relations(edges, relation_column, encoders)
     directed = encoders.directed if encoders else config.directed or relation is not None
-    keep, dropped, notes = clean(edges.ends, directed or config.bipartite, relation)
+    ends, one_way = edges.ends, np.ones(len(edges.ends), bool)
+    if config.direction:
+        one_way = runs_one_way(ends)
+    keep, dropped, notes = clean(ends, directed or config.bipartite, relation)
+    if not one_way.all():
+        keep, dropped = keep[one_way[keep]], dropped | {"an edge that runs both ways has no direction": int((~one_way).sum())}
     reasons = {"edges": dict(Counter(edges.reasons) + Counter(dropped))}
     reasons["edges"] |= strange
     cells = edges.cells if len(keep) == len(edges.ends) else edges.cells.take(pa.array(keep))
@@ -282,6 +287,13 @@ def clean(
     found["the way back of an edge that came before (edges are undirected)"] = int(back.sum())
     notes = ["Edges are undirected: each is used both ways (--directed: as the table has them)."]
     return keep, {k: v for k, v in found.items() if v}, notes
+
+
+def runs_one_way(ends: np.ndarray) -> np.ndarray:
+    """Which edges [m, 2] have no reverse in the table, [m] bool."""
+    n = int(ends.max(initial=0)) + 1
+    forth, back = ends[:, 0].astype(np.int64) * n + ends[:, 1], ends[:, 1].astype(np.int64) * n + ends[:, 0]
+    return ~np.isin(forth, back) | (forth == back)
 
 
 def _fit(

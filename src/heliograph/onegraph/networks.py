@@ -11,8 +11,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from heliograph import zoo
-from heliograph.blocks import Dot, Embed, Hadamard, Head, NodeWise, Ordered, Unordered, Vectors
-from heliograph.blocks.decoders import DECODERS, Items, Tails
+from heliograph.blocks import Dot, Embed, Hadamard, Head, NodeWise, Ordered, Turned, Unordered, Vectors
+from heliograph.blocks.decoders import DECODERS, Items, Tails, decoder
 from heliograph.graph import Graph
 from heliograph.learn.config import FitConfig
 from heliograph.model import MPNN, Inputs
@@ -34,8 +34,8 @@ class Network:
     """`build` of a job. `arch` "none" passes no messages. `level`: "node", "edge" or "link".
 
     `inputs`: features from tables; `n`, `vectors`: how many nodes have a learned vector and how wide it is (0: none).
-    `decoder`: "dot" or "mlp" of links, "items" of a bipartite graph, or one of `blocks.decoders.DECODERS`, with `relations` in all, inverse
-    ones too. `out`: answers of a node or an edge.
+    `decoder`: "dot" or "mlp" of links, "direction" of edges, "items" of a bipartite graph, or one of `blocks.decoders.DECODERS`, with
+    `relations` in all, inverse ones too. `out`: answers of a node or an edge.
     """
 
     arch: str | Mapping[str, Any]
@@ -68,13 +68,15 @@ class Network:
     def _pairs(self, plain: MPNN, inputs: Inputs) -> nn.Module:
         of = str(getattr(plain.readout, "of", "h"))
         d = zoo.width(plain, inputs, of)
+        if self.decoder == "direction":
+            return Turned(Head(2 * d, 1, hidden=d), of)
         if self.level == "edge":
             return Unordered(Head(2 * d + inputs.edges, self.out, hidden=d), of)
         if self.decoder == "items":
             return Items(self.first_side, of)
         if self.decoder in DECODERS:
             made = self.arch == "compgcn"
-            return Tails(DECODERS[self.decoder](), self.relations, d, self.dropout, made=made, of=of, kinds=self.kinds)
+            return Tails(decoder(self.decoder, d), self.relations, d, self.dropout, made=made, of=of, kinds=self.kinds)
         if self.decoder == "dot":
             return Dot(None if self.arch in RAW else nn.Linear(d, d), of)
         return Ordered(Head(2 * d, 1, hidden=d), of) if self.directed else Hadamard(nn.Linear(d, d), Head(d, 1), of)

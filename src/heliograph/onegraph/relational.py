@@ -62,7 +62,7 @@ def triples(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> T
     parts = _parts(config, graph)
     decoder = "distmult" if config.model.decoder == "auto" else config.model.decoder
     if decoder in ("dot", "mlp"):
-        raise UsageError(f"--decoder {decoder} knows no relations; use distmult, complex, transe or rotate")
+        raise UsageError(f"--decoder {decoder} knows no relations; use distmult, complex, transe, rotate or conve")
     given = config.model if config.model.arch != "auto" else config.model.model_copy(update={"arch": "none"})
     config = config.model_copy(update={"model": given})
     arch, args, _ = architecture(config, graph)

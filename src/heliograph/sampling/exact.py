@@ -31,7 +31,7 @@ def exact_states(model: MPNN, store: GraphStore, edges: int = EDGES, tell: Tell 
     model.eval()
     for step in model.layers:
         within = any(isinstance(m, Layer) for m in step.modules() if m is not step)
-        if within or (isinstance(step, Layer) and step.edge is not None and len(model.layers) > 1):
+        if within or getattr(step, "looks_at_all", False) or (isinstance(step, Layer) and step.edge is not None and len(model.layers) > 1):
             raise UsageError(WHOLE)
     parameter = next(model.parameters())
     states: dict[str, Feature] = dict(store.node_features(None))
