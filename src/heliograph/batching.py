@@ -13,7 +13,7 @@ from heliograph.topology import Topology
 
 
 def batch(graphs: Sequence[Graph]) -> Graph:
-    """The disjoint union of graphs that have the same features: indices are shifted, features concatenated, tables merged.
+    """Return the disjoint union of graphs that have the same features: indices are shifted, features concatenated, tables merged.
 
     Of bipartite graphs the receivers come first, graph after graph, then the other nodes. Raises DataError where features differ, or
     where nodes are numbered hop by hop.
@@ -84,7 +84,7 @@ def _merge(parts: list[Features], side: str) -> dict[str, Feature]:
 
 
 def unbatch(graph: Graph) -> list[Graph]:
-    """The G graphs of a batch on their own, in order; each keeps what is asked of its nodes. Raises DataError for bipartite ones."""
+    """Return the G graphs of a batch one by one, in order; each keeps what is asked of its nodes. Raises DataError for bipartite ones."""
     topology, graphs = graph.topology, []
     if graph.G == 1:
         return [graph]

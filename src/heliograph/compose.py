@@ -53,7 +53,7 @@ _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The composition in a TOML file. Raises UsageError where it can't be read."""
+    """Read the composition in a TOML file. Raises UsageError where it can't be read."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -63,7 +63,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def module(spec: Mapping[str, Any], name: str, part_of: PartOf) -> ModuleType:
-    """The composition in the form of a zoo file: FEATURIZER, GEOMETRY, build(inputs, out, ...), and itself as COMPOSITION.
+    """Return the composition in the form of a zoo file: FEATURIZER, GEOMETRY, build(inputs, out, ...), and itself as COMPOSITION.
 
     `name` is for error texts; `part_of(file, name)` is a module that a file of the zoo defines. Raises UsageError for
     what can be told to be wrong without knowing the data.

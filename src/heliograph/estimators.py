@@ -274,7 +274,7 @@ class MoleculeClassifier(ClassifierMixin, _MoleculeEstimator):
         return np.column_stack([1.0 - found.y[:, 0], found.y[:, 0]])
 
     def predict(self, X: Iterable[Any]) -> np.ndarray:
-        """The likeliest class of each, [n]. Raises DataError where a structure can't be used: a class can't be NaN."""
+        """Return the likeliest class of each, [n]. Raises DataError where a structure can't be used: a class can't be NaN."""
         structures = one_column(X)
         p = self.predict_proba(structures)
         bad = np.flatnonzero(np.isnan(p[:, 0]))

@@ -16,7 +16,7 @@ from heliograph.tensorlike import TensorLike
 
 @final
 class Indexed(TensorLike):
-    """A feature held as a small `table` [R, ...] of distinct rows and an `index` [n] that says who uses which. Use it like a tensor."""
+    """A feature held as a small `table` [R, ...] of distinct rows and an `index` [n]: row k is table[index[k]]. Use it like a tensor."""
 
     __slots__ = ("index", "table")
 
@@ -35,7 +35,7 @@ class Indexed(TensorLike):
         return f"Indexed(shape={tuple(self.shape)}, {len(self.table)} distinct rows at most)"
 
     def dense(self) -> Tensor:
-        """The plain tensor [n, ...]."""
+        """Return the plain tensor [n, ...]."""
         if self.table.requires_grad and self.table.dim() == 2 and len(self.index):
             return F.embedding(self.index, self.table)  # the same rows; its gradient is quick, and on a GPU the same from run to run
         return self.table.index_select(0, self.index)
@@ -45,7 +45,7 @@ Feature = Tensor | Indexed
 
 
 def dense(feature: Feature) -> Tensor:
-    """The plain tensor behind a feature, whichever way it is held."""
+    """Return a feature as a plain tensor, whether it is one or an `Indexed`."""
     return feature.dense() if isinstance(feature, Indexed) else feature
 
 
@@ -82,7 +82,7 @@ class Features(Mapping[str, Feature]):
         return name in self._items
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The feature of this name, or `default`."""
+        """Return the feature of this name, or `default`."""
         return self._items.get(name, default)
 
 
@@ -95,7 +95,7 @@ def sized(items: Mapping[str, Feature], side: str, n: int) -> Features:
 
 
 def take(feature: Feature, rows: Tensor | None) -> Feature:
-    """Rows of a feature; None takes all as they are."""
+    """Return some rows of a feature; None takes all as they are."""
     if rows is None:
         return feature
     return Indexed(feature.table, feature.index[rows]) if isinstance(feature, Indexed) else feature[rows]

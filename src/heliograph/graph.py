@@ -27,10 +27,11 @@ __all__ = ["Feature", "Features", "Graph", "Indexed", "dense", "take"]
 
 @final
 class Graph:
-    """One graph or a batch of G disjoint ones. Immutable: the `with_...` methods return another graph on the same topology.
+    """One graph, or a batch of G graphs that share no node. It never changes: `with_nodes` and the like return another graph.
 
-    `nodes`, `edges`, `globals`: name -> Tensor [N, ...], [E, ...], [G, ...] or `Indexed`. Edge features follow `topology`'s sorted order.
-    `asked`: what a readout answers for instead of every node or edge: nodes [Q], pairs [Q, 2] (sender, receiver) or triples [Q, 3], long.
+    `nodes`, `edges`, `globals`: name -> Tensor [N, ...], [E, ...], [G, ...] or `Indexed`. Edge features are in the topology's order, by
+    receiver; `from_edge_index` and `build` take them in yours. `asked`: the nodes [Q], pairs [Q, 2] (sender, receiver) or triples
+    [Q, 3], long, that a readout answers for; None asks for every node or edge.
     """
 
     __slots__ = ("asked", "edges", "globals", "nodes", "topology")
@@ -103,7 +104,7 @@ class Graph:
         asked: Tensor | None = None,
         R: int | tuple[int, ...] | None = None,
     ) -> Graph:
-        """A graph from edges in any order; edge features are given in that order too. `R`: how many nodes receive (`Topology`)."""
+        """Make a graph from edges in any order; edge features are given in that order too. `R`: how many nodes receive (`Topology`)."""
         topology = Topology.build(senders, receivers, n_node, n_edge, shift, R)
         return cls(topology, nodes, {k: take(v, topology.order) for k, v in (edges or {}).items()}, globals, asked)
 
@@ -124,27 +125,27 @@ class Graph:
         return self.topology.G
 
     def with_nodes(self, **features: Feature) -> Graph:
-        """This graph with node features added or replaced."""
+        """Return this graph with node features added or replaced."""
         return Graph(self.topology, {**self.nodes, **features}, self.edges, self.globals, self.asked)
 
     def with_edges(self, **features: Feature) -> Graph:
-        """This graph with edge features added or replaced."""
+        """Return this graph with edge features added or replaced."""
         return Graph(self.topology, self.nodes, {**self.edges, **features}, self.globals, self.asked)
 
     def with_globals(self, **features: Feature) -> Graph:
-        """This graph with graph-level features added or replaced."""
+        """Return this graph with graph-level features added or replaced."""
         return Graph(self.topology, self.nodes, self.edges, {**self.globals, **features}, self.asked)
 
     def with_asked(self, asked: Tensor | None) -> Graph:
-        """This graph with other questions: nodes [Q], pairs [Q, 2] or triples [Q, 3] that a readout answers for; None asks for all."""
+        """Return this graph asking for nodes [Q], pairs [Q, 2] or triples [Q, 3]; None asks for every node or edge."""
         return Graph(self.topology, self.nodes, self.edges, self.globals, asked)
 
     def with_topology(self, topology: Topology, edges: Mapping[str, Feature] | None = None) -> Graph:
-        """The same nodes and graphs with other edges, and these as their features."""
+        """Return a graph of the same nodes on another topology, with `edges` as the features of its edges."""
         return Graph(topology, self.nodes, edges, self.globals, self.asked)
 
     def onward(self) -> Graph:
-        """What is left after one step: the receivers as nodes, the edges of the next step (itself, where every node receives)."""
+        """Return what is left after one step: the receivers and the next step's edges; the graph itself where every node receives."""
         t = self.topology
         if t.whole:
             return self
@@ -153,7 +154,7 @@ class Graph:
         return Graph(t.onward, nodes, edges, self.globals, self.asked)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Graph:
-        """On another device, and floating-point features in another precision."""
+        """Return the graph on another device, floating-point features in the precision `dtype`."""
 
         def move(x: Tensor) -> Tensor:
             return x.to(device=device, dtype=dtype if x.is_floating_point() else None)
@@ -166,27 +167,27 @@ class Graph:
         return Graph(topology, each(self.nodes), each(self.edges), each(self.globals), asked)
 
     def unbatch(self) -> list[Graph]:
-        """The G graphs on their own."""
+        """Return the G graphs one by one."""
         from heliograph.batching import unbatch
 
         return unbatch(self)
 
     @staticmethod
     def from_pyg(data: Data) -> Graph:
-        """A Graph from a PyTorch Geometric `Data` or `Batch`; see `heliograph.convert`."""
+        """Make a Graph from a PyTorch Geometric `Data` or `Batch`; see `heliograph.convert`."""
         from heliograph.convert import from_pyg
 
         return from_pyg(data)
 
     def to_pyg(self) -> Data:
-        """A PyTorch Geometric `Data`, edges in the order that was given; see `heliograph.convert`."""
+        """Return a PyTorch Geometric `Data`, edges in the order that was given; see `heliograph.convert`."""
         from heliograph.convert import to_pyg
 
         return to_pyg(self)
 
     @staticmethod
     def from_networkx(graph: networkx.Graph, **kwargs: Any) -> Graph:
-        """A Graph from a NetworkX graph; see `heliograph.convert`."""
+        """Make a Graph from a NetworkX graph; see `heliograph.convert`."""
         from heliograph.convert import from_networkx
 
         return from_networkx(graph, **kwargs)

@@ -38,7 +38,7 @@ class Layer(nn.Module):
         self.message, self.update, self.aggregate, self.edge = message, update, aggregate, edge
 
     def messages(self, graph: Graph) -> tuple[Graph, dict[str, Any]]:
-        """The graph after the edges' update, and the messages {name: [R, ...]}: all of the step but the update of its nodes.
+        """Return the graph after the edges' update, and the messages {name: [R, ...]}: the step without the update of its nodes.
 
         Where fewer nodes receive than there are, only the receivers go on.
         """

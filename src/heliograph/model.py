@@ -40,7 +40,7 @@ class MPNN(nn.Module):
         self.view, self.embed, self.layers, self.readout = view, embed, nn.ModuleList(layers), readout
 
     def chain(self) -> list[tuple[str, Step]]:
-        """All steps before the readout by name: "view" where there is one, "embed", "layer 1", "layer 2", ..."""
+        """Return all steps before the readout by name: "view" where there is one, "embed", "layer 1", "layer 2", ..."""
         view: list[tuple[str, Step]] = [] if self.view is None else [("view", self.view)]
         return [*view, ("embed", self.embed), *((f"layer {k}", layer) for k, layer in enumerate(self.layers, 1))]
 
@@ -52,20 +52,20 @@ class MPNN(nn.Module):
             yield name, step, graph
 
     def taken(self, graph: Graph) -> Graph:
-        """The graph on the device and in the precision of the weights."""
+        """Return the graph on the device and in the precision of the weights."""
         parameter = next(self.parameters())
         if self.bare and "edge_attr" not in graph.edges:
             graph = graph.with_edges(edge_attr=parameter.new_zeros(graph.E, 0))
         return graph.to(parameter.device, parameter.dtype)
 
     def states(self, graph: Graph, run: Callable[[str, Step, Graph], Graph] | None = None) -> Graph:
-        """The graph as the readout sees it: final node states in `nodes["h"]` [N, d]. `run` as in `steps`."""
+        """Run all steps but the readout: the final node states are `nodes["h"]` [N, d] of the graph returned. `run`: as in `steps`."""
         for _, _, made in self.steps(graph, run):
             graph = made
         return graph
 
     def answers(self, states: Graph, graph: Graph) -> dict[str, Tensor]:
-        """What the readout makes of final states; one of nodes or edges sees the edges of the graph as it was given."""
+        """Apply the readout to final states; a readout of nodes or edges sees the edges of `graph`, as it was given."""
         if getattr(self.readout, "level", "graph") != "graph":
             given = self.taken(graph)
             if graph.topology.whole:

@@ -39,7 +39,7 @@ _SUMS = {
 
 @dataclass
 class Cost:
-    """Work of one step: FLOPs, bytes moved, bytes of the largest tensor, and the operators that matter with how often they ran."""
+    """The work of one step: its FLOPs, the bytes it moves, the bytes of its largest tensor, and how often its main operators ran."""
 
     flops: int = 0
     bytes: int = 0
@@ -49,7 +49,7 @@ class Cost:
 
 @dataclass
 class Step:
-    """One step of a network, plainly and as it runs; `times`: how many steps in a row do the same work."""
+    """One step of a network: its cost written out plainly, and its cost as it runs. `times` steps in a row do the same work."""
 
     name: str
     plain: Cost
@@ -79,7 +79,7 @@ class Plan:
         return "\n".join(line.rstrip() for line in lines)
 
     def total(self, which: str) -> Cost:
-        """The sum over all steps, "plain" or "fast"."""
+        """Add up all steps, "plain" or "fast"."""
         costs = [(getattr(step, which), step.times) for step in self.steps]
         return Cost(sum(c.flops * n for c, n in costs), sum(c.bytes * n for c, n in costs), max((c.largest for c, _ in costs), default=0))
 

@@ -40,14 +40,14 @@ def mean(x: Tensor, segments: Segments) -> Tensor:
 
 
 def max(x: Tensor, segments: Segments) -> Tensor:
-    """Largest value of each segment, per channel; of equal values the first takes the gradient."""
+    """Return the largest value of each segment, per channel; of equal values the first takes the gradient."""
     if has_torch_function_unary(x):
         return _dispatch(max, x, segments)
     return kernels.segment_max(x, segments)
 
 
 def min(x: Tensor, segments: Segments) -> Tensor:
-    """Smallest value of each segment, per channel."""
+    """Return the smallest value of each segment, per channel."""
     return -max(-x, segments)
 
 

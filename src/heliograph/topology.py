@@ -226,15 +226,15 @@ class Topology:
         return adjacency.continuations(self.receivers, self.transposed, out.pointer, out.count, self.reverse)
 
     def between(self, pairs: Tensor) -> Tensor:
-        """The edge from each pair's first node to its second, [Q] long; -1 where there is none; of parallel edges the first given."""
+        """Find the edge from each pair's first node to its second, [Q] long; -1 where there is none; of parallel edges the first given."""
         return adjacency.between(self.senders, self.receivers, self.N, pairs)
 
     def given(self, x: Tensor) -> Tensor:
-        """Rows of an edge-level tensor [E, ...] in the order in which the edges were given."""
+        """Return the rows of a tensor of edges [E, ...] in the order in which the edges were given."""
         return x if self.order is None else torch.empty_like(x).index_copy(0, self.order, x)
 
     def to(self, device: torch.device | str) -> Topology:
-        """The same on another device (itself where it is there already)."""
+        """Return the topology on another device (itself where it is there already)."""
         if self.senders.device == torch.device(device):
             return self
         shift, order, degree = (None if x is None else x.to(device) for x in (self.shift, self.order, self._given_degree))

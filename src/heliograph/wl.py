@@ -26,7 +26,7 @@ from heliograph.topology import Segments
 def colours(
     graph: Graph, rounds: int | None = None, nodes: Sequence[str] = ("x",), edges: Sequence[str] = ("edge_attr",), outgoing: bool = False
 ) -> Int[Tensor, " N"]:
-    """The 1-WL colour of each node, [N] long, after `rounds` (None: until no colour splits any more).
+    """Return the 1-WL colour of each node, [N] long, after `rounds` (None: until no colour splits any more).
 
     `nodes` and `edges` name the features that are labels; none of them: all alike. A node sees the edges that come in, as it does
     in message passing; `outgoing` shows it those that leave, too (which changes nothing where each edge has its reverse with the
@@ -62,7 +62,7 @@ def refinements(
 def pair_colours(
     graph: Graph, rounds: int | None = None, nodes: Sequence[str] = ("x",), edges: Sequence[str] = ("edge_attr",)
 ) -> tuple[Int[Tensor, " pairs"], Segments]:
-    """The folklore 2-WL colour of each ordered pair (u, v) of one graph's nodes, and the pairs by graph.
+    """Return the folklore 2-WL colour of each ordered pair (u, v) of one graph's nodes, and the pairs by graph.
 
     Pairs stand graph by graph, (u, v) at u n + v. A pair starts with its nodes' labels, whether u = v, and the multisets of labels of
     the edges both ways. For small graphs: time and memory are those of the sum of n^3.

@@ -69,7 +69,10 @@ class Attend(nn.Module):
 
 @final
 class Heads(nn.Module):
-    """h_i' = elu([m_i of each head] + b), [N, H, C] -> [N, H C] (Velickovic et al. 2018, eq. 5; the bias is in the authors' code)."""
+    """Put heads side by side: h_i' = elu([m_i of each head] + b), [N, H, C] -> [N, H C] (Velickovic et al. 2018, eq. 5).
+
+    The bias is in the authors' code.
+    """
 
     def __init__(self, d: int, dropout: float = 0.0):
         super().__init__()

@@ -14,7 +14,7 @@ app = new_app(invoke_without_command=True)
 
 @app.callback()
 def data(context: typer.Context) -> None:
-    """The data sets: list them, show one, or fetch a public one."""
+    """List the data sets, show one, or fetch a public one."""
     if context.invoked_subcommand is None:
         with guarded(verbose=False):
             _list()

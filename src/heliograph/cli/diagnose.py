@@ -29,14 +29,14 @@ def diagnose(
     layers: Annotated[int, typer.Option("--layers", min=0, help="steps of the network to be used (default: the model's)")] = 0,
     diffusion: Annotated[tuple[float, float, int, float] | None,
                          typer.Option("--diffusion", metavar="KAPPA TIME DIMENSION LENGTH",
-                                      help="the field to be predicted spreads so; LENGTH is that of a mean edge")] = None,
-    sample: Annotated[int, typer.Option("--sample", min=1, help="molecules that are looked at, at most")] = 5000,
+                                      help="of the field to be predicted; LENGTH: mean length of an edge")] = None,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="number of molecules that are looked at, at most")] = 5000,
     output_dir: Annotated[Path | None, typer.Option("--output-dir", "-o", help="write diagnosis.html, .txt and .json there")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an earlier diagnosis there")] = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
-    """What a graph, a set of molecules or a trained model suffers from, and what to try."""
+    """Say what a graph, a set of molecules or a trained model suffers from, and what to try."""
     with guarded(verbose):
         written = [f"diagnosis.{ending}" for ending in ("txt", "json", "html")]
         if output_dir is not None and any((output_dir / name).exists() for name in written) and not overwrite:

@@ -30,7 +30,7 @@ def drift(
     quiet: Quiet = False,
     **given: Any,
 ) -> None:
-    """Has the question moved away from what the model learned? A sentence on each sign of it."""
+    """Say whether new molecules have moved away from what a model learned, a sentence on each sign of it."""
     with guarded(verbose):
         given = with_data(given, data)
         config = build(DriftConfig, given | {"model_path": model}, named(given))

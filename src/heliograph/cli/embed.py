@@ -28,7 +28,7 @@ def embed(
     quiet: Quiet = False,
     **given: Any,
 ) -> None:
-    """What a model makes of molecules: the mean of the atoms' last states, a vector each."""
+    """Write a vector for each molecule: the mean of its atoms' last states."""
     with guarded(verbose, lambda: "Interrupted. Nothing was written."):
         given = with_data(given, data)
         config = build(EmbedConfig, given | {"model_path": model}, named(given))

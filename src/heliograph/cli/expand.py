@@ -32,7 +32,7 @@ def expand(
     quiet: Quiet = False,
     **given: Any,
 ) -> None:
-    """Neighbours of hits in a library, and analogues by changes that were made before."""
+    """Find neighbours of hits in a library, and make analogues by changes that were made before."""
     with guarded(verbose, lambda: "Interrupted. Nothing was written."):
         config = build(ExpandConfig, given | {"data_path": hits}, named(given))
         from heliograph.screen.expand import expand as expanding

@@ -30,9 +30,7 @@ def explain(
     quiet: Quiet = False,
     **given: Any,
 ) -> None:
-    """Which atoms say so: contributions drawn on the molecules, with a figure that says how far to
-    believe them.
-    """
+    """Show which atoms a prediction rests on, drawn on the molecules, with a figure that says how far to believe it."""
     with guarded(verbose, lambda: "Interrupted. Nothing was written."):
         given = with_data(given, data)
         config = build(ExplainConfig, given | {"model_path": model}, named(given))

@@ -51,7 +51,7 @@ def arguments(args: Sequence[str]) -> list[str]:
 
 @app.callback()
 def generate() -> None:
-    """Molecules out of noise: train a generator, sample from it, evaluate molecules in space."""
+    """Generate molecules out of noise: train a generator, sample from it, evaluate molecules in space."""
 
 
 @app.command()

@@ -40,7 +40,7 @@ def md(
     quiet: Quiet = False,
     **given: Any,
 ) -> None:
-    """Molecular dynamics with a trained potential: NVE or NVT, resumable to the last bit."""
+    """Run molecular dynamics with a trained potential: NVE or NVT, resumable to the last bit."""
     with guarded(verbose, lambda: "Interrupted. Go on with the same command and --resume."):
         config = build(MDConfig, given, named(given))
         from heliograph.potential import Potential, use

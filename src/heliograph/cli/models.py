@@ -26,7 +26,7 @@ def arguments(args: Sequence[str]) -> list[str]:
 
 @app.callback()
 def models(context: typer.Context) -> None:
-    """The architectures: list them, or show one with its equations and arguments."""
+    """List the architectures, or show one with its equations and arguments."""
     if context.invoked_subcommand is None:
         with guarded(verbose=False):
             _list()

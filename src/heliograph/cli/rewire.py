@@ -24,7 +24,7 @@ def rewire(
     add: Annotated[int, typer.Option("--add", min=1, help="edges to add (fosr, sdrf, borf)")] = 20,
     top: Annotated[int, typer.Option("--top", min=1, help="entries kept of each row (digl)")] = 16,
     alpha: Annotated[float, typer.Option("--alpha", min=0.0, max=1.0, help="teleport probability (digl)")] = 0.15,
-    seed: Annotated[int, typer.Option("--seed", help="of sdrf's draws")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="seed of what sdrf draws")] = 0,
     nodes: Annotated[Path | None, typer.Option("--nodes", help="table of nodes, for those without edges")] = None,
     edge_columns: Annotated[tuple[str, str] | None, typer.Option("--edge-columns", help="columns of an edge's two ends")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing file")] = False,

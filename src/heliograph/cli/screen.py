@@ -37,7 +37,7 @@ def screen(
     quiet: Quiet = False,
     **given: Any,
 ) -> None:
-    """The best molecules of a library of any length: exact, each once, filtered, diverse; goes on after an interruption."""
+    """Find the best molecules of a library of any length: exactly, each once, filtered, diverse. Goes on after an interruption."""
     with guarded(verbose, lambda: "Interrupted. What was screened is kept: give the same command with --resume to go on."):
         config = build(ScreenConfig, given | {"model_path": model, "library": tuple(library)}, named(given))
         from heliograph.screen import run

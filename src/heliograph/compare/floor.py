@@ -52,11 +52,11 @@ class Classes:
     settled: bool
 
     def at(self, rounds: int) -> np.ndarray:
-        """The classes after so many rounds, [n]; those of the last round there is, beyond it."""
+        """Return the class of each graph after so many rounds, [n]; beyond the last round, those of the last."""
         return np.asarray(self.number[min(rounds, len(self.number) - 1)])
 
     def apart(self, i: int, j: int) -> int | None:
-        """The first number of rounds after which rows i and j are in two classes; None where there is none."""
+        """Return after how many rounds graphs i and j are first in different classes; None if they never are."""
         differ = np.flatnonzero(self.number[:, i] != self.number[:, j])
         return int(differ[0]) if len(differ) else None
 
@@ -120,7 +120,7 @@ def _answers(net: nn.Module, graph: Graph) -> np.ndarray:
 
 
 def floors(classes: Classes, task: Task, y: np.ndarray, rows: np.ndarray | None = None) -> list[Floor]:
-    """The floor after 0, 1, ... rounds on `rows` (None: all): what an oracle reaches that knows the labels of these very rows.
+    """Compute the floor after 0, 1, ... rounds on `rows` (None: all): what an oracle reaches that knows the labels of these very rows.
 
     `y` [n, tasks], NaN = missing; multiclass: indices of classes. Regression has rmse, mse, mae and r2; binary roc_auc, accuracy,
     brier and log_loss; multiclass accuracy, roc_auc and log_loss.

@@ -143,10 +143,11 @@ class CompareResult:
         return ROPE_OF_ONE if self.higher_is_better else ROPE * abs(self.mean(self.ranking[0]))
 
     def mean(self, name: str) -> float:
+        """Return the mean score of a learner over the folds."""
         return float(self.table.of(name).mean())
 
     def pair(self, a: str, b: str) -> Paired:
-        """a less b, whichever way it stands in `pairs`."""
+        """Return the difference a less b with its interval, whichever way it stands in `pairs`. Raises DataError."""
         for p in self.pairs:
             if (p.a, p.b) == (a, b):
                 return p
@@ -155,16 +156,18 @@ class CompareResult:
         raise DataError(f"{a} and {b} were not compared")
 
     def practical(self, a: str, b: str) -> Practical:
+        """Return the probabilities that a is better, worse, or within `rope` of b (Benavoli et al. 2017)."""
         return practical(self.table, a, b, self.rope)
 
     def needed(self, a: str, b: str) -> Needed:
+        """Reckon how many folds or molecules would tell a from b at even odds."""
         return needed(self.table, a, b, family=len(self.ranking))
 
     def learner(self, name: str) -> Learner:
         return next(learner for learner in self.learners if learner.name == name)
 
     def save(self, folder: Path) -> None:
-        """`results.json` and `scores.csv` (a row for each fold and learner)."""
+        """Write `results.json` and `scores.csv` (a row for each fold and learner) into `folder`."""
         document = {k: v for k, v in self.__dict__.items() if k in self.__dataclass_fields__}
         document["bounds"] = [_finite(asdict(bound)) for bound in self.bounds]
         document["curves"] = [asdict(curve) for curve in self.curves]
@@ -185,7 +188,7 @@ class CompareResult:
 
     @classmethod
     def load(cls, folder: Path) -> CompareResult:
-        """Read it back. Raises DataError where there is none."""
+        """Read a result back from its folder. Raises DataError where there is none."""
         path = folder / RESULTS
         try:
             document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

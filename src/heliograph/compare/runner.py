@@ -192,7 +192,7 @@ def _work(m: Material, queue: deque[Evaluation]) -> Iterator[dict[str, Any]]:
                     yield future.result()
         except BrokenProcessPool:
             raise HeliographError(
-                "a process of the comparison was ended by the system, for want of memory perhaps. --resume goes on, with fewer --jobs."
+                "a process of the comparison was killed, probably out of memory. --resume goes on, with fewer --jobs."
             ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -51,11 +51,11 @@ class Target:
         return None if self.weight is None else self.weight.reshape(-1, *(1,) * (self.value.dim() - 1))
 
     def unweighted(self) -> Target:
-        """The same labels, each row counted once: for validation."""
+        """Return the same labels, each row counted once: for validation."""
         return Target(self.value, self.level, self.mask, side=self.side)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Target:
-        """The same on another device; floating values and weights in `dtype`."""
+        """Return the same on another device; floating values and weights in `dtype`."""
 
         def move(x: Tensor) -> Tensor:
             return x.to(device, dtype) if x.is_floating_point() else x.to(device)

@@ -51,7 +51,7 @@ class Diagnosis:
         return tuple(f.name for f in self.findings)
 
     def text(self) -> str:
-        """The page as plain text."""
+        """Return the page as plain text."""
         lines = [self.title, "", *(f"  {fact}" for fact in self.facts), ""]
         for finding in self.findings:
             lines += [f"{finding.name.upper()}: {finding.sentence}", f"  Try: {finding.try_}.", ""]
@@ -72,7 +72,7 @@ class Diagnosis:
 
 
 def plain(x: Any) -> Any:
-    """Values that JSON holds: NaN becomes null."""
+    """Return values that JSON holds: NaN becomes null."""
     if dataclasses.is_dataclass(x) and not isinstance(x, type):
         return {f.name: plain(getattr(x, f.name)) for f in dataclasses.fields(x)}
     if isinstance(x, Mapping):
@@ -158,7 +158,7 @@ def _first(graph: Graph) -> Graph:
 
 
 def facts_of(s: Structure) -> list[str]:
-    """What was measured, a sentence each; what is an estimate says so."""
+    """Say what was measured, a sentence each; estimates are called so."""
 
     def about(name: str) -> str:
         return " (estimated)" if name in s.estimated else ""
@@ -188,7 +188,7 @@ def facts_of(s: Structure) -> list[str]:
 
 
 def network_facts(n: Network) -> list[str]:
-    """A network's states and Jacobian in sentences."""
+    """Say in sentences how alike a network's states become, and how far its Jacobian reaches."""
     facts = [f"Network: {n.steps} steps of message passing."]
     if n.energy:
         facts.append(f"Dirichlet energy of the states, over their size, by step: {', '.join(f'{e:.2g}' for e in n.energy)}.")
@@ -201,6 +201,6 @@ def network_facts(n: Network) -> list[str]:
 
 
 def mean_edge_length(graph: Graph) -> float:
-    """The mean length of edges from positions `pos` of nodes."""
+    """Return the mean length of edges from positions `pos` of nodes."""
     t, pos = graph.topology, dense(graph.nodes["pos"])
     return float((pos[t.senders] - pos[t.receivers]).norm(dim=-1).mean())

@@ -64,9 +64,9 @@ class ExplainConfig(BaseModel):
         None, description="column with the SMILES (default: 'smiles', else the first)"
     )
     arch: Path | None = Field(
-        None, description="file of an architecture of one's own that the model was trained with"
+        None, description="your architecture file, where the model was trained with one"
     )
-    seed: int = Field(0, ge=0, description="of the orders and sets that are drawn")
+    seed: int = Field(0, ge=0, description="seed of the random orders and sets")
 
 
 def explain(

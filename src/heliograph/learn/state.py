@@ -119,7 +119,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def network(job: Job, member: Finished) -> MPNN:
-    """A finished member as a network that answers."""
+    """Build the network of a finished member, with its weights, in evaluation mode."""
     model = job.build()
     fill(model, member.tensors)
     return model.eval()

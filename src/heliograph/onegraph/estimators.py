@@ -191,13 +191,13 @@ class NodeClassifier(ClassifierMixin, _GraphEstimator):
         return self
 
     def predict_proba(self, graph: Any) -> np.ndarray:
-        """[N, C], columns in the order of `classes_`; NaN for a node that the model can't answer for."""
+        """Return probabilities [N, C], columns in the order of `classes_`; NaN for a node that the model can't answer for."""
         y, p, _ = self._of_nodes(graph)
         assert p is not None
         return np.where(np.isnan(y), np.nan, p[:, 0])
 
     def predict(self, graph: Any) -> np.ndarray:
-        """The likeliest class of each node, [N]. Raises DataError where there is none for a node."""
+        """Return the likeliest class of each node, [N]. Raises DataError where there is none for a node."""
         p = self.predict_proba(graph)
         bad = np.flatnonzero(np.isnan(p[:, 0]))
         if len(bad):
@@ -220,7 +220,7 @@ class NodeRegressor(RegressorMixin, _GraphEstimator):
         return self
 
     def predict(self, graph: Any) -> np.ndarray:
-        """[N]; NaN for a node that the model can't answer for."""
+        """Return a number for each node, [N]; NaN where the model can't answer."""
         return self._of_nodes(graph)[0][:, 0]
 
 
@@ -228,7 +228,7 @@ class LinkPredictor(_GraphEstimator):
     """Which pairs of nodes are linked, learned from the edges of one graph."""
 
     def fit(self, graph: Any, y: None = None) -> LinkPredictor:
-        """Learn from the edges, a share of which (`validation_fraction`) chooses the best epoch. Raises DataError, UsageError."""
+        """Learn from the edges. A share of them, `validation_fraction`, chooses the best epoch. Raises DataError, UsageError."""
         nodes, edges, directed = tables_of(graph)
         share = self.validation_fraction
         self._train(nodes, edges, {"level": "link", "directed": directed}, {"split_sizes": (1.0 - share, share, 0.0)})
@@ -242,7 +242,7 @@ class LinkPredictor(_GraphEstimator):
         return where
 
     def predict_proba(self, pairs: Any) -> np.ndarray:
-        """The probability that each pair [Q, 2] of node names is linked, where links and others are as many, [Q]."""
+        """Return the probability that each pair [Q, 2] of node names is linked, where links and others are as many, [Q]."""
         if not hasattr(self, "predictor_"):
             raise NotFittedError("this LinkPredictor is not fitted yet: call fit(graph) first")
         pairs = list(pairs)
@@ -250,5 +250,5 @@ class LinkPredictor(_GraphEstimator):
         return self.predictor_.links(self.graph_, ends)[0]
 
     def predict(self, pairs: Any) -> np.ndarray:
-        """Whether each pair is more likely linked than not, [Q] of 0 and 1."""
+        """Return 1 where a pair [Q, 2] of node names is more likely linked than not, else 0; [Q]."""
         return (self.predict_proba(pairs) >= 0.5).astype(int)

@@ -32,7 +32,7 @@ class DriftConfig(BaseModel):
         None, description="column with the SMILES (default: 'smiles', else the first)"
     )
     arch: Path | None = Field(
-        None, description="file of an architecture of one's own that the model was trained with"
+        None, description="your architecture file, where the model was trained with one"
     )
     num_workers: int = Field(2, ge=0, description="processes that featurize (0: in this one)")
 

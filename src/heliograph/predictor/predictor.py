@@ -178,7 +178,7 @@ class Predictor:
         return placed(self.founded(self.predict_store(store, batch_size), store), good, reasons, self)
 
     def founded(self, answers: Answers, store: Store, rows: np.ndarray | None = None) -> Answers:
-        """The answers without those that nothing in training speaks for, with a reason beside each.
+        """Take back the answers that nothing in training speaks for, and give the reason beside each.
 
         Where per-element references were taken off, a molecule with an element that training did not have, or of a composition that is
         no combination of those there, gets no number. Without references it keeps its number; an element that is new is said.
@@ -299,7 +299,7 @@ def combine(answers: Sequence[Answers]) -> Answers:
 
 
 def open(path: str | os.PathLike[str], arch_file: str | os.PathLike[str] | None = None) -> Predictor:
-    """The predictor of a model file or of a run folder; the files of an ensemble of earlier versions, one a member, become one.
+    """Open a model file or a run folder as a predictor; the files of an ensemble of earlier versions, one a member, become one.
 
     Raises ModelFileError as `Predictor.load`; UsageError where a folder's files have different features or targets.
     """

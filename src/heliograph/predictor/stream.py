@@ -49,8 +49,10 @@ class PredictConfig(BaseModel):
     model_path: Path = Field(description="a model file, or a run folder (all models of its ensemble)")
     data_path: Path = Field(description="table of molecules: csv, tsv, xlsx, parquet, smi, sdf, xyz, extxyz (plain or packed); -: stdin")
     output_path: Path = Field(description="where to write: .csv, .tsv (plain or .gz) or .parquet")
-    smiles_columns: str | None = Field(None, description="column with the SMILES (default: as in training, else found and said)")
-    arch: Path | None = Field(None, description="file of an architecture of one's own that the model was trained with")
+    smiles_columns: str | None = Field(
+        None, description="column with the SMILES (default: as in training, else the one that holds molecules; it is printed)"
+    )
+    arch: Path | None = Field(None, description="your architecture file, where the model was trained with one")
     batch_size: PositiveInt | None = Field(None, description="molecules of usual size per step (default: 1024, with positions 256)")
     num_workers: int = Field(2, ge=0, description="processes that featurize (0: in this one)")
     coverage: tuple[float, ...] = Field(

@@ -37,7 +37,7 @@ class Layerwise:
         return self.draw(store, seeds, key).graph(store)
 
     def draw(self, store: GraphStore, seeds: np.ndarray, key: int) -> Sample:
-        """Which nodes and edges they are."""
+        """Draw nodes and edges around `seeds`."""
         random = np.random.default_rng([key % 2**63, 11])
         nodes, hops = np.array(seeds, np.int64), [len(seeds)]
         place = np.full(store.N, -1, np.int64)

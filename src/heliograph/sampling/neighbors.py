@@ -35,7 +35,7 @@ class Neighbors:
         return self.draw(store, seeds, key).graph(store)
 
     def draw(self, store: GraphStore, seeds: np.ndarray, key: int) -> Sample:
-        """Which nodes and edges they are."""
+        """Draw nodes and edges around `seeds`."""
         indptr, indices, place = store.columns["indptr"], store.columns["indices"], self._places.of(store)
         nodes = np.array(seeds, np.int64)
         place[nodes] = np.arange(len(nodes), dtype=np.int32)

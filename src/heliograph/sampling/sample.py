@@ -37,7 +37,7 @@ class Sample:
     weight: np.ndarray | None = None
 
     def graph(self, store: GraphStore) -> Graph:
-        """The sample as a graph that answers for its seeds."""
+        """Return the sample as a graph that asks for its seeds."""
         n = len(self.nodes)
         topology = Topology(
             torch.from_numpy(self.senders.astype(np.int64)),

@@ -64,7 +64,7 @@ class Saint:
         self._found: tuple[GraphStore, np.ndarray, np.ndarray] | None = None
 
     def nodes(self, store: GraphStore, key: int) -> np.ndarray:
-        """The nodes of one subgraph, ascending."""
+        """Draw one subgraph and return its nodes, ascending."""
         random = np.random.default_rng([key % 2**63, 13])
         indptr, indices, degree = store.columns["indptr"], store.columns["indices"], store.degree
         if self.how == "node":
@@ -104,7 +104,7 @@ class Saint:
         return self.among(store, nodes).with_nodes(loss_weight=torch.from_numpy(self.weight(store)[nodes].astype(np.float32)))
 
     def among(self, store: GraphStore, nodes: np.ndarray) -> Graph:
-        """The subgraph of some `nodes` that were drawn."""
+        """Return the subgraph of some `nodes` that were drawn."""
         return induced(store, nodes, self.normalise(store)[0])
 
     def weight(self, store: GraphStore) -> np.ndarray:
@@ -130,13 +130,13 @@ class Clusters:
         return self.among(store, self.nodes(store, key))
 
     def nodes(self, store: GraphStore, key: int) -> np.ndarray:
-        """The nodes of `together` clusters."""
+        """Draw `together` clusters and return their nodes, cluster after cluster."""
         n = len(self.ends) - 1
         chosen = np.random.default_rng([key % 2**63, 17]).choice(n, min(self.together, n), replace=False)
         return np.concatenate([self.order[self.ends[c] : self.ends[c + 1]] for c in chosen])
 
     def among(self, store: GraphStore, nodes: np.ndarray) -> Graph:
-        """The subgraph of some `nodes` that were drawn."""
+        """Return the subgraph of some `nodes` that were drawn."""
         return induced(store, nodes)
 
     def weight(self, store: GraphStore) -> np.ndarray:

@@ -27,7 +27,7 @@ class ScreenConfig(BaseModel):
     per_scaffold: PositiveInt | None = Field(None, description="choose at most so many of one scaffold")
     truth: str | None = Field(None, description='where actives are known, which rows are: "active == 1"; adds enrichment to the result')
     smiles_columns: str | None = Field(None, description="column with the SMILES (default: 'smiles', else found)")
-    arch: Path | None = Field(None, description="file of an architecture of one's own that the model was trained with")
+    arch: Path | None = Field(None, description="your architecture file, where the model was trained with one")
     jobs: int | None = Field(None, ge=0, description="processes that read, featurize and predict (default: one per core; 0: in this one)")
     ray: str | None = Field(None, description="HOST:PORT of a Ray cluster that screens instead; its machines share no folder with this one")
     shard_size: PositiveInt = Field(2_000_000, description="bytes of the library that a process takes at a time")

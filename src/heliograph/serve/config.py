@@ -23,7 +23,7 @@ class ServeConfig(BaseModel):
     timeout: PositiveFloat = Field(60.0, description="seconds a request may take, and a slow caller may take to send it")
     batch_window: float = Field(2.0, ge=0, le=1000, description="milliseconds that a molecule waits for others, to be one batch with them")
     max_batch: PositiveInt = Field(512, description="molecules computed at a time")
-    arch: Path | None = Field(None, description="file of an architecture of one's own that the models were trained with")
+    arch: Path | None = Field(None, description="your architecture file, where the models were trained with one")
 
     def named(self) -> dict[str, Path]:
         """Name -> path; a run folder's or file's own name where none is given. Raises UsageError where two are the same."""

@@ -27,7 +27,9 @@ class DataConfig(Group):
         description="table of molecules: csv, tsv, xlsx, parquet, smi, sdf, xyz, extxyz (plain or packed), - for standard input, "
         "or the name of a shipped set"
     )
-    smiles_columns: str | None = Field(default=None, description="column with the SMILES (default: 'smiles', else found and said)")
+    smiles_columns: str | None = Field(
+        default=None, description="column with the SMILES (default: 'smiles', else the one that holds molecules; it is printed)"
+    )
     target_columns: tuple[str, ...] = Field(default=(), description="columns to predict (default: every other column of numbers)")
     weight_column: str | None = Field(default=None, description="column with the weight of each row in the loss")
     task_type: Literal["auto", "regression", "binary", "multiclass"] = Field(
@@ -82,7 +84,7 @@ class ModelConfig(Group):
         default="none", description="a head by which the network itself says how sure it is of a number"
     )
     references: Literal["auto", "none", "fit"] = Field(
-        default="auto", description="per-element reference values taken off a target; auto: where composition explains most of it"
+        default="auto", description="per-element reference values subtracted from a target; auto: where composition explains most of it"
     )
 
 
@@ -91,16 +93,16 @@ class TrustConfig(Group):
 
     calibrate: Calibrate | None = Field(
         default=None,
-        description="how error bars are made right; auto: what does best on folds left out (default: auto with --members folds, else none)",
+        description="method that calibrates error bars; auto: the best one on folds left out (default: auto with --members folds, else none)",
     )
     calibrate_for: Literal["random", "scaffold", "cluster"] = Field(
         default="random",
-        description="what will be new: molecules like those of training, other scaffolds, other clusters; folds are cut so",
+        description="how new molecules will differ from those of training: not (random), in scaffold, in cluster; folds are cut so",
     )
     coverage: tuple[float, ...] = Field(default=(0.9,), min_length=1, description="share of the truths that an interval should hold")
     domain: Literal["none", "hashes", "full"] = Field(
         default="hashes",
-        description="what is kept to know foreign molecules by; full: fingerprints of training molecules too, which can give them away",
+        description="what is kept to recognise molecules unlike those of training; full: their fingerprints too, which can reveal them",
     )
 
     @field_validator("coverage")

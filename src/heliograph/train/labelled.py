@@ -39,7 +39,7 @@ class LabelledConfig(BaseModel):
     model_path: Path = Field(description="a model file, or a run folder")
     data_path: Path = Field(description="table of molecules with the model's target columns: csv, tsv, parquet, sdf, xyz")
     smiles_columns: str | None = Field(None, description="column with the SMILES (default: 'smiles', else the first)")
-    arch: Path | None = Field(None, description="file of an architecture of one's own that the model was trained with")
+    arch: Path | None = Field(None, description="your architecture file, where the model was trained with one")
     num_workers: int = Field(2, ge=0, description="processes that featurize (0: in this one)")
 
 
@@ -53,7 +53,7 @@ class CalibrateConfig(LabelledConfig):
     """What the calibration is to be, and where the model file goes."""
 
     output_path: Path = Field(description="the new model file, NAME.safetensors")
-    calibrate: Calibrate = Field("auto", description="how error bars are made right; auto: what does best on rows left out")
+    calibrate: Calibrate = Field("auto", description="method that calibrates error bars; auto: the one that does best on rows left out")
     coverage: tuple[float, ...] = Field((0.9,), min_length=1, description="share of the truths that an interval should hold")
     group_by: str | None = Field(None, description="report the factor on sigma of each group of this column; small groups borrow from all")
 

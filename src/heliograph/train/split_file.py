@@ -44,7 +44,7 @@ class DivideConfig(BaseModel):
     smiles_columns: str | None = Field(
         None, description="column with the SMILES (default: 'smiles', else the first)"
     )
-    seed: int = Field(0, ge=0, description="of what is drawn; 0 leaves groups in order of size")
+    seed: int = Field(0, ge=0, description="seed of what is drawn; 0 leaves groups in order of size")
     num_workers: int = Field(2, ge=0, description="processes that read molecules (0: in this one)")
 
 

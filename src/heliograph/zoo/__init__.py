@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 def names() -> list[str]:
-    """The architectures of this folder."""
+    """List the architectures of this folder."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__))
 
 
 def load(arch: str | Mapping[str, Any]) -> ModuleType:
-    """The module of an architecture: by name, by path of a .py or .toml file, or a composition as it is. Raises UsageError."""
+    """Return the module of an architecture, by its name, by the path of a .py or .toml file, or of a composition. Raises UsageError."""
     if not isinstance(arch, str) or arch.endswith(".toml"):
         from heliograph import compose
 
@@ -60,7 +60,7 @@ def load(arch: str | Mapping[str, Any]) -> ModuleType:
 
 
 def part(file: str, name: str) -> Any:
-    """A module that a file of the zoo defines, for a composition. Raises UsageError."""
+    """Return a class that a file of the zoo defines, such as gin.Message, for a composition. Raises UsageError where there is none."""
     from torch import nn
 
     if file not in names():
@@ -73,12 +73,12 @@ def part(file: str, name: str) -> Any:
 
 
 def takes_parts(arch: str | Mapping[str, Any]) -> bool:
-    """Whether a network can be run on a part of a graph, in which only the first nodes receive."""
+    """Tell whether a network can be run on a part of a graph, in which only the first nodes receive."""
     return bool(getattr(load(arch), "PARTS", True))
 
 
 def build(arch: str | Mapping[str, Any], inputs: Inputs, out: int, args: Mapping[str, Any] | None = None, level: str = "graph") -> MPNN:
-    """The network of an architecture. `args` are those of its `build`, an aggregation by its name (in `heliograph.segment`).
+    """Build the network of an architecture. `args` are those of its `build`, an aggregation by its name (in `heliograph.segment`).
 
     `level` says what has a target: each "graph", each "node" or each "edge"; the readout is the only difference.
     """
@@ -120,7 +120,7 @@ def _at(level: str, network: MPNN, inputs: Inputs, out: int) -> MPNN:
 
 
 def width(network: MPNN, inputs: Inputs, of: str) -> int:
-    """The width of final node states, seen on the smallest graph."""
+    """Find the width of final node states by running the network on the smallest graph."""
     import torch
 
     from heliograph.blocks.trial import smallest
