@@ -22,8 +22,9 @@ OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+([^)#]+)[^)]*\)")
 # Page of the reference -> title, and modules (all that they export or define) or single names in them.
 REFERENCE: dict[str, tuple[str, tuple[str, ...]]] = {
     "estimators": ("Estimators", ("heliograph.estimators", "heliograph.onegraph.estimators")),
-    "graph": ("Graphs", ("heliograph.graph:Graph", "heliograph.features:Indexed", "heliograph.features:Features", "heliograph.batching:batch",
-                          "heliograph.features:dense", "heliograph.topology:Topology", "heliograph.topology:Segments")),
+    "graph": ("Graphs", ("heliograph.graph:Graph", "heliograph.features:Indexed", "heliograph.features:Features",
+                         "heliograph.batching:batch", "heliograph.features:dense", "heliograph.topology:Topology",
+                         "heliograph.topology:Segments")),
     "model": ("Layers and networks", ("heliograph.edge", "heliograph.layer", "heliograph.model", "heliograph.zoo", "heliograph.compose")),
     "segment": ("Aggregations", ("heliograph.segment",)),
     "blocks": ("Blocks", ("heliograph.blocks",)),

@@ -93,7 +93,7 @@ class TrustConfig(Group):
 
     calibrate: Calibrate | None = Field(
         default=None,
-        description="method that calibrates error bars; auto: the best one on folds left out (default: auto with --members folds, else none)",
+        description="method that calibrates error bars; auto: the best on folds left out (default: auto with --members folds, else none)",
     )
     calibrate_for: Literal["random", "scaffold", "cluster"] = Field(
         default="random",
