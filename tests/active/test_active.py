@@ -15,9 +15,9 @@ from scipy import integrate, stats
 
 from heliograph.active import CampaignConfig, SimulateConfig, SuggestConfig, run, simulate, suggest
 from heliograph.active.acquisition import NAMES, Beliefs, Terms, bald, choose, ei, pi, ucb
-from heliograph.active.oracle import oracle
 from heliograph.data.sets import smallmol
 from heliograph.errors import DataError, HeliographError, UsageError
+from heliograph.screen.oracle import oracle
 from tests.cli.conftest import make_run
 
 SMILES = [str(text) for text in smallmol.load().smiles[::20]]

@@ -14,11 +14,11 @@ from heliograph import manifest
 from heliograph.active.acquisition import Terms, choose
 from heliograph.active.config import CampaignConfig
 from heliograph.active.learner import learner, readable
-from heliograph.active.oracle import oracle
 from heliograph.active.simulation import JOURNAL, Progress, opened
 from heliograph.errors import DataError
 from heliograph.files import JsonLines, atomic
 from heliograph.manifest import Kind
+from heliograph.screen.oracle import oracle
 
 RESULTS, LABELLED, REPORT = "results.json", "labelled.csv", "report.html"
 WRITTEN = (JOURNAL, RESULTS, LABELLED, REPORT)

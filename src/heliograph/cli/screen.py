@@ -63,6 +63,13 @@ def _show(result: Result, config: ScreenConfig) -> None:
         print(f"{result.filtered:,} of the best filtered in {clock(result.seconds['filtering'])}:")
         for name in config.filters:
             print(f"  {result.rejected.get(name, 0):>9,}  turned away by {name} ({result.seconds.get(f'filter {name}', 0.0):.1f} s of CPU)")
+    if config.known:
+        print(f"  {result.known:>9,}  of the best left out as known already")
+    if result.validation is not None:
+        v = result.validation
+        rank = f", rank correlation {v['spearman']:.2f}" if "spearman" in v else ""
+        error = f": the prediction is off by {v['mae']:.3g} on average (mean error {v['mean_error']:+.3g}){rank}" if "mae" in v else ""
+        print(f"{v['values']:,.0f} of the best {v['asked']:,.0f} computed by {config.validate_by}{error}")
     if result.enrichment is not None:
         print(f"{result.enrichment.actives:,} actives among {result.enrichment.n:,}:")
         for name, figure in result.enrichment.figures.items():

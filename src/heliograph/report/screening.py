@@ -41,12 +41,14 @@ def write(result: Result, path: Path) -> Path:
         "histogram": _histogram(result),
         "drawn": "The diverse choice, best first" if result.diverse is not None else "The best",
         "similar": None if result.most_similar is None else fixed(result.most_similar, 2),
-        "cards": [_card(rank, hit) for rank, hit in enumerate(chosen[:SHOWN], 1)],
+        "cards": [_card(rank, hit, result.validated.get(hit.smiles, (None, ""))[0]) for rank, hit in enumerate(chosen[:SHOWN], 1)],
         "left": [("rows read", count(result.rows)), ("left out by --where", count(result.left_out))]
         + [(shorten(reason, 80), count(n)) for reason, n in result.reasons.items()],
         "filters": _filters(result),
         "filtered": count(result.filtered),
         "enrichment": _enrichment(result),
+        "known": count(result.known) if result.known else "",
+        "validation": _validation(result),
         "times": [(name, fixed(value, 1)) for name, value in result.seconds.items() if not name.startswith("filter ")],
     }
     return page.write("screening.html", content, path)
@@ -69,13 +71,24 @@ def _histogram(result: Result) -> Markup | None:
     return plot.svg()
 
 
-def _card(rank: int, hit: Hit) -> dict[str, Any]:
+def _card(rank: int, hit: Hit, value: float | None = None) -> dict[str, Any]:
     shown = [(shorten(name, 24), _value(value)) for name, value in hit.cells.items() if name.endswith(("_pred", "_std", "in_domain"))][:4]
+    shown += [("computed", _value(value))] if value is not None else []
     return {"image": picture(hit.smiles), "text": shorten(hit.smiles, 90), "rank": rank, "score": number(hit.score, 4), "shown": shown}
 
 
 def _value(value: Any) -> str:
     return number(value, 3) if isinstance(value, float) else shorten(str(value), 20)
+
+
+def _validation(result: Result) -> dict[str, Any] | None:
+    """What physics said of the best: how many, and how the prediction agrees."""
+    if result.validation is None:
+        return None
+    v = result.validation
+    words = (("mae", "mean absolute error of the prediction"), ("mean_error", "mean error"), ("spearman", "rank correlation"))
+    rows = [(text, number(v[k], 3)) for k, text in words if k in v]
+    return {"computed": count(int(v["values"])), "asked": count(int(v["asked"])), "rows": rows}
 
 
 def _filters(result: Result) -> list[tuple[str, str, str]]:

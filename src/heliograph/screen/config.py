@@ -25,6 +25,11 @@ class ScreenConfig(BaseModel):
     diverse: PositiveInt | None = Field(None, description="how many to choose, best first, none too similar to another")
     similarity: float = Field(0.65, gt=0, lt=1, description="two that are chosen are at most so similar (Tanimoto, Morgan 2, 2048 bits)")
     per_scaffold: PositiveInt | None = Field(None, description="choose at most so many of one scaffold")
+    known: tuple[Path, ...] = Field((), description="tables of molecules that are known already (training, bought): they are left out")
+    validate_by: str | None = Field(
+        None, description='compute the best by physics too: xtb, label:PROPERTY (GFN2-xTB), or a command with {in} and {out}'
+    )
+    validate_top: PositiveInt = Field(100, description="how many of the best (of the diverse choice, where there is one) are computed")
     truth: str | None = Field(None, description='where actives are known, which rows are: "active == 1"; adds enrichment to the result')
     smiles_columns: str | None = Field(None, description="column with the SMILES (default: 'smiles', else found)")
     arch: Path | None = Field(None, description="your architecture file, where the model was trained with one")
@@ -43,5 +48,5 @@ class ScreenConfig(BaseModel):
 
     def about(self) -> dict[str, Any]:
         """What decides the result; a screening is gone on with only if this is the same."""
-        free = {"output_dir", "jobs", "ray", "library", "model_path", "arch"}
+        free = {"output_dir", "jobs", "ray", "library", "model_path", "arch", "known", "validate_by", "validate_top"}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in self.model_dump().items() if k not in free}

@@ -25,6 +25,7 @@ from heliograph.screen.enrichment import enrichment
 from heliograph.screen.library import File, Shard
 from heliograph.screen.pool import Hands, Here, Pool, Task
 from heliograph.screen.result import DIVERSE, RESULTS, TOP, Result
+from heliograph.screen.validation import asked_of, validate
 from heliograph.screen.work import Outcome, Question, question
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def run(config: ScreenConfig, *, resume: bool = False, overwrite: bool = False, 
         manifest.claim(config.output_dir, SCREENING, unpacked, replace=False)
     files = [shelves.open_file(path, config.output_dir / UNPACKED) for path in config.library]
     columns, structure = _columns(files, config)
+    asked_of(config, predictor.task.targets[0])
     asked = replace(question(predictor, config, columns), smiles_column=config.smiles_columns or structure)
     units = shelves.shards(files, config.shard_size)
     journal, about = JsonLines(config.output_dir / JOURNAL), _about(config, files, predictor)
@@ -72,9 +74,11 @@ def run(config: ScreenConfig, *, resume: bool = False, overwrite: bool = False, 
     jobs = min(default_jobs() if config.jobs is None else config.jobs, max(1, len(units)))
     settings = {"question": asdict(asked), "model": os.fspath(config.model_path.absolute()), "arch": _absolute(config.arch)}
     whole = _Screening(config, files, units, asked, journal, old, progress)
+    whole.known = _known(config.known)
     guarded = bool(jobs) and config.ray is None and predictor.featurizer.geometry != "none"
     with _hands(config, settings, jobs, progress) as pool:
         result = whole.finish(pool, guarded, (*columns, *asked.names))
+    validate(result, config, asked.target, journal, progress)
     result.seconds["all"] = time.monotonic() - began
     result.about = _about(config, files, predictor) | {"jobs": jobs}
     result.save(config.output_dir)
@@ -120,15 +124,17 @@ class _Screening:
         self.seconds: dict[str, float] = defaultdict(float)
         self.rejects: dict[str, str] = {}  # SMILES -> the filter that turned it away, "" where none did
         for line in old:
-            if "rejects" in line:
-                self.rejects |= line["rejects"]
+            if "rejects" in line or "validated" in line:
+                self.rejects |= line.get("rejects", {})
                 continue
             one = Outcome.from_dict(line)
             self.outcomes[one.depth, one.shard] = one
         self.costs: dict[str, float] = defaultdict(float)
+        self.known: frozenset[str] = frozenset()  # canonical SMILES that are left out
+        self.met = 0  # of them, among the candidates
 
     def finish(self, pool: Hands, guarded: bool, columns: Sequence[str]) -> Result:
-        depth = self.config.top * (DEEPER if self.config.filters else 1)
+        depth = self.config.top * (DEEPER if self.config.filters or self.known else 1)
         while True:
             best = self._scored(pool, depth, guarded)
             candidates = best.ranked()
@@ -177,6 +183,8 @@ class _Screening:
 
     def _passing(self, pool: Hands, candidates: list[Hit]) -> list[Hit]:
         """The first `top` candidates that pass all filters, asked from the best down."""
+        unknown = [hit for hit in candidates if hit.smiles not in self.known]
+        self.met, candidates = len(candidates) - len(unknown), unknown
         if not self.config.filters:
             return candidates
         started, passed = time.monotonic(), sum(self.rejects.get(hit.smiles) == "" for hit in candidates)
@@ -210,6 +218,7 @@ class _Screening:
         result.reasons, result.left_out = dict(reasons.most_common()), sum(one.left_out for one in outcomes)
         result.filtered = len(self.rejects)
         result.rejected = dict(Counter(name for name in self.rejects.values() if name).most_common())
+        result.known = self.met
         result.sample = sorted(score for one in outcomes for score in one.sample)
         started = time.monotonic()
         if self.config.diverse is not None or self.config.per_scaffold is not None:
@@ -246,7 +255,10 @@ def _settled(config: ScreenConfig, resume: bool, overwrite: bool) -> None:
         raise UsageError(f"there is a screening in {folder}. {ways}.")
     if resume and not (folder / JOURNAL).exists():
         raise UsageError(f"nothing to resume: there is no screening in {folder}. Leave out --resume.")
-    read = [*config.library, config.model_path, *([config.arch] if config.arch else [])]
+    for path in config.known:
+        if not path.is_file():
+            raise UsageError(f"--known {path}: there is no such file")
+    read = [*config.library, *config.known, config.model_path, *([config.arch] if config.arch else [])]
     manifest.refuse(folder, SCREENING, _WRITTEN, replace=True, inputs=[path for path in read if path.exists()])
     for path in config.library:
         shelves.check(path)
@@ -271,7 +283,9 @@ def _about(config: ScreenConfig, files: Sequence[File], predictor: Predictor) ->
     from heliograph.predictor.predictor import files as model_files
 
     models = [hashlib.sha256(path.read_bytes()).hexdigest() for path in model_files(config.model_path)]
-    return config.about() | {"library": [[file.name, file.digest] for file in files], "models": models, "members": len(predictor.models)}
+    known = [hashlib.sha256(path.read_bytes()).hexdigest() for path in config.known]
+    about = config.about() | ({"known": known} if known else {})
+    return about | {"library": [[file.name, file.digest] for file in files], "models": models, "members": len(predictor.models)}
 
 
 def _columns(files: Sequence[File], config: ScreenConfig) -> tuple[tuple[str, ...], str | None]:
@@ -285,6 +299,25 @@ def _columns(files: Sequence[File], config: ScreenConfig) -> tuple[tuple[str, ..
         found.update(dict.fromkeys(table.columns))
         structures.add(table.smiles_column)
     return tuple(found), structures.pop() if len(structures) == 1 else None
+
+
+def _known(tables: Sequence[Path]) -> frozenset[str]:
+    """Canonical SMILES of all molecules in some tables; rows that can't be read are none."""
+    from heliograph.chem.parse import canonical
+    from heliograph.data.formats import read
+    from heliograph.errors import StructureError
+
+    found = set()
+    for path in tables:
+        for record in read(path, target_columns=()):
+            text = record.structure if isinstance(record.structure, str) else record.meta.get("smiles", "")
+            try:
+                found.add(canonical(text))
+            except StructureError:
+                continue
+    if tables and not found:
+        raise DataError(f"--known: no molecule in {', '.join(map(str, tables))} can be read")
+    return frozenset(found)
 
 
 def _absolute(path: Path | None) -> str | None:

@@ -15,23 +15,23 @@ from heliograph.data.formats import as_number
 from heliograph.errors import DataError, StructureError, UsageError, suggest
 
 Label = tuple[float | None, str]  # a number, or the reason why there is none
-Oracle = Callable[[Sequence[int]], list[Label]]  # rows of the pool -> a label each
+Oracle = Callable[[Sequence[int]], list[Label]]  # rows of a table -> a label each
 PROPERTIES = ("gap", "homo", "lumo", "energy", "atomization_energy", "dipole")
 
 
-def oracle(text: str, smiles: Sequence[str], cells: Sequence[Mapping[str, str]], timeout: float) -> Oracle:
-    """The oracle that `text` says. Raises UsageError."""
+def oracle(text: str, smiles: Sequence[str], cells: Sequence[Mapping[str, str]], timeout: float, option: str = "--oracle") -> Oracle:
+    """The oracle that `text` says; `option` is for error texts. Raises UsageError."""
     kind, _, name = text.partition(":")
     if kind == "label" and "{" not in text:
         if name not in PROPERTIES:
-            raise UsageError(f"--oracle {text}: GFN2-xTB has no {name!r}; {suggest(name, PROPERTIES)}")
+            raise UsageError(f"{option} {text}: GFN2-xTB has no {name!r}; {suggest(name, PROPERTIES)}")
         return lambda rows: [_xtb(smiles[k], name) for k in rows]
     if kind == "column" and "{" not in text:
-        if name not in cells[0]:
-            raise UsageError(f"--oracle {text}: the pool has no column {name!r}; {suggest(name, cells[0])}")
+        if not cells or name not in cells[0]:
+            raise UsageError(f"{option} {text}: the table has no column {name!r}; {suggest(name, cells[0] if cells else ())}")
         return lambda rows: [_number(cells[k][name]) for k in rows]
-    words = _words(text)
-    return lambda rows: _command(words, [smiles[k] for k in rows], timeout)
+    words = _words(text, option)
+    return lambda rows: _command(words, [smiles[k] for k in rows], timeout, option)
 
 
 def _xtb(smiles: str, name: str) -> Label:
@@ -48,17 +48,17 @@ def _number(cell: object) -> Label:
     return (value, "") if value is not None and np.isfinite(value) else (None, "no label")
 
 
-def _words(text: str) -> list[str]:
+def _words(text: str, option: str) -> list[str]:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise UsageError(f"--oracle {text!r}: {error}") from None
+        raise UsageError(f"{option} {text!r}: {error}") from None
     if not any("{in}" in word for word in words) or not any("{out}" in word for word in words):
-        raise UsageError(f"--oracle {text!r}: expected label:PROPERTY, column:NAME, or a command that names {{in}} and {{out}}")
+        raise UsageError(f"{option} {text!r}: expected label:PROPERTY, column:NAME, or a command that names {{in}} and {{out}}")
     return words
 
 
-def _command(words: Sequence[str], smiles: Sequence[str], timeout: float) -> list[Label]:
+def _command(words: Sequence[str], smiles: Sequence[str], timeout: float, option: str) -> list[Label]:
     """Write a CSV with `smiles`, run the command, read a CSV with `smiles,y` (and perhaps `reason`). Raises DataError where it fails."""
     with tempfile.TemporaryDirectory(prefix="heliograph-oracle-") as folder:
         given, answer = Path(folder) / "in.csv", Path(folder) / "out.csv"
@@ -70,10 +70,10 @@ def _command(words: Sequence[str], smiles: Sequence[str], timeout: float) -> lis
         except subprocess.TimeoutExpired:
             return [(None, f"the oracle took more than {timeout:g} s")] * len(smiles)
         except OSError as error:
-            raise UsageError(f"--oracle: {command[0]} can't be run: {error.strerror or error}") from None
+            raise UsageError(f"{option}: {command[0]} can't be run: {error.strerror or error}") from None
         if done.returncode or not answer.is_file():
             said = (done.stderr.strip().splitlines() or ["it wrote no {out}"])[-1][:200]
-            raise DataError(f"the oracle {command[0]} ended with {done.returncode}: {said}. What was bought is kept: go on with --resume.")
+            raise DataError(f"the oracle {command[0]} ended with {done.returncode}: {said}. What was done is kept: go on with --resume.")
         with open(answer, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     found = {row.get("smiles", ""): row for row in rows}
