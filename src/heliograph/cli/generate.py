@@ -92,6 +92,7 @@ def sample(
     formula: Annotated[str | None, typer.Option(help="exactly this formula, e.g. C7H10O2")] = None,
     elements: Annotated[list[str] | None, typer.Option(help="only these elements; repeat the option or separate by commas")] = None,
     atoms: Annotated[str | None, typer.Option(help="number of atoms, hydrogens included: 15 or 15..18")] = None,
+    keep: Annotated[Path | None, typer.Option(help="an SDF entry in 3D that every sample contains as it is (molecules)")] = None,
     where: Annotated[list[str] | None, typer.Option(help="a property to ask for: gap=5.5 or dipole=2..3; repeat the option")] = None,
     guidance: Annotated[float, typer.Option(help="strength with which properties are followed")] = 1.0,
     steps: Annotated[int | None, typer.Option(min=1, help="steps from noise to molecule (default: 50)")] = None,
@@ -105,14 +106,15 @@ def sample(
     """Draw new molecules with bonds, charges and positions, or crystals; what is exact (formula, elements, atoms) is never violated."""
     with guarded(verbose, lambda: "Interrupted. Nothing was written: a file of samples is whole or not there."):
         from heliograph.generate import draw, runner
+        from heliograph.generate.keep import read as read_fragment
         from heliograph.generate.sampler import Wish
 
-        asked = Wish(
-            wishes.atoms(atoms), wishes.formula(formula), wishes.elements(elements or []), wishes.properties(where or []), guidance
-        )
+        fragment = None if keep is None else read_fragment(keep)
+        numbers, symbols, properties = wishes.atoms(atoms), wishes.elements(elements or []), wishes.properties(where or [])
+        asked = Wish(numbers, wishes.formula(formula), symbols, properties, guidance, fragment)
         drawing = draw.drawing(*runner.any_task(model), asked, steps, process)
         drawing.check(output_path)
-        check_output(output_path, [model] if model else [], overwrite)
+        check_output(output_path, [path for path in (model, keep) if path], overwrite)
         for note in drawing.notes:
             print(f"Note: {note}")
         began = time.monotonic()

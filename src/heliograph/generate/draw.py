@@ -75,6 +75,8 @@ def drawing(task: str, sampler: object, wish: Wish, steps: int | None = None, pr
     if isinstance(sampler, Sampler):
         return OfMolecules(with_steps(sampler, steps, process(process_name) if process_name else None), wish)
     if isinstance(sampler, CrystalSampler):
+        if wish.keep is not None:
+            raise UsageError("--keep is for molecules")
         if process_name not in (None, "flow"):
             raise UsageError(f"--process {process_name}: crystals are drawn by flow")
         return OfCrystals(replace(sampler, steps=steps or sampler.steps), wish)

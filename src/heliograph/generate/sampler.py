@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, final
+from typing import NamedTuple, Protocol, final
 
 import numpy as np
 import torch
@@ -14,9 +14,12 @@ from heliograph import kernels, segment
 from heliograph.errors import UsageError
 from heliograph.generate import discrete, network
 from heliograph.generate.data import CHARGES, Molecules, Vocabulary, complete
+from heliograph.generate.keep import Fragment, placed, restored
 from heliograph.generate.process import Process, times
 from heliograph.graph import Graph
 from heliograph.model import MPNN
+
+MOST_ATOMS = 200  # of a sample
 
 
 class Known(Protocol):
@@ -35,7 +38,8 @@ class Known(Protocol):
 class Wish:
     """What is asked of samples; what is exact is never violated.
 
-    Exact: `sizes` least and most atoms, `formula` atomic number -> count, `elements` atomic numbers that may occur. Guided:
+    Exact: `sizes` least and most atoms, `formula` atomic number -> count, `elements` atomic numbers that may occur, `keep` a fragment
+    that every sample contains (of molecules). Guided:
     `properties` name -> (least, most), of which a value is drawn for each sample; `guidance` 1 follows the condition as it was
     learned, more exaggerates it (classifier-free guidance, Ho & Salimans 2022, arXiv:2207.12598).
     """
@@ -45,15 +49,17 @@ class Wish:
     elements: tuple[int, ...] = ()
     properties: dict[str, tuple[float, float]] = field(default_factory=dict)
     guidance: float = 1.0
+    keep: Fragment | None = field(default=None, compare=False)
 
     def drawn_sizes(self, n: int, known: Mapping[int, int], rng: np.random.Generator) -> np.ndarray:
         """Numbers of atoms [n], as often as they are `known` to occur where any that were asked for do."""
         if self.formula:
             return np.full(n, sum(self.formula.values()))
-        low, high = self.sizes or (0, 10**9)
+        low, high = self.sizes or (0, max(MOST_ATOMS, *known))
+        low = max(low, len(self.keep) if self.keep else 0)
         there = [k for k in known if low <= k <= high]
         if not there:
-            return rng.integers(low, high + 1, n)
+            return rng.integers(low, (high if self.sizes else low) + 1, n)
         weights = np.array([known[k] for k in there], np.float64)
         return rng.choice(there, n, p=weights / weights.sum())
 
@@ -65,6 +71,8 @@ class Wish:
         if self.formula and self.elements and not set(self.formula) <= set(self.elements):
             raise UsageError("--formula names an element that --elements leaves out")
         n = sum(self.formula.values())
+        if self.keep is not None:
+            self._check_kept(self.keep, vocabulary)
         if self.formula and self.sizes and not self.sizes[0] <= n <= self.sizes[1]:
             raise UsageError(f"--formula has {n} atoms and --atoms asks for {self.sizes[0]} to {self.sizes[1]}")
         notes = []
@@ -81,6 +89,17 @@ class Wish:
         return notes
 
 
+    def _check_kept(self, fragment: Fragment, vocabulary: Known) -> None:
+        numbers, counts = np.unique(fragment.z, return_counts=True)
+        strange = sorted({int(z) for z in numbers} - set(self.elements or vocabulary.species) - set(self.formula))
+        if strange:
+            raise UsageError(f"--keep has elements (atomic numbers {strange}) that the generator has never seen or --elements leaves out")
+        if self.formula and any(self.formula.get(int(z), 0) < c for z, c in zip(numbers, counts, strict=True)):
+            raise UsageError("--formula has fewer atoms of an element than the fragment of --keep")
+        if self.sizes and self.sizes[1] < len(fragment):
+            raise UsageError(f"--keep has {len(fragment)} atoms and --atoms allows {self.sizes[1]} at most")
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Drawn:
@@ -88,6 +107,14 @@ class Drawn:
 
     molecules: Molecules
     asked: dict[str, np.ndarray]
+
+
+class _Kept(NamedTuple):
+    """Rows `at` [G, k] of a fragment's atoms, their types `species` [k] and its `shape` [k, 3] on the network's scale."""
+
+    at: Tensor
+    species: Tensor
+    shape: Tensor
 
 
 @final
@@ -114,8 +141,10 @@ class Sampler:
         sizes = wish.drawn_sizes(n, known.sizes, rng)
         topology = complete(sizes)
         by_graph = topology.nodes_by_graph
-        fixed = self._formula(n, wish, rng)
+        fixed, kept = self._formula(n, wish, rng), self._kept(sizes, wish)
         species = torch.full((topology.N,), known.masked) if fixed is None else fixed
+        if kept is not None:
+            species[kept.at] = kept.species
         asked = {name: rng.uniform(low, high, n) for name, (low, high) in wish.properties.items()}
         condition = self._condition(n, asked)
         allowed = torch.tensor([not wish.elements or z in wish.elements for z in known.species])
@@ -129,12 +158,16 @@ class Sampler:
         for t, after in zip(grid[:-1].tolist(), grid[1:].tolist(), strict=True):
             found, said = self._answers(said.with_nodes(pos=pos, species=species), t, condition, wish.guidance)
             end = pos + (1 - t) * found["move"]
+            end = end if kept is None else placed(end, kept.at, kept.shape)
             pos = self.process.step(pos, end, t, after - t, noise())
             if fixed is None:
                 logits = found["species"].masked_fill(~allowed, -torch.inf)
                 species = discrete.step(species, logits, t, after - t, known.masked, self.churn, torch_rng)
+                if kept is not None:
+                    species[kept.at] = kept.species
         found, _ = self._answers(said.with_nodes(pos=pos, species=species), 1.0, condition, wish.guidance)
-        return Drawn(self._molecules(pos, species, found, sizes), asked)
+        molecules = self._molecules(pos, species, found, sizes)
+        return Drawn(molecules if wish.keep is None else restored(molecules, wish.keep), asked)
 
     def _answers(self, graph: Graph, t: float, condition: Tensor, guidance: float) -> tuple[dict[str, Tensor], Graph]:
         """What the network says at time t, and the graph that knows it."""
@@ -148,11 +181,24 @@ class Sampler:
         return found, network.told(graph, found)
 
     def _formula(self, n: int, wish: Wish, rng: np.random.Generator) -> Tensor | None:
-        """Types [N] where a formula says them, in random order."""
+        """Types [N] where a formula says them, in random order after those of a fragment."""
         if not wish.formula:
             return None
-        one = np.repeat([self.vocabulary.species.index(z) for z in wish.formula], list(wish.formula.values()))
-        return torch.from_numpy(np.concatenate([rng.permutation(one) for _ in range(n)]).astype(np.int64))
+        counts = dict(wish.formula)
+        first = [] if wish.keep is None else [self.vocabulary.species.index(int(z)) for z in wish.keep.z]
+        for z in [] if wish.keep is None else wish.keep.z:
+            counts[int(z)] -= 1
+        rest = np.repeat([self.vocabulary.species.index(z) for z in counts], list(counts.values()))
+        return torch.from_numpy(np.concatenate([[*first, *rng.permutation(rest)] for _ in range(n)]).astype(np.int64))
+
+    def _kept(self, sizes: np.ndarray, wish: Wish) -> _Kept | None:
+        """Where the fragment's atoms stand in the batch, and what they are."""
+        if wish.keep is None:
+            return None
+        at = (np.cumsum(sizes) - sizes)[:, None] + np.arange(len(wish.keep))
+        species = [self.vocabulary.species.index(int(z)) for z in wish.keep.z]
+        shape = torch.from_numpy(wish.keep.pos / self.vocabulary.scale).float()
+        return _Kept(torch.from_numpy(at.astype(np.int64)), torch.tensor(species), shape)
 
     def _condition(self, n: int, asked: dict[str, np.ndarray]) -> Tensor:
         columns: list[np.ndarray] = []
