@@ -18,10 +18,11 @@ from heliograph.blocks.readout import AtomWise
 from heliograph.chem.featurizer import preset
 from heliograph.errors import UsageError
 from heliograph.explain import METHODS, ExplainConfig, Explained, explain, explain_file
+from heliograph.explain.colours import colours, scale_of
 from heliograph.graph import Graph, dense
 from heliograph.model import MPNN, Inputs
 from heliograph.predictor import Document, Predictor, Scaling, Task
-from heliograph.report.explained import colours, scale_of, verdict, write
+from heliograph.report.explained import verdict, write
 from tests.cli.conftest import Run, make_run
 
 ASPIRIN, SALT = "CC(=O)Oc1ccccc1C(=O)O", "[Na+].[O-]C(=O)c1ccccc1"

@@ -63,6 +63,10 @@ def test_draw_predict_compare_batch_download(both: Running, tmp_path: Path) -> N
         browser.keys("c1ccncc1\ue007")  # Enter
         browser.wait("document.querySelectorAll('.value').length == 4")  # two models, two targets
         assert browser.js("return document.querySelectorAll('.difference').length") == 2
+        browser.click(".why")
+        browser.wait("document.querySelector('.because')")
+        assert "fidelity" in browser.js("return document.querySelector('.because').textContent")
+        assert "contribute" in browser.js("return document.querySelector('#picture img').alt")
         browser.click("#draw")
         drawn = "[...document.querySelectorAll('#editor, #editor *')].some((e) => e.shadowRoot || e.tagName === 'CANVAS')"
         browser.wait(f"!document.querySelector('#draw').disabled && {drawn}")

@@ -7,6 +7,13 @@ the network itself.
 
 from __future__ import annotations
 
-from heliograph.explain.explain import METHODS, ExplainConfig, Explained, explain, explain_file
+from heliograph.explain.explain import (
+    METHODS,
+    ExplainConfig,
+    Explained,
+    explain,
+    explain_file,
+    explain_molecule,
+)
 
-__all__ = ["METHODS", "ExplainConfig", "Explained", "explain", "explain_file"]
+__all__ = ["METHODS", "ExplainConfig", "Explained", "explain", "explain_file", "explain_molecule"]

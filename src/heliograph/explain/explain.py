@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from heliograph.chem.molecule import Molecule
 from heliograph.data.store import Store
 from heliograph.errors import DataError, StructureError, UsageError, suggest
 from heliograph.explain.methods import METHODS, fidelity
@@ -101,15 +102,7 @@ def explain(
         try:
             molecule = featurize(to_structure(structure), predictor.featurizer, scaffold=False)
             found.append(
-                _one(
-                    predictor,
-                    Store.build([molecule], predictor.featurizer),
-                    text or molecule.smiles,
-                    row,
-                    method,
-                    t,
-                    seed,
-                )
+                explain_molecule(predictor, molecule, text or molecule.smiles, method, t, seed, row)
             )
         except StructureError as error:
             none, nan = np.zeros(0), math.nan
@@ -120,10 +113,17 @@ def explain(
     return found
 
 
-def _one(
-    predictor: Predictor, store: Store, text: str, row: int, method: str, t: int, seed: int
+def explain_molecule(
+    predictor: Predictor,
+    molecule: Molecule,
+    text: str,
+    method: str = "occlusion",
+    t: int = 0,
+    seed: int = 0,
+    row: int = 0,
 ) -> Explained:
-    output = 0
+    """Explain target number `t` of one molecule that the predictor's featurizer has made of `text`."""
+    store, output = Store.build([molecule], predictor.featurizer), 0
     if predictor.task.kind == "multiclass":
         output = int(predictor.predict_store(store).y[0, t])
     f = Value(predictor, store, 0, t, output)

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from heliograph.explain import Explained
+from heliograph.explain.colours import colours, scale_of
 from heliograph.files import atomic
 from heliograph.report import page
 from heliograph.report.digits import number, shorten
 
-RED, BLUE = (0.84, 0.19, 0.15), (0.13, 0.40, 0.67)
 BARELY = 0.1  # of fidelity above that of contributions dealt at random, below which a method counts as no better
 WIDTH, HEIGHT = 280, 210
 
@@ -41,14 +41,6 @@ def write(found: Sequence[Explained], about: dict[str, str], path: Path) -> Path
     return page.write("explained.html", content, path)
 
 
-def scale_of(found: Sequence[Explained]) -> float:
-    """The contribution of the fullest colour, one for all molecules: the 99 % quantile of their
-    sizes.
-    """
-    sizes = np.concatenate([np.abs(one.atoms) for one in found if not one.reason] or [np.zeros(0)])
-    return float(np.quantile(sizes, 0.99)) if len(sizes) and sizes.any() else 1.0
-
-
 def verdict(found: Sequence[Explained], method: str) -> str:
     """How far the contributions agree with the network, in a sentence."""
     own = np.array([one.fidelity for one in found])
@@ -63,17 +55,6 @@ def verdict(found: Sequence[Explained], method: str) -> str:
     if low < BARELY:
         return f"{method} is hardly better than chance on this model: these contributions explain nothing. {told}"
     return told
-
-
-def colours(one: Explained, scale: float) -> dict[int, tuple[float, float, float]]:
-    """Red for atoms that raise the answer, blue for those that lower it, white for none."""
-    found = {}
-    for atom, value in enumerate(one.atoms):
-        share = min(abs(float(value)) / scale, 1.0)
-        if share > 0.02:
-            red, green, blue = RED if value > 0 else BLUE
-            found[atom] = tuple(1.0 - share * (1.0 - c) for c in (red, green, blue))
-    return found  # type: ignore[return-value]
 
 
 def _card(one: Explained, scale: float, unit: str) -> dict[str, str]:

@@ -1,8 +1,9 @@
-"""What the page needs beside predictions: drawings, and the playground."""
+"""What the page needs beside predictions: drawings, reasons, and the playground."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,14 @@ class Drawing(BaseModel):
     model: str | None = None
     width: int = Field(320, ge=50, le=1200)
     height: int = Field(220, ge=50, le=1200)
+
+
+class Why(Drawing):
+    """A molecule whose prediction is explained."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"smiles": "CCO", "target": None}]})
+
+    target: str | None = Field(None, description="what is explained (default: the first target)", max_length=200)
 
 
 class Game(BaseModel):
@@ -65,6 +74,25 @@ def add(app: FastAPI, service: Service, problem: Callable[[int, str], Exception]
         found: dict[str, Any] = await apart(drawn)
         return found
 
+    @app.post("/v1/explain", summary="Which atoms a prediction rests on, drawn", tags=["page"])
+    async def explain(question: Why) -> dict[str, Any]:
+        name = question.model if question.model is not None else next(iter(service.models))
+        if name not in service.models:
+            raise problem(404, "there is no such model")
+
+        def explained() -> dict[str, Any]:
+            from heliograph.chem.draw import draw_svg
+            from heliograph.explain.colours import colours, scale_of
+
+            one = service.models[name].explain(question.smiles, question.target)
+            told = {"atoms": one.atoms.tolist(), "spread": one.spread.tolist(), "prediction": one.prediction, "baseline": one.baseline,
+                    "fidelity": one.fidelity, "by_chance": one.by_chance}  # fmt: skip
+            svg = draw_svg(question.smiles, question.width, question.height, colours=colours(one, scale_of([one])))
+            return {"model": name, "method": "occlusion", "svg": svg} | {k: finite(v) for k, v in told.items()}
+
+        found: dict[str, Any] = await apart(explained)
+        return found
+
     @app.get("/v1/playground", summary="Graphs and layers of the playground", tags=["page"])
     async def choices() -> dict[str, Any]:
         return {"graphs": list(playground.toys()), "layers": [*playground.PLAIN, *playground.LEARNED]}
@@ -85,3 +113,10 @@ def add(app: FastAPI, service: Service, problem: Callable[[int, str], Exception]
 
         found: dict[str, Any] = await apart(played)
         return found
+
+
+def finite(value: Any) -> Any:
+    """The same with null for numbers that JSON has not."""
+    if isinstance(value, list):
+        return [finite(one) for one in value]
+    return value if math.isfinite(value) else None

@@ -8,17 +8,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heliograph.data.record import Record
-from heliograph.errors import HeliographError
+from heliograph.errors import HeliographError, StructureError, UsageError
 from heliograph.predictor.predictor import Predictor, files
 from heliograph.predictor.predictor import open as open_model
 from heliograph.predictor.stream import answer, answer_columns, answer_values, check
 
+if TYPE_CHECKING:
+    from heliograph.explain import Explained
+
 KEPT_BYTES = 2**24  # for states of atoms and bonds met before, all networks of a model together
 WARM = 64  # shipped molecules that a model answers for before it says that it is ready
 PATIENCE = 10.0  # s for one structure
+MOST_ATOMS = 150  # of a molecule that is explained: as many variants of it are predicted
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,21 @@ class Served:
             return []
         place = domain(Store.build([molecule], self.predictor.featurizer))
         return [k for k, radius in enumerate(place.new.tolist()) if radius <= SHOWN]
+
+    def explain(self, smiles: str, target: str | None) -> Explained:
+        """Contributions of the atoms to the prediction, by hiding them. Raises StructureError, UsageError."""
+        from heliograph.explain import explain_molecule
+
+        targets = self.predictor.targets
+        if target is not None and target not in targets:
+            raise UsageError(f"the model does not predict that; it predicts {', '.join(targets)}")
+        reason = self._refusal(smiles)
+        (found,) = self._reader.featurize([smiles]) if not reason else (reason,)
+        if found is None or isinstance(found, str):
+            raise StructureError(found or "empty structure")
+        if len(found.z) > MOST_ATOMS:
+            raise StructureError(f"{len(found.z)} atoms; molecules of at most {MOST_ATOMS} are explained here")
+        return explain_molecule(self.predictor, found, smiles, t=0 if target is None else targets.index(target))
 
     def about(self) -> dict[str, Any]:
         """What a caller may know of it."""

@@ -82,11 +82,35 @@ function one(target, shown, several) {
     const right = make("div", {}, range ? bar(row.answers, target, range, COLOURS[models.indexOf(model) % 3]) : null, make("div", { class: "quiet" }, note));
     box.append(make("div", { class: "one" }, left, right));
   }
+  for (const { model } of shown) {
+    const name = several ? `Which atoms say so? (${model.name})` : "Which atoms say so?";
+    box.append(make("button", { type: "button", class: "plain why", onclick: (event) => why(event.target, model, target, unit) }, name));
+  }
   if (numeric.length === 2) {
     const [a, b] = numeric.map((o) => o.row.answers[`${target}_pred`]);
     box.append(make("p", { class: "difference" }, `They differ by ${digits(Math.abs(a - b))}${unit ? ` ${unit}` : ""}.`));
   }
   return box;
+}
+
+async function why(button, model, target, unit) {
+  const smiles = $("smiles").value.trim(), number = asked;
+  button.disabled = true;
+  let text;
+  try {
+    const found = await ask("/v1/explain", { smiles: smiles.slice(0, 300), model: model.name, target, width: 440, height: 230 });
+    if (number !== asked) return;
+    $("picture").replaceChildren(make("img", { src: picture(found.svg), alt: `Atoms of ${smiles} coloured by what they contribute to ${target}`, width: 440, height: 230 }));
+    const said = model.task === "regression" ? unit : "logit", sum = found.prediction - found.baseline;
+    const believed = found.fidelity == null ? "too few atoms to say how faithful this is" : `fidelity ${digits(found.fidelity, 2)}, by chance ${digits(found.by_chance, 2)}`;
+    text = `Hiding an atom: red ones raise the answer, blue ones lower it. All atoms together ${sum < 0 ? "lower" : "raise"} it by ${digits(Math.abs(sum))}${said ? ` ${said}` : ""} from ${digits(found.baseline)} (${believed}).`;
+  } catch (error) {
+    text = error.message;
+  } finally {
+    button.disabled = false;
+  }
+  for (const old of document.querySelectorAll(".because")) old.remove();
+  button.after(make("p", { class: "quiet because", role: "status" }, text));
 }
 
 async function toggle(trouble) {
