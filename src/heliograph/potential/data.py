@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from heliograph.data import frames, properties
-from heliograph.data.sources.structures import PROBE, Keys, Structures, find_keys
+from heliograph.data.sources.structures import PROBE, Builder, Keys, Structures, find_keys
 from heliograph.data.splits import PARTS, random_split, scaffold_split
 from heliograph.data.targets import Target, Targets
 from heliograph.errors import DataError
@@ -40,7 +40,7 @@ class Frames:
 
     def __init__(self, data: Structures, references: References, properties: tuple[Scaled, ...] = ()):
         self.data, self.scale, self.properties = data, references.scale, properties
-        self.energy = (data.columns["energy"] - references.of(data.composition)) / references.scale
+        self.energy = (data.columns["energy"] - references.of(data)) / references.scale
 
     def __len__(self) -> int:
         return len(self.data)
@@ -78,11 +78,15 @@ def load(config: FramesConfig, cutoff: float, seed: int, progress: Progress) -> 
     keys = find_keys(probe(), asked, name)
     if not config.forces:
         keys = Keys(keys.energy, properties=others)
-    collected = {name: _collect(path, keys, progress) for name, path in given.items()}
-    whole = _stacked(list(collected.values()))
-    total = len(whole) + len(whole.bad)
-    progress("listing neighbours", 0, len(whole))
-    data = whole.with_neighbours(cutoff)
+    builder = Builder(keys, cutoff)
+    for k, path in enumerate(given.values()):
+        builder.file = k
+        for number, frame in enumerate(frames.read(path)):
+            builder.add(number, frame)
+            if number % 1000 == 999:
+                progress("reading frames and listing neighbours", number + 1)
+    data = builder.structures()
+    total = len(data) + len(data.bad)
     labels = {name: int(data.has(name).sum()) for name in ("energy", "forces", "stress")}
     labels |= {p.name: int(data.has(p.column).sum()) for p in others}
     for p in others:
@@ -101,31 +105,6 @@ def load(config: FramesConfig, cutoff: float, seed: int, progress: Progress) -> 
         _notes(config, keys, data, labels, total),
         others,
     )
-
-
-def _collect(path: Path, keys: Keys, progress: Progress) -> Structures:
-    def counted() -> itertools.chain[frames.Frame]:
-        def each() -> object:
-            for k, frame in enumerate(frames.read(path), 1):
-                if k % 1000 == 0:
-                    progress("reading frames", k)
-                yield frame
-
-        return itertools.chain(each())  # type: ignore[arg-type]
-
-    return Structures.collect(counted(), keys)
-
-
-def _stacked(each: list[Structures]) -> Structures:
-    """One after the other; `file` [G] says which each comes from."""
-    names = each[0].columns
-    columns = {
-        name: np.concatenate([s.columns[name] for s in each]) for name in names if name != "offsets"
-    }
-    counts = np.concatenate([s.n_atoms for s in each])
-    columns["offsets"] = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    columns["file"] = np.repeat(np.arange(len(each)), [len(s) for s in each])
-    return Structures(columns, tuple(bad for s in each for bad in s.bad))
 
 
 def _parts(

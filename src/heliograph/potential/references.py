@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from heliograph.chem.elements import NUMBERS, SYMBOLS
-from heliograph.data.sources.structures import Structures
+from heliograph.data.sources.structures import CHUNK, Structures
 from heliograph.errors import DataError, UsageError
 from heliograph.learn.objectives.forces import AtomEnergies
 
@@ -42,13 +42,9 @@ class References:
         """Atomic numbers that have an E0."""
         return tuple(int(z) for z in np.flatnonzero(np.isfinite(self.E0)))
 
-    def of(self, composition: np.ndarray) -> np.ndarray:
-        """Return sum_i E0[z_i] [G] of compositions [G, 119]; NaN where an element is unknown."""
-        known = np.nan_to_num(self.E0)
-        total = composition @ known
-        return np.asarray(
-            np.where((composition[:, ~np.isfinite(self.E0)] > 0).any(1), np.nan, total)
-        )
+    def of(self, data: Structures) -> np.ndarray:
+        """Return sum_i E0[z_i] [G]; NaN where an element is unknown."""
+        return data.total(self.E0)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
@@ -75,7 +71,8 @@ def references(asked: str, data: Structures, train: np.ndarray) -> tuple[Referen
 
     Raises DataError where isolated atoms are asked for and missing, UsageError where values can't be read.
     """
-    present = [int(z) for z in np.flatnonzero(data.composition[train].sum(0))]
+    counts = data.counts(data.elements)[train]
+    present = [z for z, there in zip(data.elements, (counts > 0).any(0), strict=True) if there]
     apart = isolated_energies(data)
     missing = [SYMBOLS[z] for z in present if z not in apart]
     if asked == "isolated" and missing:
@@ -107,7 +104,7 @@ def references(asked: str, data: Structures, train: np.ndarray) -> tuple[Referen
     notes.append(f"E0s [eV]: {shown}{', ...' if len(present) > 8 else ''}.")
     shift = np.zeros(MAX_Z + 1)
     if origin != "fit":
-        above = data.columns["energy"] - data.composition @ np.nan_to_num(E0)
+        above = data.columns["energy"] - data.total(np.nan_to_num(E0))
         for z, value in _fitted(data, train, present, above).items():
             shift[z] = value
     return References(E0, _scale(data, train, E0), origin, shift), notes
@@ -147,18 +144,21 @@ def _fitted(
     there = np.isfinite(energy)
     if not there.any():
         return dict.fromkeys(present, 0.0)
-    counts = data.composition[train][there][:, present].astype(np.float64)
+    counts = data.counts(present)[train][there].astype(np.float64)
     values = np.linalg.lstsq(counts, energy[there], rcond=None)[0]
     return {z: float(v) for z, v in zip(present, values, strict=True)}
 
 
 def _scale(data: Structures, train: np.ndarray, E0: np.ndarray) -> float:
     """The root mean square of the force components; without forces the spread of the energies per atom."""
-    offsets = data.columns["offsets"]
-    forces = [data.columns["forces"][offsets[g] : offsets[g + 1]] for g in train]
-    values = np.concatenate([f[np.isfinite(f)] for f in forces]) if forces else np.zeros(0)
-    if not len(values):
-        rest = data.columns["energy"][train] - data.composition[train] @ np.nan_to_num(E0)
+    square, count = 0.0, 0
+    for start in range(0, len(train), CHUNK):
+        forces = data.labels(np.sort(train[start : start + CHUNK]))["forces"].numpy()
+        square += float(np.square(forces[np.isfinite(forces)]).sum())
+        count += int(np.isfinite(forces).sum())
+    values = np.array([(square / count) ** 0.5]) if count else np.zeros(0)
+    if not count:
+        rest = data.columns["energy"][train] - data.total(np.nan_to_num(E0))[train]
         values = rest / data.n_atoms[train]
         values = values[np.isfinite(values)]
         values = values - values.mean() if len(values) > 1 else values

@@ -192,12 +192,9 @@ class _Run:
             self.notes.append(text)
         self._begin()
         data = self.read.data
-        digest = hashlib.sha256(
-            b"".join(
-                data.columns[k].tobytes()
-                for k in ("z", "pos", "energy", "forces", "stress", "cell", *(p.column for p in self.read.properties))
-            )
-        )
+        digest = hashlib.sha256()
+        for name in ("z", "pos", "energy", "forces", "stress", "cell", *(p.column for p in self.read.properties)):
+            digest.update(np.ascontiguousarray(data.columns[name]).data)
         digest.update(b"".join(rows.tobytes() for rows in self.read.parts.values()))
         about = {"frames and parts": digest.hexdigest()[:16]}
         if self.config.potential.arch.endswith(".py"):
@@ -320,11 +317,10 @@ class _Run:
     def _nothing(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """E0s alone, with the mean of what the training frames have above them per atom, and no forces."""
         data, train = self.read.data, self.read.parts["train"]
-        above = (
-            data.columns["energy"][train] - self.refs.of(data.composition[train])
-        ) / data.n_atoms[train]
+        base = self.refs.of(data)
+        above = (data.columns["energy"][train] - base[train]) / data.n_atoms[train]
         mean = float(np.nanmean(above)) if np.isfinite(above).any() else 0.0
-        energy = self.refs.of(data.composition[rows]) + mean * data.n_atoms[rows]
+        energy = base[rows] + mean * data.n_atoms[rows]
         n = data.n_atoms[rows]
         others = {p.name: p.given(np.zeros(v.shape), n) for p in self.properties for v in [data.labels(rows)[p.name]]}
         return others | {

@@ -7,6 +7,7 @@ structure does not have is NaN. Positions, cells and labels are float64.
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from heliograph.data.frames import Frame, numbers
+from heliograph.data.growing import Growing
 from heliograph.data.neighbours import pairs
 from heliograph.data.properties import Property
 from heliograph.errors import DataError, StructureError, suggest
@@ -29,6 +31,7 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "stress": ("stress", "REF_stress", "Stress"),
     "virial": ("virial", "virials", "REF_virial", "REF_virials"),
 }
+CHUNK = 10_000  # structures that are looked at together
 PROBE = 1000  # frames looked at to find the keys
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # xx yy zz yz xz xy, as ASE
 
@@ -90,15 +93,23 @@ class Structures:
         return np.diff(self.columns["offsets"])
 
     @property
-    def composition(self) -> np.ndarray:
-        """How many atoms of each element a structure has, [G, 119] int64."""
-        counts = np.zeros((len(self), 119), np.int64)
-        np.add.at(
-            counts,
-            (np.repeat(np.arange(len(self)), self.n_atoms), self.columns["z"].astype(np.int64)),
-            1,
-        )
-        return counts
+    def elements(self) -> tuple[int, ...]:
+        """Atomic numbers that occur, ascending."""
+        return tuple(int(z) for z in np.unique(self.columns["z"]))
+
+    def counts(self, elements: Sequence[int]) -> np.ndarray:
+        """Return how many atoms of each of these elements a structure has, [G, k] int64."""
+        return np.stack([self.total((np.arange(119) == z).astype(np.int64)) for z in elements], 1) if elements else np.zeros((len(self), 0))
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """Return the sum of `values` [119], by atomic number, over each structure's atoms, [G]."""
+        z, ends = self.columns["z"], self.columns["offsets"]
+        found = np.zeros(len(self), values.dtype)
+        for start in range(0, len(self), CHUNK):
+            stop = min(start + CHUNK, len(self))
+            each = values[z[ends[start] : ends[stop]]]
+            found[start:stop] = np.add.reduceat(each, ends[start:stop] - ends[start])
+        return found
 
     def has(self, label: str) -> np.ndarray:
         """Return which structures have a label, [G] bool; of forces, and of other labels of atoms, at least one."""
@@ -114,10 +125,10 @@ class Structures:
     @classmethod
     def collect(cls, frames: Iterable[Frame], keys: Keys) -> Structures:
         """Gather frames; those that can't be used are counted in `bad`. Raises DataError where none can."""
-        builder = _Builder(keys)
+        builder = Builder(keys)
         for number, frame in enumerate(frames):
             builder.add(number, frame)
-        return cls(builder.columns(), tuple(builder.bad))
+        return builder.structures()
 
     def with_neighbours(self, cutoff: float) -> Structures:
         """Return these structures with all pairs nearer than `cutoff`; those without a list (atoms at one place) go to `bad`."""
@@ -132,7 +143,8 @@ class Structures:
         if not good:
             raise DataError(f"no structure can be used: {bad[0][1] if bad else 'there are none'}")
         whole = self if len(good) == len(self) else self.take(np.array(good))
-        return Structures(whole.columns, tuple(sorted(bad)), cutoff, _joined(made))
+        lists = {name: np.concatenate([m[name] for m in made]) for name in made[0]}
+        return Structures(whole.columns, tuple(sorted(bad)), cutoff, _with_offsets(lists, [len(m["first"]) for m in made]))
 
     def take(self, rows: np.ndarray) -> Structures:
         """Return some of the structures, without lists."""
@@ -213,11 +225,10 @@ def _edges(pos: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cutoff: float) ->
     }
 
 
-def _joined(made: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    joined = {name: np.concatenate([m[name] for m in made]) for name in made[0]}
-    for name, of in (("edge_offsets", "senders"), ("pair_offsets", "first")):
-        joined[name] = np.concatenate([[0], np.cumsum([len(m[of]) for m in made])]).astype(np.int64)
-    return joined
+def _with_offsets(lists: dict[str, np.ndarray], pairs: Sequence[int]) -> dict[str, np.ndarray]:
+    """Return lists with where each structure's pairs begin, of which there are `pairs` [G], and its edges."""
+    ends = np.concatenate([[0], np.cumsum(np.asarray(pairs, np.int64))]).astype(np.int64)
+    return lists | {"pair_offsets": ends, "edge_offsets": 2 * ends}
 
 
 def _ranges(offsets: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -228,25 +239,50 @@ def _ranges(offsets: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.repeat(start - before, count) + np.arange(count.sum()), count
 
 
-class _Builder:
-    """Frames in, columns out."""
+class Builder:
+    """Frames in, structures out, in memory that does not grow with them (`heliograph.data.growing`).
 
-    def __init__(self, keys: Keys):
-        self.keys, self.bad = keys, list[tuple[int, str]]()
-        self.parts: dict[str, list[Any]] = {}
+    With a `cutoff` each frame's neighbours are listed as it comes. `file` says in a column which file a frame came from.
+    """
+
+    def __init__(self, keys: Keys, cutoff: float = math.nan, file: int | None = None):
+        self.keys, self.cutoff, self.file, self.bad = keys, cutoff, file, list[tuple[int, str]]()
+        self.parts: dict[str, Growing] = {}
+        self.lists: dict[str, Growing] = {}
+        self.atoms, self.pairs, self.kinds = list[int](), list[int](), list[str]()
 
     def add(self, number: int, frame: Frame) -> None:
-        reason = frame.reason
+        """Take a frame, or note the reason why it can't be used."""
+        reason, lists = frame.reason, dict[str, np.ndarray]()
         if not reason:
             try:
                 row = self._row(frame)
+                if not math.isnan(self.cutoff):
+                    lists = _edges(frame.pos, row["cell"], row["pbc"], self.cutoff)
             except StructureError as error:
                 reason = str(error)
         if reason:
             self.bad.append((number, f"{reason}, {frame.where}" if frame.where else reason))
             return
-        for name, value in (row | {"rows": number}).items():
-            self.parts.setdefault(name, []).append(value)
+        row |= {"rows": number} | ({} if self.file is None else {"file": self.file})
+        for name, value in row.items():
+            self.parts.setdefault(name, Growing()).add(value if of_atoms(name) else np.asarray(value)[None])
+        for name, array in lists.items():
+            self.lists.setdefault(name, Growing()).add(array)
+        self.atoms.append(len(frame.z))
+        self.kinds.append(sys.intern(str(frame.info.get("config_type", ""))))
+        self.pairs.append(len(lists["first"]) if lists else 0)
+
+    def structures(self) -> Structures:
+        """Return all of them. Raises DataError where there are none."""
+        if not self.atoms:
+            raise DataError(f"no frame can be used: {self.bad[0][1] if self.bad else 'the file is empty'}")
+        columns = {name: part.done() for name, part in self.parts.items()} | {"config_type": np.array(self.kinds)}
+        columns["offsets"] = np.concatenate([[0], np.cumsum(self.atoms)]).astype(np.int64)
+        if math.isnan(self.cutoff):
+            return Structures(columns, tuple(self.bad))
+        lists = {name: part.done() for name, part in self.lists.items()}
+        return Structures(columns, tuple(self.bad), self.cutoff, _with_offsets(lists, self.pairs))
 
     def _row(self, frame: Frame) -> dict[str, Any]:
         n, info, keys = len(frame.z), frame.info, self.keys
@@ -261,18 +297,7 @@ class _Builder:
             "z": frame.z, "pos": frame.pos, "forces": forces, "cell": cell, "pbc": np.array(frame.pbc, bool),
             "energy": _scalar(info, keys.energy, math.nan), "stress": _stress(info, keys, cell),
             "charge": _scalar(info, "charge", 0.0), "spin": _scalar(info, "spin", 1.0),
-            "config_type": str(info.get("config_type", "")),
         } | {p.column: p.of(frame) for p in keys.properties}  # fmt: skip
-
-    def columns(self) -> dict[str, np.ndarray]:
-        if not self.parts:
-            why = self.bad[0][1] if self.bad else "the file is empty"
-            raise DataError(f"no frame can be used: {why}")
-        n = [len(z) for z in self.parts["z"]]
-        columns = {name: np.concatenate(parts) for name, parts in self.parts.items() if of_atoms(name)}
-        columns |= {k: np.array(v) for k, v in self.parts.items() if k not in columns}
-        columns["offsets"] = np.concatenate([[0], np.cumsum(n)]).astype(np.int64)
-        return columns
 
 
 def _scalar(info: Any, key: str | None, default: float) -> float:
