@@ -361,8 +361,9 @@ def test_relaxation_of_a_cell_ends_at_one_energy_in_cell_and_supercell(
         )
     assert done.value.code in (0, None)
     one, two = list(read(tmp_path / "out.extxyz"))
-    assert one.info["converged"] == two.info["converged"] == "T"
-    assert float(two.info["energy"]) / 4 == pytest.approx(float(one.info["energy"]) / 2, abs=1e-6)
+    assert one.info["converged"] == two.info["converged"] == "T" and one.info["steps"] == two.info["steps"]
+    assert float(two.info["energy"]) / 4 == pytest.approx(float(one.info["energy"]) / 2, abs=1e-8)
+    assert np.allclose(two.cell, one.cell * [[2], [1], [1]], atol=1e-6)
     assert np.abs(one.arrays["forces"]).max() < 0.001 and not np.allclose(
         one.cell, atoms.cell.array
     )
