@@ -44,7 +44,7 @@ def test_train(run: Run, tmp_path: Path, name: str, more: tuple[str, ...], words
         ("two.csv", "several columns of structures: 'solute', 'solvent'"),
         ("censored10.csv", "--censored drop"),
         ("missing_sent.csv", "--missing -999"),
-        ("huge300.csv", "have squares that are no numbers"),
+        ("huge300.csv", "are too large to be squared"),
         ("rxn.csv", "not SMILES: 56 a reaction"[:10]),
         ("zeros.xyz", "no geometry"),
     ],

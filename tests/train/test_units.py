@@ -71,7 +71,7 @@ def test_the_scaling_follows_the_unit() -> None:
 
 @pytest.mark.parametrize("c", [1e300, 1e-300])
 def test_what_has_no_squares_is_an_error(c: float) -> None:
-    with pytest.raises(DataError, match=r"have squares that are no numbers\. Give them in another unit"):
+    with pytest.raises(DataError, match=r"are too large to be squared\. Give them in another unit"):
         MoleculeRegressor("gcn", epochs=1).fit(MOLECULES, c * Y)
 
 

@@ -40,7 +40,7 @@ def pairs(
         return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3), np.int64))
     if np.isinf(cutoff):  # all pairs
         if periodic.any():
-            raise StructureError("this architecture looks at all pairs: a periodic structure has no end of them")
+            raise StructureError("this architecture takes all pairs, of which a crystal has infinitely many: take one with a cutoff")
         cutoff = float(np.linalg.norm(np.ptp(pos, axis=0))) + 1.0
     search = NeighborList(cutoff=float(cutoff), full_list=False, sorted=True, n_threads=1)
     i, j, S, d = search.compute(np.ascontiguousarray(pos, np.float64), box, periodic, "ijSd")

@@ -66,7 +66,7 @@ def _check_size(name: str, column: np.ndarray) -> None:
     """Raises DataError where squares of the labels are no numbers any more."""
     largest = float(np.abs(column[np.isfinite(column)]).max(initial=0.0))
     if largest > LARGEST or 0.0 < largest < 1.0 / LARGEST:
-        raise DataError(f"target {name!r}: labels of {largest:.3g} have squares that are no numbers. Give them in another unit.")
+        raise DataError(f"target {name!r}: labels of {largest:.3g} are too large to be squared. Give them in another unit.")
 
 
 def _references(counts: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float, bool]:

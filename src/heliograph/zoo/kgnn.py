@@ -53,6 +53,6 @@ def build(
 ) -> MPNN:
     """`depth` steps of width `d` on the nodes, then `set_depth` on the sets of `k` nodes."""
     if k not in (2, 3):
-        raise UsageError(f"kgnn has k = 2 or 3, not {k}: beyond, the number of edges is not the type of a set, and sets are too many")
+        raise UsageError(f"kgnn takes k = 2 or 3; got {k}. Sets of more nodes are too many.")
     layers = [*(Layer(Neighbour(), Combine(d)) for _ in range(depth)), OnSets(d, inputs.edges, k, set_depth)]
     return MPNN(Embed(inputs.nodes, d), layers, Pool(Head(2 * d, out), aggregate))
