@@ -143,6 +143,26 @@ def test_patience_ends_it_and_a_second_descent_is_said() -> None:
     assert [line for line in said if "Second descent at epoch 8" in line and "--patience 6 or less" in line]
 
 
+def test_of_several_figures_all_choose_and_any_keeps_it_going() -> None:
+    """As GAT's authors stop: kept is an epoch without a worse figure; patience waits while one of them is as good as ever."""
+    r2 = iter([0.1, 0.5, 0.4, 0.5, 0.5, 0.2, 0.2, 0.9])
+    rmse = iter([3.0, 2.0, 1.0, 1.5, 0.5, 0.6, 0.7, 0.8])
+
+    def score(outputs: Mapping[str, Tensor], rows: np.ndarray) -> Metrics:
+        return {"mean": {"r2": next(r2, 0.0), "rmse": next(rmse, 9.0)}}
+
+    both = job(score=score, metrics=("r2", "rmse"), select=("r2", "rmse"), fit=FIT.model_copy(update={"epochs": 8, "patience": 2}))
+    counters, _ = train(both)
+    assert counters.best_epochs == (4,) and len(counters.history) == 7
+
+
+def test_a_job_says_when_it_has_enough(tmp_path: Path) -> None:
+    made = job(stop=lambda row: row.epoch == 2, members=2, folder=tmp_path)
+    counters, members = train(made)
+    assert [(row.member, row.epoch) for row in counters.history] == [(m, k) for m in (0, 1) for k in (0, 1, 2)]
+    assert [one.summary["epochs"] for one in members] == [3, 3]
+
+
 def test_training_sees_training_rows_alone() -> None:
     """Other labels of validation or test rows change no weight."""
     one, other = source(), source()
@@ -232,6 +252,8 @@ def test_schedules() -> None:
     assert linear_from_half[15] == pytest.approx(0.55)
     cosine = rates("cosine")
     assert cosine[0] == 1.0 and cosine[10] == pytest.approx(0.55) and cosine[5] == pytest.approx(0.1 + 0.9 * (1 + np.cos(np.pi / 4)) / 2)
+    halving = [Schedule.of(FitConfig(epochs=30, warmup_epochs=0, max_lr=1.0, final_lr=0.125, schedule="halving"), 2)(k) for k in range(61)]
+    assert halving == [1.0] * 20 + [0.5] * 20 + [0.25] * 20 + [0.125]
     assert rates("plateau") == [1.0] * 20
     plateau = Schedule.of(FitConfig(epochs=100, schedule="plateau", max_lr=1.0, final_lr=0.2), 1)
     assert plateau.fallen([1.0, *[2.0] * 9]) == 1.0

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-Decay = Literal["exponential", "linear", "cosine", "plateau"]
+Decay = Literal["exponential", "linear", "cosine", "plateau", "halving"]
 
 
 class Group(BaseModel):
@@ -36,7 +36,8 @@ class FitConfig(Group):
     warmup_epochs: float = Field(default=2.0, ge=0, description="epochs of linear warm-up")
     schedule: Decay = Field(
         default="exponential",
-        description="decay of the learning rate after the warm-up; plateau: halved after 10 epochs without a better validation loss",
+        description="decay of the learning rate after the warm-up; plateau: halved after 10 epochs without a better validation loss; "
+        "halving: exponential in steps of one half",
     )
     decay_from: float = Field(
         default=0.0, ge=0, lt=1, description="share of all steps after which a linear decay begins (Gilmer et al. 2017: 0.1 to 0.9)"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from heliograph.learn.config import FitConfig
-from heliograph.learn.figures import Metrics
+from heliograph.learn.figures import Epoch, Metrics
 from heliograph.learn.objective import Objective
 from heliograph.learn.source import Source
 from heliograph.model import MPNN
@@ -27,7 +27,8 @@ class Job:
     `parts`: "train", "val" (may be empty) and whatever else -> rows of `source`. `folds`: parts of each member where they differ, as many
     as `members`. `build` makes the network; torch is seeded before.
     `score` turns the outputs of some rows into figures {"mean": {metric: value}, ...} in the targets' units; `metrics` are those of
-    "mean" that the log shows, and `select` is the one that chooses the best epoch, or "loss".
+    "mean" that the log shows, and `select` is the one that chooses the best epoch, or "loss"; of several, an epoch is kept where none is
+    worse than before, and `fit.patience` counts epochs without any such. `stop` says after an epoch whether it was the last.
     `optimizer` makes another optimizer than Adam (AdamW with a weight decay). `folder`: the run's; None writes nothing.
     `ahead`: how many batches are made in threads while the network computes (0: none); `at_once`: rows a batch without gradients (None:
     four times the batch size). `save_every`: seconds between saves of the state within an epoch. `unit`: what the rows are, for the log.
@@ -41,7 +42,8 @@ class Job:
     fit: FitConfig
     score: Score | None = None
     metrics: tuple[str, ...] = ()
-    select: str = "loss"
+    select: str | tuple[str, ...] = "loss"
+    stop: Callable[[Epoch], bool] | None = None
     optimizer: Callable[[nn.Module, FitConfig], Optimizer] | None = None
     members: int = 1
     folder: Path | None = None

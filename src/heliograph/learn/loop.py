@@ -87,7 +87,8 @@ class Member:
         """All epochs that remain. Afterwards the model holds the best weights."""
         fit = self.job.fit
         while self.counters.epoch < fit.epochs and not (fit.patience and self.counters.stale >= fit.patience):
-            self._epoch()
+            if self._epoch():
+                break
             if time.monotonic() - self.saved >= min(self.job.save_every, self.save_cost / SAVING_SHARE):
                 self.save()
         with torch.no_grad():
@@ -95,7 +96,8 @@ class Member:
                 tensor.copy_(self.best[name])
         return self.counters
 
-    def _epoch(self) -> None:
+    def _epoch(self) -> bool:
+        """One epoch, or what remains of it. Whether it is the last, as the job says."""
         c, fit, rows = self.counters, self.job.fit, self.job.parts["train"]
         order = rows[np.random.default_rng([fit.seed, c.member, c.epoch]).permutation(len(rows))]
         started, before, first = time.monotonic(), c.seconds, c.epoch * len(self.batches)
@@ -114,7 +116,8 @@ class Member:
                 self._tell(k + 1)
                 if time.monotonic() - self.saved > self.job.save_every:
                     self.save()
-        self._end_of_epoch()
+        row = self._end_of_epoch()
+        return self.job.stop is not None and self.job.stop(row)
 
     def drawn(self, rows: np.ndarray, step: int) -> np.ndarray:
         """The rows of a step, where the source has a say in it."""
@@ -164,6 +167,8 @@ class Member:
 
     def _rate(self, step: int) -> float:
         """The learning rate of a step; on a plateau it falls by what the epochs of this member have shown."""
+        if self.schedule.decay != "plateau":
+            return self.schedule(step)
         losses = [row.val_loss for row in self.counters.history if row.member == self.counters.member]
         return self.schedule(step) * self.schedule.fallen(losses)
 
@@ -179,26 +184,34 @@ class Member:
             for name, parameter in self.model.named_parameters():
                 self.ema[name].lerp_(parameter, 1.0 - decay)
 
-    def _end_of_epoch(self) -> None:
+    def _end_of_epoch(self) -> Epoch:
         job, c = self.job, self.counters
         started = time.monotonic()
         with self._averaged():
             val_loss, scores, similarity = self._validate()
-            score = val_loss if job.select == "loss" else scores.get("mean", {}).get(job.select, math.nan)
-            sign = -1.0 if job.select != "loss" and metric(job.select).higher_is_better else 1.0
-            better = math.isfinite(score) and not sign * score >= sign * c.best
-            if better or c.best_epoch < 0 or math.isnan(c.best):
+            figures = self._figures(val_loss, scores)
+            best = c.best or (math.nan,) * len(figures)
+            better = [math.isfinite(v) and not (v > b or (v == b and len(best) == 1)) for v, b in zip(figures, best, strict=True)]
+            if all(better) or c.best_epoch < 0 or any(map(math.isnan, best)):
                 self._second_descent(c)
-                c = replace(c, best=score, best_epoch=c.epoch, stale=0)
+                c = replace(c, best_epoch=c.epoch, stale=0)
                 self.best = {name: t.detach().to("cpu").clone() for name, t in tensors_of(self.model).items()}
             else:
-                c = replace(c, stale=c.stale + 1)
+                c = replace(c, stale=0 if any(better) else c.stale + 1)
+            c = replace(c, best=tuple(v if math.isnan(b) or v < b else b for v, b in zip(figures, best, strict=True)))
         means = {k: scores["mean"][k] for k in job.metrics} if scores else {}
         rate = self._rate(c.epoch * len(self.batches) + len(self.batches) - 1)
         train_loss, norm = self._loss(c.sums, c.counts), c.norms / len(self.batches)
         row = Epoch(c.member, c.epoch, train_loss, val_loss, means, rate, norm, similarity, c.seconds)
         self.counters = c.next_epoch(row)
         self._report(row, time.monotonic() - started)
+        return row
+
+    def _figures(self, val_loss: float, scores: Metrics) -> tuple[float, ...]:
+        """What selects the best epoch; smaller is better, NaN is not defined."""
+        names = (self.job.select,) if isinstance(self.job.select, str) else self.job.select
+        found = {"loss": val_loss, **scores.get("mean", {})}
+        return tuple(found.get(n, math.nan) * (-1 if n != "loss" and metric(n).higher_is_better else 1) for n in names)
 
     def _second_descent(self, c: Counters) -> None:
         """Mark in the log that validation improves again after a long rise, which an early stop would have missed."""

@@ -1,9 +1,10 @@
 """The learning rate of every step.
 
 Linear warm-up, then a decay. Exponential: chemprop's (Heid et al. 2024, doi:10.1021/acs.jcim.3c01250; after Vaswani et al. 2017,
-arXiv:1706.03762, sec. 5.3). Linear from a given share of the steps on: Gilmer et al. 2017, arXiv:1704.01212, sec. 6. Cosine: Loshchilov &
-Hutter 2017, arXiv:1608.03983, without restarts. These are pure functions of the step, so that nothing about them need be saved. On a
-plateau the rate falls by what the validation losses so far have shown, which the training's history keeps.
+arXiv:1706.03762, sec. 5.3); halving is the same in stairs. Linear from a given share of the steps on: Gilmer et al. 2017,
+arXiv:1704.01212, sec. 6. Cosine: Loshchilov & Hutter 2017, arXiv:1608.03983, without restarts. These are pure functions of the step, so
+that nothing about them need be saved. On a plateau the rate falls by what the validation losses so far have shown, which the training's
+history keeps.
 """
 
 from __future__ import annotations
@@ -62,14 +63,14 @@ class Schedule:
             past = max(step - self.start, 0) / max(self.total - self.start, 1)
             return self.top + (self.final - self.top) * past
         past = (step - self.warmup) / (self.total - self.warmup)
+        if self.decay == "halving":
+            return self.top * 0.5 ** math.floor(math.log2(self.top / self.final) * past + 1e-9)
         if self.decay == "cosine":
             return self.final + (self.top - self.final) * (1 + math.cos(math.pi * past)) / 2
         return self.top * (self.final / self.top) ** past
 
     def fallen(self, losses: Sequence[float]) -> float:
-        """The factor on the rate after epochs with these validation losses: 1 but on a plateau, at least `final` / `top`."""
-        if self.decay != "plateau":
-            return 1.0
+        """The factor on the rate on a plateau after epochs with these validation losses, at least `final` / `top`."""
         best, stale, factor = math.inf, 0, 1.0
         for loss in losses:
             best, stale = (loss, 0) if loss < best else (best, stale + 1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from heliograph.learn.job import Finished, Job
 from heliograph.model import MPNN
 
 FILE = Path("resume") / "state.safetensors"
-_VERSION = 2
+_VERSION = 3
 NOTHING = "nothing"  # stands for no tensors, which a file can't hold
 
 
@@ -44,7 +43,7 @@ class Counters:
     counts: dict[str, float] = field(default_factory=dict)  # its labels
     norms: float = 0.0
     seconds: float = 0.0
-    best: float = math.nan
+    best: tuple[float, ...] = ()  # of each figure that selects, with its sign changed where higher is better
     best_epoch: int = -1
     stale: int = 0  # epochs since the best
     history: tuple[Epoch, ...] = ()  # of all members
@@ -97,7 +96,7 @@ def load(folder: Path) -> tuple[Counters, dict[str, Tensor]] | None:
         if document.pop("version") != _VERSION:
             raise ValueError("it was written by another version")
         document["history"] = tuple(Epoch(**row) for row in document["history"])
-        document["best_epochs"] = tuple(document["best_epochs"])
+        document |= {name: tuple(document[name]) for name in ("best", "best_epochs")}
         return Counters(**document), tensors
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} can't be read ({error}): this run can't go on. Start it again with --overwrite.") from None
