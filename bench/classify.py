@@ -1,10 +1,11 @@
-"""Sets of graphs, and the plain training of a classifier on them: what `tu.py` and `expressivity.py` share."""
+"""Sets of graphs, and how classifiers are trained on them: what `tu.py` and `expressivity.py` share."""
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import networkx
 import numpy as np
@@ -13,8 +14,11 @@ from common import DATA
 from torch import Tensor
 from torch.nn import functional as F
 
-from heliograph.batching import batch
+from heliograph.data.sources.graphs import Graphs
+from heliograph.data.targets import Target, Targets
 from heliograph.graph import Graph
+from heliograph.learn import FitConfig, Job, Objective, Supervised
+from heliograph.learn.figures import Epoch, Metrics
 from heliograph.model import MPNN
 
 
@@ -80,50 +84,63 @@ def folds(y: Tensor, k: int, seed: int, together: int = 1) -> Iterator[tuple[Ten
         yield train, held
 
 
-def passes(rows: Tensor, size: int) -> Iterator[Tensor]:
-    """All rows in random batches; a last one of a single graph is left out, since batch norm needs two."""
-    shuffled = rows[torch.randperm(len(rows))].split(size)
-    yield from shuffled if len(shuffled[-1]) > 1 or len(shuffled) == 1 else shuffled[:-1]
+@dataclass(frozen=True)
+class Drawn:
+    """The graphs as a source; with `rows`, each training batch is drawn anew from all of these."""
+
+    data: Graphs
+    rows: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def drawn(self, rows: np.ndarray, step: int) -> np.ndarray:
+        return rows if self.rows is None else np.random.default_rng(step).permutation(self.rows)[: len(rows)]
+
+    def batch(self, rows: np.ndarray, step: int | None) -> Graph:
+        return self.data.batch(rows, step)
+
+    def targets(self, rows: np.ndarray) -> Targets:
+        return self.data.targets(rows)
 
 
-def draws(rows: Tensor, size: int, steps: int) -> Iterator[Tensor]:
-    """`steps` random batches, each drawn from all rows."""
-    for _ in range(steps):
-        yield rows[torch.randperm(len(rows))[:size]]
+class Classes(Objective):
+    """Cross entropy; it counts errors as each batch came, and has enough after so many epochs in a row without one (0: never)."""
+
+    def __init__(self, enough: int = 0):
+        super().__init__()
+        self.inner, self.enough, self.wrong, self.perfect = Supervised({"y": "ce"}), enough, 0, 0
+
+    def outputs(self, model: MPNN, graph: Graph, targets: Targets) -> dict[str, Tensor]:
+        return self.inner.outputs(model, graph, targets)
+
+    def losses(self, outputs: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:
+        self.wrong += int((outputs["y"].argmax(1) != targets["y"].value).sum()) if outputs["y"].requires_grad else 0
+        return self.inner.losses(outputs, targets)
+
+    def counts(self, targets: Targets) -> dict[str, float]:
+        return self.inner.counts(targets)
+
+    def stop(self, row: Epoch) -> bool:
+        self.perfect, self.wrong = 0 if self.wrong else self.perfect + 1, 0
+        return self.perfect == self.enough > 0
 
 
-def train(
-    net: MPNN, data: Labelled, epoch: Callable[[], Iterator[Tensor]], held: Tensor, epochs: int, lr: float, half: int, enough: int = 0
-) -> list[float]:
-    """Accuracy in percent on the rows held out after each epoch; Adam, the rate halved every `half` epochs; where the network is.
+def training(
+    data: Labelled, build: Callable[[], MPNN], fit: FitConfig, rows: Tensor, watched: Tensor | None = None, steps: int = 0, enough: int = 0
+) -> Job:
+    """A training on `rows`, whose accuracy in percent on the rows that are `watched` is noted after each epoch: the best of these is kept,
+    without such the last. With `steps`, an epoch has so many batches drawn from all rows; `enough` as `Classes` has it."""
 
-    What the network's view makes of each graph is made once; the network has no view afterwards. With `enough`, training ends after so
-    many epochs in a row that had every row right, as each batch came.
-    """
-    device = next(net.parameters()).device
-    y = data.y.to(device)
-    graphs = data.graphs if net.view is None else [net.view(graph) for graph in data.graphs]
-    net.view = None
-    optimizer = torch.optim.Adam(net.parameters(), lr=lr, fused=True)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, half, 0.5)
-    together = [batch([graphs[k] for k in part]).to(device) for part in held.split(256)]
-    accuracies: list[float] = []
-    perfect = 0
-    for _ in range(epochs):
-        net.train()
-        wrong = 0
-        for part in epoch():
-            optimizer.zero_grad()
-            z = net(batch([graphs[k] for k in part]).to(device))["y"]
-            F.cross_entropy(z, y[part]).backward()
-            optimizer.step()
-            wrong += int((z.argmax(1) != y[part]).sum())
-        schedule.step()
-        net.eval()
-        with torch.no_grad():
-            found = torch.cat([net(graph)["y"].argmax(1) for graph in together])
-        accuracies.append(100 * float((found == y[held]).float().mean()))
-        perfect = 0 if wrong else perfect + 1
-        if enough and perfect == enough:
-            break
-    return accuracies
+    def accuracy(outputs: Mapping[str, Tensor], rows: np.ndarray) -> Metrics:
+        return {"mean": {"accuracy": 100 * float((outputs["y"].argmax(1) == data.y[rows]).float().mean())}}
+
+    given, objective = rows.numpy(), Classes(enough)
+    source = Drawn(Graphs(data.graphs, [{"y": Target(y[None])} for y in data.y]), given if steps else None)
+    train, val = np.resize(given, steps * fit.batch_size) if steps else given, given[:0] if watched is None else watched.numpy()
+    return Job(source, {"train": train, "val": val}, build, objective, fit, accuracy, ("accuracy",), stop=objective.stop, unit="graphs")
+
+
+def halved(lr: float, every: int, epochs: int, **more: Any) -> FitConfig:
+    """A rate that is halved every so many epochs."""
+    return FitConfig(epochs=epochs, warmup_epochs=0, max_lr=lr, final_lr=lr * 0.5 ** (epochs / every), schedule="halving", **more)

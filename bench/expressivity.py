@@ -21,14 +21,14 @@ from functools import partial
 
 import numpy as np
 import torch
-from classify import Labelled, csl, folds, passes, sr25, text, train
+from classify import Labelled, csl, folds, halved, sr25, text, training
 from common import DATA, Lines, parser
 from torch import Tensor, nn
 
-from heliograph import zoo
+from heliograph import learn, zoo
 from heliograph.batching import batch
 from heliograph.graph import Graph
-from heliograph.model import Inputs
+from heliograph.model import MPNN, Inputs
 
 FLAT = [name for name in zoo.names() if zoo.load(name).GEOMETRY != "required"]
 TRAINED = ["gin", "gps", "graphormer", "san", "kgnn"]
@@ -81,17 +81,25 @@ def score(net: nn.Module, data: Labelled, held: Tensor, device: str) -> float:
     return 100 * float((found == data.y[held]).float().mean())
 
 
+def network(arch: str, data: Labelled) -> MPNN:
+    """Without its view."""
+    net = zoo.build(arch, Inputs(data.tags, 1), data.classes, ARGS[arch])
+    net.view = None
+    return net
+
+
 def accuracy(arch: str, name: str, data: Labelled, device: str) -> dict[str, object]:
     found, settled, ran, start, epochs = [], [], [], time.perf_counter(), EPOCHS[name]
     everything = torch.arange(len(data.y))
     for k, (rows, held) in enumerate([(everything, everything)] if name == "SR25" else folds(data.y, 5, 0, 2 if name == "EXP" else 1)):
-        torch.manual_seed(k)
-        net = zoo.build(arch, Inputs(data.tags, 1), data.classes, ARGS[arch]).to(device)
-        seen = data if net.view is None else replace(data, graphs=[net.view(graph) for graph in data.graphs])
-        net.view = None
-        curve = train(net, seen, partial(passes, rows, 16), held, epochs, 1e-3, max(1, epochs // 3), enough=10)
-        found.append(curve[-1])
-        ran.append(len(curve))
+        view = zoo.build(arch, Inputs(data.tags, 1), data.classes, ARGS[arch]).view
+        seen = data if view is None else replace(data, graphs=[view(graph) for graph in data.graphs])  # once, not at each step
+        fit = halved(1e-3, max(1, epochs // 3), epochs, batch_size=16, seed=k, accelerator=device)
+        job = training(seen, partial(network, arch, data), fit, rows, enough=10)
+        counters, (member,) = learn.train(job)
+        net = learn.network(job, member).to(device)
+        found.append(score(net, seen, held, device))
+        ran.append(len(counters.history))
         if settle(net, seen, rows, device):
             settled.append(score(net, seen, held, device))
     return {

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from citation import Words
 from common import DATA, Lines, parser
+from papers import Words
 from torch import Tensor, nn
 from torch.nn import functional as F
 

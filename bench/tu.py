@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from classify import draws, folds, text, train
+from classify import folds, halved, text, training
 from common import DATA, Lines, parser
 from torch import Tensor, nn
 
-from heliograph import segment
+from heliograph import learn, segment
 from heliograph.blocks import Dropout
 from heliograph.edge import Edge
 from heliograph.graph import Features, Graph, dense
@@ -94,10 +94,10 @@ def main() -> None:
         for k, (rows, held) in enumerate(folds(data.y, 10, 0)):
             line = done.get((name, given.epochs, k))
             if line is None:
-                torch.manual_seed(k)
                 start = time.perf_counter()
-                net = gin(data.tags, data.classes)
-                curve = [round(a, 2) for a in train(net, data, partial(draws, rows, 32, 50), held, given.epochs, 0.01, 50)]
+                fit = halved(0.01, 50, given.epochs, batch_size=32, seed=k)
+                job = training(data, partial(gin, data.tags, data.classes), fit, rows, held, steps=50)
+                curve = [round(row.val_metrics["accuracy"], 2) for row in learn.train(job)[0].history]
                 line = {"set": name, "arch": "gin", "epochs": given.epochs, "fold": k, "last": curve[-1], "highest": max(curve),
                         "seconds": round(time.perf_counter() - start), "curve": curve}  # fmt: skip
                 lines(line)
