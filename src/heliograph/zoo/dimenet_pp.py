@@ -16,15 +16,16 @@ Expressivity: above 1-WL on distances, since angles enter; energies are invarian
 
 from __future__ import annotations
 
-from math import pi, sqrt
+from math import pi
 
 import torch
 from torch import Tensor, nn
 
 from heliograph import kernels, segment
 from heliograph.blocks import MLP, AtomWise
+from heliograph.blocks.continued import Continued
 from heliograph.blocks.harmonics import Envelope, SphericalBessel, harmonics
-from heliograph.graph import Graph, dense
+from heliograph.graph import Graph, Indexed, dense
 from heliograph.model import MPNN, Inputs
 from heliograph.views import Neighbours
 
@@ -47,7 +48,10 @@ class Start(nn.Module):
         h, own = self.element(dense(graph.nodes["z"]).long()), act(self.e(e))
         m = act(self.W(torch.cat([kernels.gather(h, t.receivers), kernels.gather(h, t.senders), own], -1)))  # [E, d]
         toward = -dense(graph.edges["direction"])  # from sender to receiver
-        edges = {"e": e, "a": self.bessel(dense(graph.edges["distance"])), "Y": harmonics(toward, self.orders - 1), "m": m}
+        distance = graph.edges["distance"]
+        assert isinstance(distance, Indexed)
+        a = Indexed(self.bessel(distance.table), distance.index)  # [E, l, n], a row for each pair
+        edges = {"e": e, "a": a, "Y": harmonics(toward, self.orders - 1), "m": m}
         return self.answer(graph.with_edges(**edges).with_nodes(h=h, answer=h.new_zeros(graph.N, self.out)))
 
 
@@ -86,21 +90,16 @@ class Interaction(nn.Module):
         self.kj, self.ji = nn.Linear(d, d), nn.Linear(d, d)
         self.down, self.up = nn.Linear(d, narrow, bias=False), nn.Linear(narrow, d, bias=False)
         self.before, self.W, self.after = Residual(d), nn.Linear(d, d), nn.Sequential(Residual(d), Residual(d))
-        self.answer, self.orders = Answer(d, out, wide, radial), spherical
+        self.answer, self.continued = Answer(d, out, wide, radial), Continued(spherical)
 
     def forward(self, graph: Graph) -> Graph:
-        t, act, m = graph.topology, nn.functional.silu, dense(graph.edges["m"])  # [E, d]
+        act, m = nn.functional.silu, dense(graph.edges["m"])  # [E, d]
         x = act(self.down(act(self.kj(m)) * self.e(dense(graph.edges["e"]))))  # [E, narrow]
-        weights = (self.a_out.weight @ self.a_in.weight).unflatten(1, (self.orders, -1))  # [narrow, l, n]
-        Y, a, s = dense(graph.edges["Y"]), dense(graph.edges["a"]), torch.zeros_like(x)
-        back = t.reverse.clamp(min=0)
-        for n in range(self.orders):
-            own = x * (a[:, n] @ weights[:, n].T)  # [E, narrow]: x_kj * R_l(r_kj)
-            Y_n = Y[:, n * n : (n + 1) ** 2].contiguous()  # [E, 2 l + 1]
-            A = kernels.outer_sum(Y_n, None, own, None, t.incoming)  # [N, 2 l + 1, narrow]
-            s = s + sqrt(4 * pi / (2 * n + 1)) * (Y_n[:, :, None] * kernels.gather(A, t.senders)).sum(1)
-            turned = own[back] * (t.reverse >= 0).to(own.dtype)[:, None]  # k = i: the edge itself, run backwards
-            s = s - (-1) ** n * sqrt((2 * n + 1) / (4 * pi)) * turned
+        a = graph.edges["a"]
+        assert isinstance(a, Indexed)
+        weights = (self.a_out.weight @ self.a_in.weight).unflatten(1, a.table.shape[1:])  # [narrow, l, n]
+        R = Indexed(torch.einsum("pln,cln->plc", a.table, weights), a.index)  # [E, l, narrow]: the radial part of each order
+        s = self.continued(x, R, dense(graph.edges["Y"]), graph.topology)
         new = self.before(act(self.ji(m)) + act(self.up(s)))
         return self.answer(graph.with_edges(m=self.after(act(self.W(new)) + m)))
 
