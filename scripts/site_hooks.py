@@ -10,10 +10,14 @@ Links that leave docs/ become text: the site stands alone.
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 ROOT = Path(__file__).parents[1]
 DOCS, SOURCE = ROOT / "docs", ROOT / "src"
@@ -61,8 +65,23 @@ def exported(module: str) -> Iterator[str]:
 
 
 def reference(title: str, modules: tuple[str, ...]) -> str:
-    """The page of a few modules, for mkdocstrings."""
-    return f"# {title}\n\n" + "\n\n".join(f"::: {name}" for module in modules for name in exported(module)) + "\n"
+    """The page of a few modules, for mkdocstrings; of settings a table of their fields."""
+    names = [name for module in modules for name in exported(module)]
+    shown = [settings(name) if name.endswith(("Config", "Options")) else f"::: {name}" for name in names]
+    return f"# {title}\n\n" + "\n\n".join(shown) + "\n"
+
+
+def settings(name: str) -> str:
+    """A class of settings: what it is, and a row for each field with its default and meaning."""
+    module, _, kind = name.rpartition(".")
+    found = getattr(importlib.import_module(module), kind)
+    rows = [f"## {kind} {{ #{name} }}", "", inspect.getdoc(found) or "", "", "| field | default | what it is |", "|---|---|---|"]
+    for field, about in found.model_fields.items():
+        given = "needed" if about.is_required() else repr(about.get_default(call_default_factory=True))
+        if not about.description and (about.default_factory or isinstance(about.default, BaseModel)):
+            given = "its defaults"  # a group of settings, which has a table of its own
+        rows.append(f"| `{field}` | `{given}` | {(about.description or '').replace('|', chr(92) + '|')} |")
+    return "\n".join(rows)
 
 
 def gallery(path: Path) -> str:

@@ -53,6 +53,12 @@ def test_reference_names_what_exists(hooks: ModuleType) -> None:
             assert hasattr(importlib.import_module(module), attribute), name
 
 
+def test_settings_are_shown_field_by_field(hooks: ModuleType) -> None:
+    text = hooks.reference("x", ("heliograph.learn.config:FitConfig", "heliograph.train.config:TrainConfig"))
+    assert "| `epochs` | `50` | passes over the training set |" in text and ":::" not in text
+    assert "\n## TrainConfig { #heliograph.train.config.TrainConfig }\n" in text and "| `data` | `needed` |" in text
+
+
 def test_pages_of_the_gallery_are_made(hooks: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "figures").mkdir()
     (tmp_path / "toy.py").write_text('"""A toy.\n\nIdea: none.\n"""\n')
