@@ -32,8 +32,14 @@ def embed(
     with guarded(verbose, lambda: "Interrupted. Nothing was written."):
         given = with_data(given, data)
         config = build(EmbedConfig, given | {"model_path": model}, named(given))
-        from heliograph.predictor.embed import embed_file
+        from heliograph.predictor.embed import embed_file, probe_file
+        from heliograph.predictor.probe import sentences
 
+        if config.probe:
+            readings = probe_file(config)
+            if not quiet:
+                print(*sentences(readings), config.output_path, sep="\n")
+            return
         rows, usable, width = embed_file(config)
         if not quiet:
             print(f"{usable:,} of {rows:,} molecules, {width} numbers each")

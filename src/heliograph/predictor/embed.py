@@ -13,14 +13,16 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from heliograph.data.store import Store
-from heliograph.data.writer import open_writer
+from heliograph.data.writer import check_output, open_writer
 from heliograph.errors import DataError, UsageError
 from heliograph.files import atomic
 from heliograph.graph import dense
 from heliograph.predictor.predictor import Predictor
 from heliograph.predictor.predictor import open as open_model
+from heliograph.predictor.probe import Reading, probe
 
 CHUNK = 2048
+COLUMNS = ["step", "what", "read", "shuffled", "kinds", "atoms", "reason"]
 
 
 class EmbedConfig(BaseModel):
@@ -40,6 +42,9 @@ class EmbedConfig(BaseModel):
     )
     atoms: bool = Field(
         False, description="a line for each atom instead of one for each molecule (.npy only)"
+    )
+    probe: bool = Field(
+        False, description="say what a linear map reads off the atoms' states after each step instead (.csv only)"
     )
     smiles_columns: str | None = Field(
         None, description="column with the SMILES (default: 'smiles', else the first)"
@@ -115,6 +120,32 @@ def embed_file(config: EmbedConfig) -> tuple[int, int, int]:
                 writer.row(own, [None] * width if reason else [float(v) for v in line], reason)
             rows, usable = rows + len(reasons), usable + sum(not r for r in reasons)
     return rows, usable, width
+
+
+def probe_file(config: EmbedConfig, most: int = 4 * CHUNK) -> list[Reading]:
+    """Read element, bonds, rings and branches off the states of a table's first molecules and write a line for each step and thing.
+
+    Raises UsageError where the output exists or is no .csv, DataError where there are too few molecules.
+    """
+    from heliograph.chem.pool import featurize_table
+    from heliograph.data.formats import read
+
+    if config.atoms or not config.output_path.name.endswith(".csv"):
+        raise UsageError("--probe writes a table of its own: give a name that ends in .csv, and no --atoms")
+    check_output(config.output_path, [config.model_path, config.data_path], overwrite=False)
+    predictor = open_model(config.model_path, config.arch)
+    usual = predictor.document.training.get("structure_column")
+    table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=(), usual_column=usual)
+    outcomes = featurize_table(islice(table, most), predictor.featurizer, config.num_workers, scaffold=False)
+    store = Store.build([molecule for _, molecule, _ in outcomes if molecule is not None], predictor.featurizer)
+    found = probe(predictor, store, config.member)
+    with (
+        atomic(config.output_path, replace=False) as temporary,
+        open_writer(temporary, config.output_path.name, COLUMNS, set(COLUMNS[2:])) as writer,
+    ):
+        for one in found:
+            writer.row([one.step, one.what], [one.read, one.shuffled, one.kinds, one.atoms], "")
+    return found
 
 
 def _blocks(
