@@ -89,8 +89,11 @@ def test_explain(run: Run, trained: Path, tmp_path: Path) -> None:
     assert lines[-1] == "out.html" and len(lines) == 3
     page = (tmp_path / "out.html").read_text()
     assert "CCCCN" in page
-    lines = said(run, "explain", trained / "run", trained / "table.csv", "-o", "all.html")
+    lines = said(run, "explain", trained / "run", trained / "table.csv", "--rationale", "-o", "all.csv")
     assert len(lines) == 2
+    with open(tmp_path / "all.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert sum(bool(row["fragment"]) for row in rows) > len(rows) / 2
 
 
 def test_split(run: Run, trained: Path, tmp_path: Path) -> None:

@@ -15,14 +15,20 @@ from torch import nn
 
 from heliograph import zoo
 from heliograph.blocks.readout import AtomWise
+from heliograph.chem import featurize
+from heliograph.chem.draw import RING, draw_svg
 from heliograph.chem.featurizer import preset
+from heliograph.data.store import Store
 from heliograph.errors import UsageError
 from heliograph.explain import METHODS, ExplainConfig, Explained, explain, explain_file
 from heliograph.explain.colours import colours, scale_of
+from heliograph.explain.rationale import KEPT
+from heliograph.explain.value import Value
 from heliograph.graph import Graph, dense
 from heliograph.model import MPNN, Inputs
 from heliograph.predictor import Document, Predictor, Scaling, Task
 from heliograph.report.explained import verdict, write
+from heliograph.uncertainty.domain import Domain
 from tests.cli.conftest import Run, make_run
 
 ASPIRIN, SALT = "CC(=O)Oc1ccccc1C(=O)O", "[Na+].[O-]C(=O)c1ccccc1"
@@ -165,3 +171,77 @@ def test_what_cannot_be_explained() -> None:
         explain(network, ["CCO"], "shaply")
     with pytest.raises(UsageError, match="does not predict"):
         explain(network, ["CCO"], target="c")
+
+
+def connected(p: Predictor, text: str, atoms: tuple[int, ...]) -> bool:
+    from rdkit import Chem
+
+    mol = Chem.MolFromSmiles(text)
+    return len(Chem.GetMolFrags(Chem.MolFromSmiles(Chem.MolFragmentToSmiles(mol, list(atoms)), sanitize=False))) == 1
+
+
+def test_the_fragment_keeps_the_prediction_and_no_atom_of_it_is_spare() -> None:
+    p = predictor()
+    for text in (ASPIRIN, SALT, "CCCCCCN"):
+        (one,) = explain(p, [text], fragment=True)
+        f = Value(p, Store.build([featurize(text, p.featurizer, scaffold=False)], p.featurizer), 0)
+        allowed = KEPT * abs(one.prediction - one.baseline)
+
+        def lost(atoms: set[int], f: Value = f, one: Explained = one) -> float:
+            return abs(float(f(np.array([[k in atoms for k in range(f.n)]])).mean()) - one.prediction)
+
+        if one.fragment:
+            mine = set(one.fragment)
+            assert lost(mine) <= allowed and connected(p, text, one.fragment)
+            for k in one.fragment:
+                rest = mine - {k}
+                assert not rest or lost(rest) > allowed or not connected(p, text, tuple(rest))
+        else:
+            assert text == SALT
+
+
+def test_the_fragment_of_an_additive_network_is_where_the_weight_is() -> None:
+    p, _ = additive()
+    layer = p.models[0].readout.mlp
+    store = Store.build([featurize("CCCCO", p.featurizer, scaffold=False)], p.featurizer)
+    x = dense(store.batch(np.array([0])).nodes["x"])
+    only = int(((x[4] > 0) & (x[:4] == 0).all(0)).nonzero()[0])
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.weight[:, only] = 1.0  # of a column that only the oxygen has
+    (one,) = explain(p, ["CCCCO"], fragment=True)
+    assert one.fragment == (4,)
+    again = explain(p, ["OCCCC"], fragment=True)[0]
+    assert again.fragment == (0,)
+    with torch.no_grad():
+        layer.weight.zero_()
+    assert explain(p, ["CCCCO"], fragment=True)[0].fragment == ()
+
+
+def test_fidelity_follows_the_unit() -> None:
+    p = predictor()
+    small = replace(p.document, outputs={"y": p.document.outputs["y"] | {"scaling": Scaling((1e-20, 2e-20), (0.5e-20, 3e-20)).to_dict()}})
+    plain, tiny = (explain(q, [ASPIRIN])[0] for q in (p, Predictor(p.models, small)))
+    assert tiny.fidelity == pytest.approx(plain.fidelity, abs=1e-6) and np.isfinite(plain.fidelity)
+    np.testing.assert_allclose(tiny.atoms / 1e-20, plain.atoms, rtol=1e-6, atol=1e-9)
+
+
+def test_new_atoms_are_ringed_and_fragments_are_thick(tmp_path: Path) -> None:
+    p = predictor()
+    learned = Store.build([featurize(s, p.featurizer, scaffold=False) for s in ("CCO", "CCCO", "CCCCO")], p.featurizer)
+    domain, _ = Domain.fit(learned, np.arange(3), np.zeros(3, dtype=np.int64), "hashes")
+    q = p.with_trust({}, domain.to_dict())
+    (one,) = explain(q, ["CCCBr"], fragment=True)
+    assert one.new == (2, 3)  # the bromine, and the carbon beside it
+    assert explain(q, ["CCCCO"])[0].new == () and explain(p, ["CCCBr"])[0].new == ()
+    svg = draw_svg("CCCBr", ringed=one.new, fragment=(0, 1, 2))
+    assert svg.count("<circle") == 2 and RING in svg and svg.endswith("</svg>") and svg.count("</svg>") == 1
+    plain = draw_svg("CCCBr")
+    assert "<circle" not in plain and len(draw_svg("CCCBr", fragment=(0, 1, 2))) > len(plain)
+    about = {"model": "m", "method": "occlusion", "target": "a", "unit": ""}
+    write([one], about, tmp_path / "a.csv")
+    with open(tmp_path / "a.csv") as file:
+        (row,) = csv.DictReader(file)
+    assert row["new_atoms"] == "3 4" and row["fragment"] == " ".join(str(k + 1) for k in one.fragment)
+    page = write([one], about, tmp_path / "a.html").read_text()
+    assert "<dt>new atoms</dt><dd>2</dd>" in page and f"{len(one.fragment)} of 4 atoms" in page

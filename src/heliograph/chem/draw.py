@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from html import escape
 
@@ -14,32 +14,54 @@ from rdkit.Chem.Draw import rdMolDraw2D
 from heliograph.chem.parse import parse_smiles
 from heliograph.errors import StructureError
 
+RING, DARK = "#b27b00", (0.25, 0.25, 0.25)  # of atoms to be ringed; of bonds within a fragment
 
-def draw_svg(smiles: str, width: int = 250, height: int = 180, *, colours: Mapping[int, tuple[float, float, float]] | None = None) -> str:
+
+def draw_svg(
+    smiles: str,
+    width: int = 250,
+    height: int = 180,
+    *,
+    colours: Mapping[int, tuple[float, float, float]] | None = None,
+    ringed: Collection[int] = (),
+    fragment: Collection[int] = (),
+) -> str:
     """An `<svg>` element of the molecule, background transparent, to paste into HTML.
 
-    `colours`: red, green, blue in 0 .. 1 for atoms to set off, by their number in `smiles`. What is no SMILES (a formula, say) is
-    written out instead: a report is not lost over one molecule.
+    `colours`: red, green, blue in 0 .. 1 for atoms to set off, by their number in `smiles`; `ringed`: atoms with a ring around
+    them; `fragment`: atoms whose bonds to each other are drawn thick. What is no SMILES (a formula, say) is written out instead:
+    a report is not lost over one molecule.
     """
     try:
         mol = parse_smiles(smiles)
         with rdBase.BlockLogs():
-            return _svg(mol, width, height, colours or {})
+            return _svg(mol, width, height, colours or {}, ringed, frozenset(fragment))
     except (StructureError, RuntimeError, ValueError):
         return _words(smiles, width, height)
 
 
-def _svg(mol: Chem.Mol, width: int, height: int, colours: Mapping[int, tuple[float, float, float]]) -> str:
+def _svg(
+    mol: Chem.Mol,
+    width: int,
+    height: int,
+    colours: Mapping[int, tuple[float, float, float]],
+    ringed: Collection[int],
+    fragment: frozenset[int],
+) -> str:
     canvas = rdMolDraw2D.MolDraw2DSVG(width, height)
     options = canvas.drawOptions()
     options.clearBackground = False  # type: ignore[assignment]
     options.padding = 0.06  # type: ignore[assignment]
     options.maxFontSize = 18  # type: ignore[assignment]
     prepared = rdMolDraw2D.PrepareMolForDrawing(mol)
-    canvas.DrawMolecule(prepared, highlightAtoms=list(colours), highlightAtomColors=dict(colours), highlightBonds=[])
+    inside = [b.GetIdx() for b in prepared.GetBonds() if {b.GetBeginAtomIdx(), b.GetEndAtomIdx()} <= fragment]
+    canvas.DrawMolecule(prepared, highlightAtoms=list(colours), highlightAtomColors=dict(colours), highlightBonds=inside,
+                        highlightBondColors=dict.fromkeys(inside, DARK))  # fmt: skip
     canvas.FinishDrawing()
-    text = str(canvas.GetDrawingText())
-    return re.sub(r"^<\?xml.*?\?>\s*|<!-- END OF HEADER -->\s*", "", text).strip()
+    places = [canvas.GetDrawCoords(k) for k in ringed if k < prepared.GetNumAtoms()]
+    rings = "".join(f"<circle cx='{p.x:.1f}' cy='{p.y:.1f}' r='9' fill='none' stroke='{RING}' stroke-width='2' />" for p in places)
+    text = re.sub(r"^<\?xml.*?\?>\s*|<!-- END OF HEADER -->\s*", "", str(canvas.GetDrawingText())).strip()
+    return text.removesuffix("</svg>") + rings + "</svg>"
 
 
 def _words(text: str, width: int, height: int) -> str:

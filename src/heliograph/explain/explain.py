@@ -17,6 +17,7 @@ from heliograph.chem.molecule import Molecule
 from heliograph.data.store import Store
 from heliograph.errors import DataError, StructureError, UsageError, suggest
 from heliograph.explain.methods import METHODS, fidelity
+from heliograph.explain.rationale import rationale
 from heliograph.explain.value import Value
 from heliograph.predictor import Predictor
 from heliograph.predictor import open as open_model
@@ -29,7 +30,9 @@ class Explained:
 
     `spread` [n]: their standard deviation between members; `fidelity` from -1 to 1
     (`methods.fidelity`); `by_chance`: that of the same contributions dealt out at random; `reason`:
-    why there is none.
+    why there is none. `fragment`: numbers of the atoms of the smallest connected fragment that
+    keeps the prediction, where it was asked for (`rationale`); `new`: of those with neighbours that
+    no training molecule has.
     """
 
     text: str
@@ -41,6 +44,8 @@ class Explained:
     fidelity: float
     by_chance: float
     reason: str = ""
+    fragment: tuple[int, ...] = ()
+    new: tuple[int, ...] = ()
 
     @property
     def sum(self) -> float:
@@ -61,6 +66,9 @@ class ExplainConfig(BaseModel):
     ] = Field("occlusion", description="how contributions are reckoned")
     target: str | None = Field(None, description="target that is explained (default: the first)")
     top: PositiveInt = Field(50, description="molecules that are explained, from the first row on")
+    rationale: bool = Field(
+        False, description="also find the smallest connected fragment that keeps the prediction"
+    )
     smiles_columns: str | None = Field(
         None, description="column with the SMILES (default: 'smiles', else the first)"
     )
@@ -77,12 +85,14 @@ def explain(
     target: str | None = None,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
+    fragment: bool = False,
 ) -> list[Explained]:
     """Explain the predictions of molecules (SMILES, RDKit Mols), one `Explained` each; one that
     can't be used has its reason.
 
-    Of several classes the likeliest one's logit is explained. Raises UsageError for an unknown
-    method or target.
+    `fragment`: also find the smallest connected fragment that keeps each prediction. Of several
+    classes the likeliest one's logit is explained. Raises UsageError for an unknown method or
+    target.
     """
     from heliograph.chem import featurize, to_structure
 
@@ -102,7 +112,9 @@ def explain(
         try:
             molecule = featurize(to_structure(structure), predictor.featurizer, scaffold=False)
             found.append(
-                explain_molecule(predictor, molecule, text or molecule.smiles, method, t, seed, row)
+                explain_molecule(
+                    predictor, molecule, text or molecule.smiles, method, t, seed, row, fragment
+                )
             )
         except StructureError as error:
             none, nan = np.zeros(0), math.nan
@@ -121,8 +133,12 @@ def explain_molecule(
     t: int = 0,
     seed: int = 0,
     row: int = 0,
+    fragment: bool = False,
 ) -> Explained:
-    """Explain target number `t` of one molecule that the predictor's featurizer has made of `text`."""
+    """Explain target number `t` of one molecule that the predictor's featurizer has made of `text`.
+
+    `fragment`: also find the smallest connected fragment that keeps the prediction.
+    """
     store, output = Store.build([molecule], predictor.featurizer), 0
     if predictor.task.kind == "multiclass":
         output = int(predictor.predict_store(store).y[0, t])
@@ -143,6 +159,8 @@ def explain_molecule(
         float(ends[1]),
         fidelity(f, mean, seed),
         fidelity(f, dealt, seed),
+        fragment=tuple(np.flatnonzero(rationale(f)).tolist()) if fragment else (),
+        new=tuple(predictor.trust.new_atoms(store)),
     )
 
 
@@ -172,7 +190,7 @@ def explain_file(
     predictor = open_model(config.model_path, config.arch)
     table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=())
     structures = [record.structure for record in islice(table, config.top)]
-    found = explain(predictor, structures, config.method, config.target, config.seed, progress)
+    found = explain(predictor, structures, config.method, config.target, config.seed, progress, config.rationale)
     if all(one.reason for one in found):
         raise DataError(
             f"none of the {len(found)} rows can be used: {found[0].reason if found else 'the table is empty'}"

@@ -75,15 +75,12 @@ def shapley(f: Value, seed: int) -> np.ndarray:
 
 def myerson(f: Value, seed: int) -> np.ndarray:
     """The same of the game in which only connected atoms act together."""
-    t = f.graph.topology
-    neighbours = [0] * f.n
-    for j, i in zip(t.senders.tolist(), t.receivers.tolist(), strict=True):
-        neighbours[i] |= 1 << j
+    neighbours = f.bonded()
     known: dict[int, np.ndarray] = {}
 
     def v(masks: np.ndarray) -> np.ndarray:
-        parts = [_parts(_number(mask), neighbours) for mask in masks]
-        new = sorted({part for of_mask in parts for part in of_mask} - set(known))
+        each = [parts(number(mask), neighbours) for mask in masks]
+        new = sorted({part for of_mask in each for part in of_mask} - set(known))
         asked = np.array([[bool(part >> k & 1) for k in range(f.n)] for part in [0, *new]])
         values = f(asked) if new or not known else np.zeros((0, 1))
         if len(values):
@@ -91,7 +88,7 @@ def myerson(f: Value, seed: int) -> np.ndarray:
                 {part: value - values[0] for part, value in zip(new, values[1:], strict=True)}
             )
         nothing = np.zeros(len(f.predictor.models))
-        return np.stack([sum((known[part] for part in of_mask), nothing) for of_mask in parts])
+        return np.stack([sum((known[part] for part in of_mask), nothing) for of_mask in each])
 
     return _over_orders(f, v, seed)
 
@@ -144,13 +141,13 @@ def fidelity(f: Value, phi: np.ndarray, seed: int, sets: int = 24) -> float:
         row[f.order[random_.permutation(f.n)[: max(1, f.n // 3)]]] = True
     values = f(np.concatenate([np.ones((1, f.n), dtype=bool), ~hidden])).mean(1)
     change, summed = values[0] - values[1:], hidden @ phi
-    if np.ptp(change) < 1e-12 or np.ptp(summed) < 1e-12:
+    if np.ptp(change) <= 1e-12 * np.abs(values).max() or np.ptp(summed) <= 1e-12 * np.abs(phi).max():  # in any unit
         return float("nan")
     return float(np.corrcoef(change, summed)[0, 1])
 
 
-def _parts(mask: int, neighbours: list[int]) -> list[int]:
-    """Connected parts of a set of atoms, each as a number whose bits are atoms."""
+def parts(mask: int, neighbours: list[int]) -> list[int]:
+    """Return the connected parts of a set of atoms, each as a number whose bits are atoms."""
     found = []
     while mask:
         part, border = 0, mask & -mask
@@ -167,7 +164,8 @@ def _parts(mask: int, neighbours: list[int]) -> list[int]:
     return found
 
 
-def _number(mask: np.ndarray) -> int:
+def number(mask: np.ndarray) -> int:
+    """Return a set of atoms, bool [n], as a number whose bits are atoms."""
     return int("".join("1" if m else "0" for m in mask[::-1]), 2)
 
 

@@ -62,6 +62,13 @@ class Value:
         np.add.at(total, colour, phi)
         return np.asarray((total / count.reshape(-1, *(1,) * (phi.ndim - 1)))[colour])
 
+    def bonded(self) -> list[int]:
+        """Return the neighbours of each atom, as a number whose bits are atoms."""
+        t, found = self.graph.topology, [0] * self.n
+        for j, i in zip(t.senders.tolist(), t.receivers.tolist(), strict=True):
+            found[i] |= 1 << j
+        return found
+
     def __call__(self, masks: np.ndarray) -> np.ndarray:
         """Return f of each set of atoms: `masks` bool [B, n], true where an atom is unmasked -> [B,
         members].

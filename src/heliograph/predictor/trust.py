@@ -27,7 +27,7 @@ from heliograph.data.store import Store
 from heliograph.errors import DataError, UsageError
 from heliograph.learn.task import Task
 from heliograph.uncertainty.classes import Map, Sets
-from heliograph.uncertainty.domain import Domain, Place
+from heliograph.uncertainty.domain import SHOWN, Domain, Place
 from heliograph.uncertainty.environments import hashes
 from heliograph.uncertainty.regression import KIND, Calibration
 
@@ -118,6 +118,13 @@ class Trust:
                 f"its calibration has form {calibration['format']}; this version reads {FORMAT}"
             )
         return cls(task, calibration, Domain.from_dict(domain) if domain else None)
+
+    def new_atoms(self, store: Store) -> list[int]:
+        """Return the numbers of the atoms with neighbours that no training molecule has; none where
+        the model knows no domain.
+        """
+        radii = [] if self.domain is None else self.domain(store).new.tolist()
+        return [k for k, radius in enumerate(radii) if radius <= SHOWN]
 
     def asking(self, coverages: Sequence[float]) -> Trust:
         """Return the same with intervals of other coverages. Raises UsageError where there is no

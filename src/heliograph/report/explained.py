@@ -58,7 +58,7 @@ def verdict(found: Sequence[Explained], method: str) -> str:
 
 
 def _card(one: Explained, scale: float, unit: str) -> dict[str, str]:
-    image = "" if one.reason else _picture(one.text, colours(one, scale))
+    image = "" if one.reason else _picture(one, colours(one, scale))
     tail = f" {unit}" if unit else ""
     return {
         "image": image,
@@ -71,19 +71,21 @@ def _card(one: Explained, scale: float, unit: str) -> dict[str, str]:
         "spread": number(float(one.spread.mean()) if len(one.spread) else math.nan),
         "fidelity": number(one.fidelity, 2),
         "by_chance": number(one.by_chance, 2),
+        "fragment": f"{len(one.fragment)} of {len(one.atoms)} atoms" if one.fragment else "",
+        "new": str(len(one.new)) if one.new else "",
     }
 
 
-def _picture(text: str, marks: dict[int, tuple[float, float, float]]) -> str:
+def _picture(one: Explained, marks: dict[int, tuple[float, float, float]]) -> str:
     from heliograph.chem.draw import draw_svg
 
-    svg = draw_svg(text, WIDTH, HEIGHT, colours=marks)
+    svg = draw_svg(one.text, WIDTH, HEIGHT, colours=marks, ringed=one.new, fragment=one.fragment)
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")
 
 
 def _table(found: Sequence[Explained], path: Path) -> Path:
     """One line a molecule; `atom_scores` are those of its atoms in their order in the SMILES, with
-    blanks between.
+    blanks between; `fragment` and `new_atoms` are numbers of atoms, from 1.
     """
     columns = [
         "row",
@@ -95,6 +97,8 @@ def _table(found: Sequence[Explained], path: Path) -> Path:
         "fidelity_by_chance",
         "atom_scores",
         "atom_std",
+        "fragment",
+        "new_atoms",
         "reason",
     ]
     with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
@@ -104,5 +108,6 @@ def _table(found: Sequence[Explained], path: Path) -> Path:
             figures = [one.prediction, one.baseline, one.sum, one.fidelity, one.by_chance]
             texts = ["" if one.reason or math.isnan(v) else f"{v:.9g}" for v in figures]
             lists = [" ".join(f"{v:.6g}" for v in values) for values in (one.atoms, one.spread)]
-            writer.writerow([one.row + 1, one.text, *texts, *lists, one.reason])
+            marks = [" ".join(str(k + 1) for k in atoms) for atoms in (one.fragment, one.new)]
+            writer.writerow([one.row + 1, one.text, *texts, *lists, *marks, one.reason])
     return path

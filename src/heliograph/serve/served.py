@@ -84,13 +84,11 @@ class Served:
     def new_atoms(self, smiles: str) -> list[int]:
         """Numbers of the atoms with neighbours that no training molecule has; empty where the model knows no domain."""
         from heliograph.data.store import Store
-        from heliograph.uncertainty.domain import SHOWN
 
-        domain, (molecule,) = self.predictor.trust.domain, self._reader.featurize([smiles])
-        if domain is None or molecule is None or isinstance(molecule, str):
+        (molecule,) = self._reader.featurize([smiles])
+        if molecule is None or isinstance(molecule, str):
             return []
-        place = domain(Store.build([molecule], self.predictor.featurizer))
-        return [k for k, radius in enumerate(place.new.tolist()) if radius <= SHOWN]
+        return self.predictor.trust.new_atoms(Store.build([molecule], self.predictor.featurizer))
 
     def explain(self, smiles: str, target: str | None) -> Explained:
         """Contributions of the atoms to the prediction, by hiding them. Raises StructureError, UsageError."""
