@@ -32,7 +32,7 @@ class GraphStore:
     Where there are such: `edge` [E] int32, the row of the table that an edge comes from, with `back` [E] bool where it runs against it;
     `relation` [E] uint16; `x` [N, d]; `edge_attr` [M, k], features of the table's rows; `weight` [E]; `ids_text`, `ids_ends`, the
     names of the nodes as one UTF-8 text; `known` [N], the number of each node in the graph that a model learned from (-1: in none);
-    `kind` [N] uint8, the type of each node.
+    `kind` [N] uint8, the type of each node. Of a hypergraph `rank` [N] uint8 (0 a vertex, 1 a hyperedge), `size` and `cell_degree` [N].
     """
 
     columns: Mapping[str, np.ndarray]
@@ -170,6 +170,10 @@ class GraphStore:
         rows: Any = slice(None) if nodes is None else nodes
         number = np.asarray(c["known"][rows]) if "known" in c else np.arange(self.N) if nodes is None else nodes
         found: dict[str, Feature] = {"id": torch.from_numpy(number.astype(np.int64, copy=False))}
+        if "rank" in c:
+            found["rank"] = torch.from_numpy(np.asarray(c["rank"][rows]).astype(np.int64))
+            found["size"] = torch.from_numpy(np.asarray(c["size"][rows], np.float32))[:, None]
+            found["degree"] = torch.from_numpy(np.asarray(c["cell_degree"][rows], np.float32))[:, None]
         if "kind" in c:
             found["kind"] = torch.from_numpy(np.asarray(c["kind"][rows]).astype(np.int64))
         if "x" in c:
@@ -192,6 +196,8 @@ class GraphStore:
             found["edge_attr"] = torch.from_numpy(np.asarray(c["edge_attr"][c["edge"][rows]], np.float32))
         else:
             found["edge_attr"] = Indexed(torch.ones(1, 1), torch.zeros(n, dtype=torch.long))  # all edges alike
+        if "rank" in c:  # +1 from a hyperedge to a member
+            found["sign"] = torch.from_numpy(1 - 2 * c["rank"][self.receivers[rows]].astype(np.float32))[:, None]
         return found
 
 

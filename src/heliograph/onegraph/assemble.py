@@ -81,7 +81,7 @@ def architecture(config: GraphTrainConfig, graph: OneGraph) -> tuple[str, Mappin
     """The name of the architecture, its arguments (defaults filled in), and notes."""
     arch = config.model.arch
     if arch == "auto":
-        arch = "rgcn" if graph.begins else "gcn"
+        arch = "hgnn" if graph.encoders.hyperedges else "rgcn" if graph.begins else "gcn"
     if arch == "none":
         return arch, {}, []
     if arch not in zoo.names():  # no file of one's own: neither a run folder nor a model file could say that it may be run

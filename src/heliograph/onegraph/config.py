@@ -57,6 +57,9 @@ class GraphDataConfig(Group):
     bipartite: bool = Field(
         default=False, description="the two ends are of two kinds with ids of their own, like users and items"
     )
+    hyperedges: bool = Field(
+        default=False, description="the table of edges is of a hypergraph: each row a hyperedge and one of its members (edge, member)"
+    )
     strict: bool = Field(default=False, description="stop where a row can't be used")
 
 

@@ -49,6 +49,7 @@ class Encoders:
     kinds: tuple[Kind, ...] = ()
     between: tuple[tuple[int, int], ...] = ()
     target: str = ""
+    hyperedges: bool = False
 
     @property
     def width(self) -> int:
@@ -74,6 +75,7 @@ class Encoders:
             "relations": list(self.relations),
             **plain,
             **(several if self.kinds else {}),
+            **({"hyperedges": True} if self.hyperedges else {}),
         }
 
     @classmethod
@@ -83,7 +85,7 @@ class Encoders:
         between = tuple((int(a), int(b)) for a, b in data.get("between", ()))
         return cls(
             nodes, edges, data["directed"], data["bipartite"], tuple(data["relations"]), data["relation_column"],
-            kinds, between, data.get("target", ""),
+            kinds, between, data.get("target", ""), bool(data.get("hyperedges", False)),
         )  # fmt: skip
 
 
@@ -173,6 +175,10 @@ def load(
         from heliograph.onegraph.typed import load_typed
 
         return load_typed(config, read_schema(given_nodes), encoders)
+    if config.hyperedges:
+        from heliograph.onegraph.hyper import load_hyper
+
+        return load_hyper(config, given_nodes, given_edges, encoders)
     if is_graph_file(given_edges):
         inside, given_edges = read_graph_file(given_edges)
         given_nodes = inside if given_nodes is None and not config.bipartite else given_nodes

@@ -76,9 +76,9 @@ def read_graph(config: GraphPredictConfig, predictor: GraphPredictor) -> OneGrap
             f"the graph's edges are needed, and {where}: give them with --edges edges.csv (and the table of nodes before it)"
         )
     base = trained or GraphDataConfig()
-    data = base.model_copy(
-        update={"data_path": nodes, "edges": edges, "bipartite": predictor.encoders.bipartite, "target_columns": ()}
-    )
+    read = predictor.encoders
+    own = {"bipartite": read.bipartite, "hyperedges": read.hyperedges, "target_columns": ()}
+    data = base.model_copy(update={"data_path": nodes, "edges": edges, **own})
     return load(data, (nodes, edges), encoders=predictor.encoders)
 
 
