@@ -118,7 +118,7 @@ def on_config(config: Any) -> Any:
         if "Concepts" in section:
             files = sorted(p.stem for p in (DOCS / "gallery").glob("*.py") if p.stem != "page")
             at = next(k for k, page in enumerate(section["Concepts"]) if "Gallery" in page)
-            section["Concepts"][at] = {"Gallery": ["gallery.md", *(f"gallery/{name}.md" for name in files)]}
+            section["Concepts"][at] = {"Gallery": [{"One language": "gallery.md"}, *(f"gallery/{name}.md" for name in files)]}
     return config
 
 

@@ -88,7 +88,7 @@ def keeping() -> bool:
 
 
 def _get(x: Tensor) -> Any:
-    """What is known of the colour of x, if x is still what it was then: whoever changes a tensor in place ends its colour."""
+    """Return the colour noted for x, unless x was changed in place since: that ends its colour."""
     entry = (_hashes if keeping() else _numbers).get(id(x))
     return entry[2] if entry is not None and entry[0]() is x and entry[1] == _version(x) else _NONE
 
@@ -161,7 +161,7 @@ def is_colour(index: Tensor | None) -> bool:
 
 
 class _Later:
-    """A colour that is found out only if somebody asks: `combine` of others."""
+    """A colour that is computed when it is first needed: `combine` of others."""
 
     def __init__(self, sources: Sequence[Tensor | _Later], combine: Callable[..., Tensor]):
         self.sources, self.versions, self.combine = list(sources), [_version(s) if isinstance(s, Tensor) else 0 for s in sources], combine
@@ -177,7 +177,7 @@ class _Later:
 
 
 def put(x: Tensor, sources: Sequence[Tensor], combine: Callable[..., Tensor]) -> None:
-    """The colour of the rows of x is `combine` of these; that is done only if somebody asks."""
+    """Note that the colour of the rows of x is `combine` of these; it is computed when it is first needed."""
     if _trusted(x):
         _put(x, _Later(sources, combine))
 

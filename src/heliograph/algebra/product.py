@@ -179,7 +179,7 @@ def multiplied(expressions: Sequence[Expression]) -> Expression:
 
 
 def _merge(factors: Sequence[Expression], also: Callable[[Gather, Gather], bool]) -> Expression:
-    """A product in which factors through one index are one, where `also` allows it."""
+    """Multiply factors that share an index on their table, if `also(f, g)`."""
     merged: list[Expression] = []
     for factor in factors:
         for k, other in enumerate(merged):

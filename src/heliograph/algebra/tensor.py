@@ -40,7 +40,7 @@ class EdgeTensor(TensorLike):
             return self.expression.value
 
     def feature(self) -> Feature:
-        """What a graph can keep: a table and who uses which row, where that is smaller, else the plain tensor."""
+        """Return what a graph keeps: a table with an index where that is smaller, else the plain tensor."""
         if self.grad_enabled != torch.is_grad_enabled():
             return self.dense()
         e = self.expression.merged if isinstance(self.expression, Product) else self.expression

@@ -119,7 +119,7 @@ class EdgeWise(nn.Module):
 
 @final
 class PerType(nn.Module):
-    """y_g = head([aggregate of h_i over the nodes of type k in graph g]_k), [G, out]: k runs over `types`, then comes what is none of them.
+    """y_g = head([aggregate of h_i over the nodes of type k in graph g]_k), [G, out]: k runs over `types`, and last over all other types.
 
     A type is the node's feature `by` [N] long, its atomic number unless another is named; `head` takes [G, (K + 1) d]. With sums and
     a linear head each type has weights of its own: y_g = sum_i W_type(i) h_i + b. A type that is not there gives what `aggregate` gives

@@ -1,4 +1,4 @@
-"""What is said of an atom and of a bond, as small integers, and how those become numbers.
+"""Features of atoms and bonds: small integer codes, and how they become numbers.
 
 A **code** is one small integer (uint8) per atom or bond, read off the structure once (`chem.molecule`) and kept in the store: atomic
 number, charge, hybridization ... A **feature** turns one or two codes into columns of float32: a one-hot, a flag, a scaled value.

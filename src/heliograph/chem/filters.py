@@ -1,4 +1,4 @@
-"""What a molecule must be like to be worth buying: alert catalogues, rules of thumb, bounds on descriptors, SMARTS of one's own.
+"""Filters of molecules: alert catalogues, rules of thumb, bounds on descriptors, SMARTS of your own.
 
 Sources: PAINS, J. B. Baell, G. A. Holloway, J. Med. Chem. 2010, 53, 2719; BRENK, R. Brenk et al., ChemMedChem 2008, 3, 435; NIH,
 A. Jadhav et al., J. Med. Chem. 2010, 53, 37 (all as in RDKit's FilterCatalog); rule of five, C. A. Lipinski et al., Adv. Drug Deliv. Rev.

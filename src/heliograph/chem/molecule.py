@@ -193,7 +193,7 @@ def _atoms_alone(geometry: Geometry, featurizer: Featurizer) -> Molecule:
 
 
 def _with_geometry(mol: Chem.Mol, featurizer: Featurizer) -> Chem.Mol:
-    """The molecule, without coordinates that are none where a conformer is made instead. Raises StructureError where none is."""
+    """Return the molecule, without invalid coordinates where a conformer is made instead. Raises StructureError where none is."""
     try:
         check_conformer(mol, hydrogens=featurizer.hydrogens == "explicit")
     except StructureError:

@@ -52,7 +52,7 @@ def _refuse_mixtures(mol: Chem.Mol) -> None:
 
 
 def bonds_in(text: str) -> int | None:
-    """How many bonds a text has as SMILES, None where it is none: `CO` has one, and may be a name all the same."""
+    """Count the bonds that a text has as SMILES; None where it is no SMILES. `CO` has one, and may be a name all the same."""
     if len(text) > 1000:
         return None
     try:

@@ -143,7 +143,7 @@ class Worker:
         return results
 
     def close(self) -> None:
-        """Kill the process; a `run` under way ends with an error that nobody waits for."""
+        """Kill the process; a `run` under way ends with an error, which is dropped."""
         with self._lock:
             self._closed = True
         self._kill()

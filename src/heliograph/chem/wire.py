@@ -1,4 +1,4 @@
-"""What the pool and its workers say to each other: a length, then JSON or packed arrays. Reading a frame runs no code, whoever wrote it."""
+"""The messages between the pool and its workers: a length, then JSON or packed arrays. Reading one never runs code."""
 
 from __future__ import annotations
 

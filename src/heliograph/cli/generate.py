@@ -1,4 +1,4 @@
-"""`heliograph generate`: train a generator, sample from one, evaluate anybody's molecules."""
+"""`heliograph generate`: train a generator, sample from it, evaluate molecules."""
 
 from __future__ import annotations
 

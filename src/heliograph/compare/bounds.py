@@ -91,7 +91,7 @@ def _bound(m: Material, archs: tuple[str, ...]) -> Bound:
 
 
 def _is_bounded(arch: str) -> bool:
-    """Whether its file of the zoo says so; what files of one's own say is not checked, and not believed."""
+    """Tell whether its file of the zoo says so; what other files say is not checked, and not believed."""
     from heliograph import zoo
 
     name, _ = parted(arch)

@@ -85,7 +85,7 @@ def _listens(address: str) -> None:
             answer = one.recv(9)
     except (OSError, OverflowError, UnicodeError) as error:
         raise HeliographError(
-            f"--ray {address}: no Ray cluster answers there ({error}). Start one with `ray start --head`, or mend the address."
+            f"--ray {address}: no Ray cluster answers there ({error}). Start one with `ray start --head`, or check the address."
         ) from None
     if len(answer) < 4 or answer[3] != SETTINGS:
         raise HeliographError(f"--ray {address}: what answers there is no Ray cluster. Give the address that `ray start --head` printed.")

@@ -296,7 +296,7 @@ def answers_path(folder: Path, learner: str, fold: Fold) -> Path:
 
 
 def _answers_path(folder: Path, learner: str, fold: str) -> Path:
-    """Files of one's own may have one name in two folders."""
+    """Name the file of answers; two architecture files may have one name in two folders."""
     own = f"-{hashlib.sha256(learner.encode()).hexdigest()[:6]}" if Path(learner).name != learner else ""
     return folder / "answers" / f"{Path(learner).name}{own}-{fold}.npz".replace(" ", "-").replace(":", "-")
 
@@ -335,7 +335,7 @@ def _network(m: Material, evaluation: Evaluation, fold: Fold) -> tuple[baselines
 
 
 def _peak_mb(fit: FitConfig, held: float | None) -> float | None:
-    """What a training took above what the process held before it, or on the GPU. None where nobody tells."""
+    """Return the peak memory of a training above what the process held before, or on the GPU, in MB; None where it is not known."""
     if fit.accelerator != "cpu" and torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     peak = memory.peak_mb()

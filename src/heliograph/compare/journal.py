@@ -45,7 +45,7 @@ class Journal:
         self.failed: dict[tuple[str, str], str] = {}  # in this run; what failed before is tried again
 
     def settle(self, learner: str, epochs: int, source: str = "") -> None:
-        """What a budget of time came to for one learner; `source`: the digest of a file of one's own, else ""."""
+        """Note the epochs that a budget of time came to for one learner; `source`: the digest of your architecture file, else ""."""
         self.epochs[learner], self.sources[learner] = epochs, source
         self._lines.append({"what": "epochs", "learner": learner, "epochs": epochs} | ({"source": source} if source else {}))
 

@@ -149,9 +149,9 @@ def _save(config: CompareConfig) -> None:
 
 
 def _spend(m: Material, journal: Journal, width: int, progress: Progress, began: float) -> None:
-    """Epochs of each architecture: as asked, or its share of the budget by a probe that runs alone.
+    """Set the epochs of each architecture: from --epochs, or from --budget by timing one short probe.
 
-    Raises DataError where a file of one's own is no longer what it was when something was trained by it.
+    Raises DataError where an architecture file has changed since something was trained with it.
     """
     for arch in m.data:
         source = source_sum(arch)[:16] if arch.endswith(OWN) else ""

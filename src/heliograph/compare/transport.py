@@ -43,7 +43,7 @@ def pack(config: CompareConfig, put: Callable[[bytes], Any]) -> tuple[str, Files
 
 
 def answer(text: str, files: Files, about: str, evaluation: Mapping[str, Any]) -> tuple[str, bytes]:
-    """On a machine of the cluster: an evaluation as JSON, and its answers. All that goes wrong is said in "failed".
+    """Evaluate on a machine of the cluster; return the line as JSON and the answers. Any error is put into "failed".
 
     `about`: of the molecules and folds, which must be the same here.
     """

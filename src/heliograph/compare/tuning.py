@@ -110,7 +110,7 @@ def best(tried: Sequence[Tried]) -> int | None:
 
 
 def typical(chosen: Sequence[Mapping[str, Value]], space: Space) -> Settings:
-    """One for all folds: of each setting the median, or the most frequent of a choice. A learner left as it comes counts for nothing.
+    """Join the settings of all folds: the median of each, or the most frequent choice. A learner without settings does not count.
 
     Empty where most folds left it as it comes.
     """

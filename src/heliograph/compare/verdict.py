@@ -68,7 +68,7 @@ def _best(result: CompareResult) -> str:
 
 
 def _beaten(result: CompareResult) -> str:
-    """The baseline that is better than every network, beyond doubt; "" where there is none."""
+    """Name the baseline that is better than every network, beyond doubt; "" where there is none."""
     best, (network, _) = result.ranking[0], _candidates(result)
     return best if not result.learner(best).network and result.pair(best, network).differ else ""
 

@@ -48,7 +48,7 @@ def is_xyz(path: Path) -> bool:
 
 
 def read(path: str | Path) -> Iterator[Frame]:
-    """Yield the frames of a file, lazily. Raises DataError where there is no such file or nobody can read it."""
+    """Yield the frames of a file, lazily. Raises DataError where there is no such file, or its format is not known."""
     path = Path(path)
     if not path.is_file():
         raise DataError(

@@ -1,4 +1,4 @@
-"""One large graph as arrays: who sends to each node, features, ids. In memory, or in a folder that is mapped and not read.
+"""One large graph as arrays: the senders of each node, features, ids. They are in memory, or in a folder that is memory-mapped.
 
 N nodes, E directed edges, M edges as the table had them; edges by receiver (CSR).
 """

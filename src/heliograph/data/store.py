@@ -35,7 +35,7 @@ Known = tuple[dict[bytes, int], dict[bytes, int]]
 
 
 def _refuse(folder: Path) -> None:
-    """Raise UsageError where a store would replace what is none: the store's own list of columns says what may go."""
+    """Raise UsageError where a store would replace files that no store wrote, by its own list of columns."""
     if not os.path.lexists(folder):
         return
     there = {file.name for file in folder.iterdir()} if folder.is_dir() and not folder.is_symlink() else {folder.name}

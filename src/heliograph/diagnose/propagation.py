@@ -34,7 +34,7 @@ class Propagation:
     atoms: tuple[float, ...]
 
     def sentences(self) -> list[str]:
-        """In words, for those who don't read Jacobians."""
+        """Say in words what the figures mean."""
         said = []
         if len(self.energy) > 1 and math.isfinite(self.energy[-1]):
             first, last = 100 * self.energy[0], 100 * self.energy[-1]

@@ -81,7 +81,7 @@ class Environments:
     def recall(
         self, what: Hashable, distinct: Distinct, compute: Callable[[Tensor], dict[str, Tensor]], most: int
     ) -> dict[str, Tensor] | None:
-        """Rows for each colour, [C, ...]; `compute` is asked for those that are not here, by one row of each [new]. None: over `most`."""
+        """Return one row per colour, [C, ...]; `compute(row numbers)` makes missing ones. None: more than `most` are missing."""
         assert distinct.hashes is not None
         table = self.tables.setdefault((self.at, what), _Table())
         place = table.find(distinct.hashes)

@@ -1,4 +1,4 @@
-"""What a cell of a table says: a number, that there is none, a bound, one of two words."""
+"""Reading one cell of a table: a number, a missing value, a bound, one of two words."""
 
 from __future__ import annotations
 
