@@ -187,7 +187,10 @@ class Graph:
 
     @staticmethod
     def from_networkx(graph: networkx.Graph, **kwargs: Any) -> Graph:
-        """Make a Graph from a NetworkX graph; see `heliograph.convert`."""
+        """Make a Graph from a NetworkX graph: nodes in its order, an undirected edge as two.
+
+        `node_features`, `edge_features`: names of attributes that become features, float32. Raises DataError.
+        """
         from heliograph.convert import from_networkx
 
         return from_networkx(graph, **kwargs)

@@ -24,13 +24,12 @@ class Inputs:
 
 @final
 class MPNN(nn.Module):
-    """readout(layers(embed(view(graph)))). The same `Layer` object twice in `layers` is weight tying.
+    """A network, readout(layers(embed(view(graph)))): a chain of functions Graph -> Graph that ends in named tensors.
 
-    `view` changes what the graph is (complete graph, radius graph), `embed` sets the first states, `readout` returns named tensors:
-    "y" is the prediction: [G, out] of graphs; [N, out] of nodes or [E, out] of edges where the readout's `level` is "node" or "edge", or
-    [Q, out] of what is `asked`, where the graph asks.
-    Such a readout gets the graph as it was given, with the final node states: what the view made of the edges does not matter to it.
-    A `bare` network is for edges without features: where the graph has none, `edge_attr` is [E, 0].
+    `view` changes the graph (to a complete or a radius graph); `embed` sets the first states; the same `Layer` twice in `layers` ties
+    weights; `readout` returns named tensors. "y" is the prediction: [G, out] of graphs, [N, out] of nodes or [E, out] of edges by the
+    readout's `level`, or [Q, out] of what the graph asks for. A readout of nodes or edges sees the edges as they were given, before
+    the view. A `bare` network is for edges without features: where the graph has none, `edge_attr` is [E, 0].
     """
 
     bare = False

@@ -94,7 +94,7 @@ def pair_colours(
 
 
 def labels(size: int, *features: Feature) -> Int[Tensor, " size"]:
-    """One number per row: two rows have the same one if and only if they are equal in all `features`. No features: all zero."""
+    """Number the rows: two get one number if and only if they are equal in all `features`. No features: all zero."""
     result = torch.zeros(size, dtype=torch.long)
     for feature in features:
         table = feature.table if isinstance(feature, Indexed) else feature
@@ -105,7 +105,7 @@ def labels(size: int, *features: Feature) -> Int[Tensor, " size"]:
 
 
 def multisets(values: Int[Tensor, " M"], segments: Segments) -> Int[Tensor, " n"]:
-    """One number per segment: two have the same one if and only if their rows hold the same multiset of `values` (each >= 0).
+    """Number the segments: two get one number if and only if their rows hold the same multiset of `values` (each >= 0).
 
     Rows are sorted within their segment; then neighbours are joined in pairs, and pairs of pairs, each time numbered anew.
     """

@@ -38,7 +38,7 @@ NETWORK_GRAPHS = 64  # of a set, on which a network is measured
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """`facts`: sentences with figures, in order; `findings`: troubles; `measures`: everything as plain values, by group."""
+    """A diagnosis. `facts`: sentences with figures, in order; `findings`: troubles; `measures`: everything as plain values, by group."""
 
     title: str
     facts: tuple[str, ...]
