@@ -43,7 +43,10 @@ def sums_over_atoms(arch: str) -> bool:
 
 
 SMALL = {arch: sizes(arch) for arch in zoo.names() if sums_over_atoms(arch)}  # a new file in `zoo/` is tested by being there
-ALL_PAIRS: dict[str, dict[str, Any]] = {"dtnn": {"d": 8, "steps": 2, "factors": 10}}
+ALL_PAIRS: dict[str, dict[str, Any]] = {
+    "dtnn": {"d": 8, "steps": 2, "factors": 10},
+    "gilmer": {"d": 8, "hidden": 10, "steps": 2, "gaussians": 12},
+}
 BESIDE = Path(__file__).parents[2].parent / "shared" / "data"
 
 

@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from heliograph import algebra
 from heliograph.data.frames import Frame
-from tests.potential.made import SMALL, answer, crystal, molecule, potential
+from heliograph.potential import potential as potential_module
+from tests.potential.made import ALL_PAIRS, SMALL, answer, crystal, molecule, potential
+
+
+@pytest.fixture(autouse=True)
+def with_the_algebra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small structures as large ones."""
+    monkeypatch.setattr(potential_module, "FEW_EDGES", 0)
+
 
 archs = pytest.mark.parametrize("arch", list(SMALL))
 STRUCTURES = [
@@ -230,11 +239,31 @@ def test_the_hessian_is_symmetric() -> None:
     assert np.allclose(H, H.T, atol=1e-6) and np.abs(H).max() > 1e-2
 
 
-def test_dtnn_looks_at_all_pairs_of_a_molecule_and_at_no_crystal() -> None:
-    net, frame, h = potential("dtnn"), molecule(), 2e-5  # its Gaussians are narrow
-    forces = answer(net, frame).forces
-    assert np.allclose(forces.sum(0), 0, atol=1e-10) and np.abs(forces).max() > 1e-3
+@pytest.mark.parametrize("arch", list(ALL_PAIRS))
+def test_networks_of_all_pairs_give_forces_of_molecules_and_no_crystal(arch: str) -> None:
+    net, frame, h = potential(arch), molecule(), 2e-5  # dtnn's Gaussians are narrow
+    a = answer(net, frame)
+    assert np.allclose(a.forces.sum(0), 0, atol=1e-10) and np.abs(a.forces).max() > 1e-3
+    assert np.allclose(np.cross(frame.pos, a.forces).sum(0), 0, atol=1e-10)
     step = np.random.default_rng(0).normal(size=frame.pos.shape)
     up, down = (answer(net, replace(frame, pos=frame.pos + s * h * step)).energy for s in (1, -1))
-    assert -(up - down) / (2 * h) == pytest.approx(float((forces * step).sum()), abs=1e-6)
+    assert -(up - down) / (2 * h) == pytest.approx(float((a.forces * step).sum()), abs=1e-6)
+    turn, order = rotation(2, reflect=True), np.random.default_rng(1).permutation(len(frame.z))
+    b = answer(net, replace(frame, z=frame.z[order], pos=(frame.pos @ turn + 5.0)[order]))
+    assert b.energy == pytest.approx(a.energy, rel=1e-10) and np.allclose(b.forces, (a.forces @ turn)[order], atol=1e-9)
+    one = answer(net, Frame(np.array([8], np.uint8), np.zeros((1, 3))))
+    assert one.energy == pytest.approx(-80.0, abs=1e-10) and np.abs(one.forces).max() == 0
     assert "looks at all pairs" in net([crystal()])[0].reason
+
+
+
+def test_few_edges_run_plainly_to_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, frame, ways = potential(), molecule(), []
+    states = net.models[0].states
+    monkeypatch.setattr(net.models[0], "states", lambda graph: ways.append(algebra.enabled()) or states(graph))
+    found = []
+    for few in (100, 0):
+        monkeypatch.setattr(potential_module, "FEW_EDGES", few)
+        found.append(answer(net, frame))
+    a, b = found
+    assert ways[-2:] == [False, True] and a.energy == pytest.approx(b.energy, rel=1e-12) and np.allclose(a.forces, b.forces, atol=1e-10)

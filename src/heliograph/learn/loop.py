@@ -199,7 +199,7 @@ class Member:
             else:
                 c = replace(c, stale=0 if any(better) else c.stale + 1)
             c = replace(c, best=tuple(v if math.isnan(b) or v < b else b for v, b in zip(figures, best, strict=True)))
-        means = {k: scores["mean"][k] for k in job.metrics} if scores else {}
+        means = {k: scores["mean"].get(k, math.nan) for k in job.metrics} if scores else {}  # a part may lack labels
         rate = self._rate(c.epoch * len(self.batches) + len(self.batches) - 1)
         train_loss, norm = self._loss(c.sums, c.counts), c.norms / len(self.batches)
         row = Epoch(c.member, c.epoch, train_loss, val_loss, means, rate, norm, similarity, c.seconds)

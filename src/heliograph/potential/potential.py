@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from heliograph import geometry, zoo
+from heliograph import algebra, geometry, kernels, zoo
 from heliograph.blocks import WithProperties
 from heliograph.chem.elements import SYMBOLS
 from heliograph.data.frames import Frame
@@ -31,6 +31,7 @@ from heliograph.predictor.predictor import architecture
 from heliograph.views import RadiusGraph
 
 KIND = "structures"
+FEW_EDGES = 160  # up to which plain PyTorch is quicker than finding out what to compute where: a molecule of a dozen atoms
 INPUTS = Inputs(0, 0, geometry=True)
 
 
@@ -192,7 +193,8 @@ class Potential:
 
     def _member(self, k: int, graph: Graph) -> tuple[Tensor, Tensor, Tensor]:
         """eps [N], forces [N, 3] and stress [G, 3, 3] of one member on the network's scale, in float64."""
-        with torch.enable_grad():
+        few = graph.E <= FEW_EDGES
+        with torch.enable_grad(), algebra.use(algebra.enabled() and not few), kernels.use("reference" if few else kernels.chosen()):
             if len(self._alone) <= k:
                 self._alone.append(self.atoms.alone(self.models[k]))
             graph, r = geometry.with_leaf(graph)

@@ -80,7 +80,7 @@ def run(
 def _arguments(potential: PotentialConfig) -> dict[str, Any]:
     """Arguments of the architecture, the cutoff among them."""
     module = zoo.load(potential.arch)
-    if module.GEOMETRY != "required":
+    if module.GEOMETRY == "none":
         raise UsageError(NO_SUM)
     parameters = set(inspect.signature(module.build).parameters) - {"inputs", "out"}
     args = dict(potential.arch_args)

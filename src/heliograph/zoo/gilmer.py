@@ -13,7 +13,8 @@ large as PyTorch would have it: messages begin small beside the states.
 With positions, edges are all pairs and e_ij = [bond features, distance] (the paper's "raw distance feature"; pairs without
 a bond have zero bond features); hydrogens are then nodes. Without, edges are the bonds. Instead of the distance K Gaussians of it
 may stand there, as in SchNet (Schuett et al. 2018, doi:10.1063/1.5019779, sec. II C 2): the paper's bins of the distance, made smooth.
-Departures: h_i^0 = W x_i instead of x_i padded with zeros (of which padding is a special case).
+Departures: h_i^0 = W x_i instead of x_i padded with zeros (of which padding is a special case). Of atoms without features, as in
+potentials of molecules, h_i^0 is learned per element, e_ij is the distance, and y = sum_i mlp(h_i): energies must add up.
 Expressivity: at most 1-WL on the graph that it is given; on complete graphs with distances, above 1-WL of the bond graph.
 """
 
@@ -23,13 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.algebra import held
-from heliograph.blocks import GRU, MLP, Gaussians, Head, Mix, Set2Set, Towers, apply_matrix, on_rows
+from heliograph.blocks import GRU, MLP, AtomWise, Elements, Gaussians, Head, Mix, Set2Set, Towers, apply_matrix, on_rows
 from heliograph.edge import Edge
 from heliograph.errors import UsageError
 from heliograph.graph import Graph, dense
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
-from heliograph.views import CompleteGraph, with_distances
+from heliograph.views import CompleteGraph, RadiusGraph, with_distances
 
 FEATURIZER, GEOMETRY, BOUND = "table10_1", "optional", "1-WL"
 NEAREST, FARTHEST = 0.5, 8.0  # angstrom, of the Gaussians' centres
@@ -53,12 +54,15 @@ class Embed(nn.Module):
         super().__init__()
         self.expand = Gaussians(gaussians, start=NEAREST, cutoff=FARTHEST) if gaussians else nn.Identity()
         d_edge = inputs.edges + ((gaussians or 1) if inputs.geometry else 0)
-        self.W, self.W1 = nn.Linear(inputs.nodes, d), nn.Linear(d_edge, hidden)
+        self.W = nn.Linear(inputs.nodes, d) if inputs.nodes else Elements(d)
+        self.W1 = nn.Linear(d_edge, hidden)
 
     def forward(self, graph: Graph) -> Graph:
         e = Edge(graph).e
-        attr = torch.cat([e["edge_attr"], self.expand(e["distance"])], -1) if "distance" in e else e["edge_attr"]  # [E, d_edge]
-        return graph.with_nodes(h=on_rows(self.W, graph.nodes["x"])).with_edges(**held({"phi": torch.relu(self.W1(attr))}))
+        parts = ([e["edge_attr"]] if "x" in graph.nodes else []) + ([self.expand(e["distance"])] if "distance" in e else [])
+        attr = torch.cat(parts, -1) if len(parts) > 1 else parts[0]  # [E, d_edge]
+        graph = graph.with_nodes(h=on_rows(self.W, graph.nodes["x"])) if "x" in graph.nodes else self.W(graph)
+        return graph.with_edges(**held({"phi": torch.relu(self.W1(attr))}))
 
 
 class EdgeNetwork(nn.Module):
@@ -114,4 +118,6 @@ def build(
         else Layer(Towers(EdgeNetwork(each, hidden) for _ in range(k)), Mix([GRU(each) for _ in range(k)], MLP(d, d, d)))
     )
     embed = Embed(inputs, d, hidden, gaussians)
+    if not inputs.nodes:
+        return MPNN(embed, [layer] * steps, AtomWise(MLP(d, d, out)), view=RadiusGraph(float("inf")))
     return MPNN(embed, [layer] * steps, Readout(inputs.nodes, d, out, readout_steps), view=AllPairs() if inputs.geometry else None)
