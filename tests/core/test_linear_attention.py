@@ -27,8 +27,8 @@ def test_performer_is_softmax_attention_on_average_over_its_features(together: b
     module = Performer(8, 2, m=20_000).double()
     for f in (module.Q, module.K):  # the longer, the wider its spread
         f.weight.data *= 0.6
-    found = dense(module(batch(each)).nodes["all"]) if together else torch.cat([dense(module(g).nodes["all"]) for g in each])
-    wanted = []
+    found = dense(module(batch(each)).nodes["attended"]) if together else torch.cat([dense(module(g).nodes["attended"]) for g in each])
+    found, wanted = found.unflatten(1, (2, 4)), []
     for g in each:
         q, k, v = (f(dense(g.nodes["h"])).view(-1, 2, 4).transpose(0, 1) for f in (module.Q, module.K, module.V))
         wanted.append((torch.softmax(q @ k.mT / 2.0, -1) @ v).transpose(0, 1))
@@ -37,7 +37,7 @@ def test_performer_is_softmax_attention_on_average_over_its_features(together: b
 
 def test_sgformer_attends_as_its_equations_say() -> None:
     each, module = graphs(), sgformer.Attend(8, 0.3).double()
-    found = dense(module(batch(each)).nodes["z"])
+    found = dense(module(batch(each)).nodes["attended"])
     wanted = []
     for g in each:
         h = dense(g.nodes["h"])

@@ -90,7 +90,7 @@ def test_what_is_drawn_follows_from_the_key_alone() -> None:
 
 
 FLAT = [name for name in zoo.names() if zoo.load(name).GEOMETRY != "required"]
-WHOLE = {"allset", "bruna", "dmpnn", "gps", "graphormer", "hgnn", "jk", "kgnn", "nerve", "san", "unigcnii", "weave"}
+WHOLE = {"allset", "bruna", "dmpnn", "gps", "graphormer", "hgnn", "jk", "kgnn", "nerve", "san", "sgformer", "unigcnii", "weave"}
 STEPS = ("depth", "K", "steps")
 
 

@@ -30,10 +30,10 @@ def applied(q: Tensor, total: Tensor, graphs: Segments) -> Tensor:
 
 @final
 class Performer(nn.Module):
-    """`all` [N, H, d / H]: softmax attention to all nodes by positive random features (Choromanski et al. 2021, arXiv:2009.14794).
+    """`attended` [N, d]: softmax attention to all nodes by positive random features (Choromanski et al. 2021, arXiv:2009.14794).
 
         phi(x) = exp(W x - |x|^2 / 2) / sqrt(m)                   lemma 1, for x = q / (d / H)^(1/4), and k alike
-        all_i  = phi(q_i) . sum_j phi(k_j) v_j^T / phi(q_i) . sum_j phi(k_j)        eq. 4 without the matrix of all pairs
+        a_i    = phi(q_i) . sum_j phi(k_j) v_j^T / phi(q_i) . sum_j phi(k_j)        eq. 4 without the matrix of all pairs
 
     W [m, d / H] has orthogonal rows of random lengths (sec. 2.4), drawn once. It is right on average over W, not for one.
     """
@@ -59,7 +59,7 @@ class Performer(nn.Module):
         largest = segment.max(phi_k.detach().amax(-1), graphs)  # [G, H]
         phi_k = (phi_k - largest[graphs.index].unsqueeze(-1)).exp() + 1e-6
         norm = (phi_q * segment.sum(phi_k, graphs)[graphs.index]).sum(-1, keepdim=True)  # [N, H, 1]
-        return graph.with_nodes(all=applied(phi_q, summed(phi_k, v, graphs), graphs) / norm)
+        return graph.with_nodes(attended=(applied(phi_q, summed(phi_k, v, graphs), graphs) / norm).flatten(1))
 
     def _exponents(self, x: Tensor) -> Tensor:
         x = x / sqrt(sqrt(x.shape[-1]))

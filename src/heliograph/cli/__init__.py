@@ -32,6 +32,8 @@ VERBS = {
     "embed": "Write a vector for each molecule, for other programs",
     "generate": "Generate molecules out of noise: train, sample, evaluate",
     "rewire": "Add and take away edges of a graph so that far nodes hear each other",
+    "cluster": "Cluster the nodes of a graph, by a model or without labels",
+    "impute": "Fill in blank cells of a table of nodes, and name those that look wrong",
     "models": "List the architectures, or show one",
     "data": "List the data sets, show one, or fetch a public one",
     "label": "Compute GFN2-xTB labels for molecules that have none",

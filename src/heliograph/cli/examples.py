@@ -12,7 +12,7 @@ GROUPS = {
     "Learn": ("train", "compare", "evaluate", "calibrate"),
     "Ask": ("explain", "diagnose", "drift", "models"),
     "Use": ("predict", "screen", "expand", "active", "embed", "serve"),
-    "Graphs": ("rewire",),
+    "Graphs": ("cluster", "impute", "rewire"),
     "Atoms": ("relax", "md", "generate", "label"),
     "Tools": ("data", "split", "report", "doctor"),
 }
@@ -35,6 +35,8 @@ EXAMPLES = {
     "screen": "heliograph screen run library.smi --top 1000 -o hits",
     "active": "heliograph active suggest run pool.csv --count 96 --known measured.csv -o batch.csv",
     "expand": "heliograph expand hits.csv --library library.smi -o analogues.csv",
+    "cluster": "heliograph cluster nodes.csv --edges edges.csv --clusters 7 -o clusters.csv",
+    "impute": "heliograph impute nodes.csv --edges edges.csv -o filled.csv",
     "rewire": "heliograph rewire --edges edges.csv --method fosr -o rewired.csv",
     "generate": "heliograph generate train molecules.sdf --budget 1h -o generator",
     "embed": "heliograph embed run molecules.csv -o vectors.parquet",

@@ -167,7 +167,8 @@ class GraphPredictor:
         store, _ = self.placed(graph)
         wholes = []
         for model in self.models:
-            states = exact_states(model, store)
+            with torch.no_grad():
+                states = exact_states(model, store) if store.E > LARGE else dict(model.states(store.graph()).nodes)
             wholes.append(Graph(store_topology(store), dict(states), store.edge_features(np.zeros(0, np.int64))))
 
         def scores(nodes: np.ndarray) -> np.ndarray:

@@ -70,7 +70,7 @@ class Update(nn.Module):
     def forward(self, nodes: Features, messages: dict[str, Tensor]) -> dict[str, Tensor]:
         h = dense(nodes["h"])  # [N, d]
         a = self.mlp1(h + messages["near"])
-        b = self.O((messages["all"] if "all" in messages else dense(nodes["all"])).flatten(1))
+        b = self.O((messages["all"] if "all" in messages else dense(nodes["attended"])).flatten(1))
         u = self.norm1(h + self.dropout(a)) + self.norm2(h + self.dropout(b))
         return {"h": self.norm3(u + self.dropout(self.mlp2(u)))}
 

@@ -13,7 +13,6 @@ Expressivity: at most 1-WL: attention to all nodes sees the multiset of states, 
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from heliograph import segment
@@ -55,7 +54,7 @@ class Attend(nn.Module):
         n = graphs.count.to(h.dtype)[graphs.index][:, None]
         above = v + applied(q, summed(k, v, graphs), graphs) / n
         below = 1 + (q * segment.sum(k, graphs)[graphs.index]).sum(-1, keepdim=True) / n
-        return graph.with_nodes(z=self.beta * above / below + (1 - self.beta) * h)
+        return graph.with_nodes(attended=self.beta * above / below + (1 - self.beta) * h)
 
 
 def unit(x: Tensor, graphs: Segments) -> Tensor:
@@ -83,7 +82,7 @@ class Mix(nn.Module):
         self.alpha = alpha
 
     def forward(self, graph: Graph) -> Graph:
-        return graph.with_nodes(h=torch.lerp(dense(graph.nodes["z"]), dense(graph.nodes["h"]), self.alpha))
+        return graph.with_nodes(h=(1 - self.alpha) * dense(graph.nodes["attended"]) + self.alpha * dense(graph.nodes["h"]))
 
 
 def build(
