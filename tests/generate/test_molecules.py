@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -267,6 +268,27 @@ def test_from_a_table_to_a_file_of_samples(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "mine.txt").read_text() == "precious"
 
 
+def test_properties_keep_their_places_in_a_model_file(tmp_path: Path) -> None:
+    """A file's keys are sorted; the network's inputs are in the order in which the properties were named."""
+    from heliograph.learn.state import tensors_of
+    from heliograph.predictor import modelfile
+
+    gap = some().properties["gap"]
+    two = Molecules(**{**some().__dict__, "properties": {"gap": gap, "dipole": 2 * gap}})
+    known = Vocabulary.of(two, np.arange(len(two)))
+    torch.manual_seed(0)
+    model = network.build(len(known.species), 4, d=16, depth=1, sets=4, pair=8)
+    parts = {"task": "molecules", "vocabulary": known.to_dict(), "process": "flow"}
+    sizes = {"d": 16, "depth": 1, "sets": 4, "pair": 8}
+    modelfile.write(tmp_path / "m.safetensors", modelfile.Document("generator", "semla", sizes, {}, {}, parts), [tensors_of(model)])
+    loaded = runner.load(tmp_path / "m.safetensors")
+    assert list(loaded.vocabulary.properties) == ["gap", "dipole"]
+    before = Sampler(model, known, Flow(), steps=4)
+    wish = Wish(properties={"dipole": (20.0, 20.0)})
+    first, second = (next(s.sample(3, wish, seed=2)).molecules for s in (before, replace(loaded, steps=4)))
+    np.testing.assert_array_equal(first.pos, second.pos)
+
+
 def test_a_killed_training_goes_on_to_the_same_file(tmp_path: Path) -> None:
     from heliograph.learn.loop import Member
 
@@ -355,8 +377,6 @@ def test_another_kind_of_model_is_named(tmp_path: Path) -> None:
     ids=str,
 )
 def test_a_strangers_file_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
-    from dataclasses import replace
-
     from heliograph.learn.state import tensors_of
     from heliograph.predictor import modelfile
 

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from pydantic import BaseModel
@@ -16,13 +16,12 @@ from heliograph.cli import wishes
 from heliograph.cli.common import Bar, Quiet, Verbose, clock, guarded, new_app
 from heliograph.cli.options import build, expand_lists, named, options_of, with_data, with_options
 from heliograph.data.writer import check_output
-from heliograph.errors import DataError
+from heliograph.errors import DataError, UsageError
 from heliograph.files import atomic
 from heliograph.generate.config import GenerateTrainConfig, GeneratorConfig, GeneratorFit
 
 if TYPE_CHECKING:
-    from heliograph.generate.crystals.metrics import CrystalFigures
-    from heliograph.generate.metrics import Figures, Share
+    from heliograph.generate.metrics import Share
 
 NOT_OURS = ("loss", "metrics", "baselines", "devices")  # of the settings of a training: a generator has its own
 GROUPS: dict[str, type[BaseModel]] = {"generator": GeneratorConfig, "fit": GeneratorFit}
@@ -171,44 +170,81 @@ def conformers(
 def evaluate(
     samples: Annotated[Path, typer.Argument(metavar="SAMPLES", help="molecules: sdf, xyz; crystals: cif, extxyz, a folder")],
     against: Annotated[str | None, typer.Option(help="what the generator learned from: for novelty, and scored beside")] = None,
+    oracle: Annotated[bool, typer.Option("--oracle", help="compute what was asked by GFN2-xTB, nothing relaxed (molecules)")] = False,
     output_path: Annotated[Path | None, typer.Option("-o", "--output", help="also write the figures as JSON")] = None,
+    report_path: Annotated[Path | None, typer.Option("--report", help="also write a report: one HTML file (molecules)")] = None,
+    model: Annotated[Path | None, typer.Option(help="for the report: draw 100 with 5 to 100 steps from this generator")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing output")] = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
     """Score molecules in space or crystals, whoever made them: stability, validity, uniqueness, novelty, with intervals."""
     with guarded(verbose):
-        if output_path is not None:
-            check_output(output_path, [samples], overwrite)
-        score = _crystals if samples.is_dir() or samples.suffix.lower() not in (".sdf", ".sd", ".mol", ".xyz", ".gz") else _molecules
+        for path in (output_path, report_path):
+            if path is not None:
+                check_output(path, [samples], overwrite)
+        of_crystals = samples.is_dir() or samples.suffix.lower() not in (".sdf", ".sd", ".mol", ".xyz", ".gz")
+        if of_crystals and (oracle or report_path):
+            raise UsageError("--oracle and --report are for molecules")
         with Bar(quiet) as bar:
-            found, reference, reasons = score(samples, against, bar)
-        for reason, count in reasons.items():
+            if of_crystals:
+                found = _crystals(samples, against, bar)
+            else:
+                found = _molecules(samples, against, oracle, report_path, model, overwrite, bar)
+        for reason, count in found.reasons.items():
             print(f"  {count:>9,}  {reason}")
-        print(_table(found.shares, reference.shares if reference else {}))
-        for name, value in found.distances.items():
-            print(f"{'distance to the reference: ' + name:44s} {value:10.4g}")
+        print(_table(found.shares, found.reference))
+        for name, value in found.numbers.items():
+            print(f"{name:44s} {value:10.4g}")
         if output_path is not None:
             document: dict[str, Any] = {name: {"value": s.value, "interval": s.interval, "n": s.n} for name, s in found.shares.items()}
-            document |= {"distances": dict(found.distances)} if found.distances else {}
             with atomic(output_path, replace=overwrite) as temporary:
-                temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
+                temporary.write_text(json.dumps(document | dict(found.numbers), indent=1), encoding="utf-8")
 
 
-def _molecules(samples: Path, against: str | None, bar: Bar) -> tuple[Figures, Figures | None, dict[str, int]]:
-    from heliograph.generate import metrics, read
+class Found(NamedTuple):
+    """What a score says: shares, those of the reference, other numbers by name, rows that could not be read by reason."""
+
+    shares: Mapping[str, Share]
+    reference: Mapping[str, Share]
+    numbers: Mapping[str, float]
+    reasons: Mapping[str, int]
+
+
+def _molecules(
+    samples: Path, against: str | None, oracle: bool, report_path: Path | None, model: Path | None, overwrite: bool, bar: Bar
+) -> Found:
+    from heliograph.generate import metrics, read, runner
+    from heliograph.generate import oracle as xtb
+    from heliograph.generate.sampler import quality
 
     drawn, reasons = read.as_written(samples, bar)
-    reference = None if against is None else metrics.molecules([read.molecules(Path(against), progress=bar)[0]])
-    return metrics.molecules([drawn], reference.smiles if reference else ()), reference, reasons
+    known = None if against is None else read.molecules(Path(against), progress=bar)[0]
+    reference = None if known is None else metrics.molecules([known])
+    found = metrics.molecules([drawn], reference.smiles if reference else ())
+    asked, failures = xtb.check(drawn, drawn.properties, bar) if oracle else ([], {})
+    numbers: dict[str, float] = {}
+    for a in asked:
+        numbers |= {f"{a.name}: mean error, {a.unit}": a.mae, f"{a.name}: of shuffled targets, {a.unit}": a.shuffled}
+        numbers |= {f"{a.name}: not computed": float(a.failures)}
+    if report_path is not None:
+        from heliograph.report import generation
+
+        curve = None if model is None else quality(runner.load(model))
+        content = generation.Content(samples.name, drawn, found, known, reference, asked, curve)
+        with atomic(report_path, replace=overwrite) as temporary:
+            generation.write(content, temporary)
+    return Found(found.shares, reference.shares if reference else {}, numbers, reasons | failures)
 
 
-def _crystals(samples: Path, against: str | None, bar: Bar) -> tuple[CrystalFigures, CrystalFigures | None, dict[str, int]]:
+def _crystals(samples: Path, against: str | None, bar: Bar) -> Found:
     from heliograph.generate.crystals import metrics, read
 
     drawn, reasons = read.crystals(samples, bar)
     reference = None if against is None else read.crystals(Path(against), bar)[0]
-    return metrics.crystals(drawn, reference), None if reference is None else metrics.crystals(reference), reasons
+    found = metrics.crystals(drawn, reference)
+    numbers = {f"distance to the reference: {name}": value for name, value in found.distances.items()}
+    return Found(found.shares, metrics.crystals(reference).shares if reference else {}, numbers, reasons)
 
 
 def _table(shares: Mapping[str, Share], reference: Mapping[str, Share]) -> str:

@@ -90,13 +90,13 @@ class Vocabulary:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
         sizes = {str(n): c for n, c in self.sizes.items()}
-        properties = {name: list(v) for name, v in self.properties.items()}
+        properties = [[name, *v] for name, v in self.properties.items()]  # a list: their order is that of the network's inputs
         return {"species": list(self.species), "sizes": sizes, "scale": self.scale, "properties": properties}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Vocabulary:
         """Read `to_dict` back."""
-        properties = {str(name): (float(a), float(b), float(c), float(d)) for name, (a, b, c, d) in data["properties"].items()}
+        properties = {str(name): (float(a), float(b), float(c), float(d)) for name, a, b, c, d in data["properties"]}
         sizes = {int(n): int(c) for n, c in data["sizes"].items()}
         return cls(tuple(int(z) for z in data["species"]), sizes, float(data["scale"]), properties)
 

@@ -67,7 +67,6 @@ class Figures:
     stable_bonds: tuple[bool, ...] = ()
     smiles: tuple[str, ...] = ()
     reasons: tuple[str, ...] = field(default=())
-    distances: Mapping[str, float] = field(default_factory=dict)
 
 
 def lookup_orders(z: np.ndarray, pos: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from heliograph.errors import DataError, StructureError
 from heliograph.generate.data import Molecules
 from heliograph.learn.progress import Progress, silent
 
+ASKED = "asked_"  # before the name of a property, in files of samples
 MOST_ATOMS = 200  # pairs of atoms grow with the square
 
 
@@ -68,7 +69,8 @@ def joined(found: Sequence[object], properties: dict[str, np.ndarray] | None = N
 def as_written(path: Path, progress: Progress | None = None) -> tuple[Molecules, dict[str, int]]:
     """Read somebody's samples as they are: an SDF's bonds and charges without any sanitising, an XYZ's bonds by EDM's table of lengths.
 
-    Rows that hold no molecule are counted by reason. Raises DataError where none does.
+    `properties` are what the file says was asked (fields `asked_NAME`), NaN where a row says nothing. Rows that hold no molecule are
+    counted by reason. Raises DataError where none does.
     """
     from heliograph.chem.atoms import Atoms, as_drawn
     from heliograph.data.record import Geometry, MolBlock
@@ -76,6 +78,7 @@ def as_written(path: Path, progress: Progress | None = None) -> tuple[Molecules,
 
     table, progress = read(path, target_columns=()), progress or silent()
     found: list[Atoms] = []
+    asked: list[dict[str, float]] = []
     reasons: Counter[str] = Counter()
     for k, record in enumerate(table):
         progress(f"reading {table.name}", k + 1)
@@ -90,9 +93,17 @@ def as_written(path: Path, progress: Progress | None = None) -> tuple[Molecules,
                 found.append(as_drawn(structure))
             else:
                 raise StructureError(record.reason or "no 3D coordinates")
+            asked.append(_asked(record.meta))
         except StructureError as error:
             reasons[str(error).partition(":")[0]] += 1
     if not found:
         counts = ", ".join(f"{n} {why}" for why, n in reasons.most_common()) or "it has no rows"
         raise DataError(f"{table.name} has no molecule to score: {counts}.")
-    return joined(found), dict(reasons.most_common())
+    names = sorted({name for row in asked for name in row})
+    wanted = {name: np.array([row.get(name, np.nan) for row in asked]) for name in names}
+    return joined(found, wanted), dict(reasons.most_common())
+
+
+def _asked(meta: Mapping[str, str]) -> dict[str, float]:
+    numbers = {name.removeprefix(ASKED): as_number(cell) for name, cell in meta.items() if name.startswith(ASKED)}
+    return {name: value for name, value in numbers.items() if value is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol, final
+from typing import TYPE_CHECKING, NamedTuple, Protocol, final
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from heliograph.generate.keep import Fragment, placed, restored
 from heliograph.generate.process import Process, times
 from heliograph.graph import Graph
 from heliograph.model import MPNN
+
+if TYPE_CHECKING:
+    from heliograph.generate.metrics import Share
 
 MOST_ATOMS = 200  # of a sample
 
@@ -57,7 +60,7 @@ class Wish:
             return np.full(n, sum(self.formula.values()))
         low, high = self.sizes or (0, max(MOST_ATOMS, *known))
         low = max(low, len(self.keep) if self.keep else 0)
-        there = [k for k in known if low <= k <= high]
+        there = sorted(k for k in known if low <= k <= high)
         if not there:
             return rng.integers(low, (high if self.sizes else low) + 1, n)
         weights = np.array([known[k] for k in there], np.float64)
@@ -227,3 +230,10 @@ class Sampler:
 def with_steps(sampler: Sampler, steps: int | None, process: Process | None = None) -> Sampler:
     """The sampler with another number of steps or process, where given."""
     return replace(sampler, steps=steps or sampler.steps, process=process or sampler.process)
+
+
+def quality(sampler: Sampler, steps: Sequence[int] = (5, 10, 20, 50, 100), n: int = 100, seed: int = 0) -> dict[int, Mapping[str, Share]]:
+    """Shares of `n` samples at each number of steps."""
+    from heliograph.generate.metrics import molecules
+
+    return {k: molecules(drawn.molecules for drawn in with_steps(sampler, k).sample(n, seed=seed)).shares for k in steps}

@@ -9,6 +9,7 @@ import numpy as np
 
 from heliograph.errors import UsageError
 from heliograph.generate.metrics import stable_by_bonds, stable_by_lookup
+from heliograph.generate.read import ASKED
 from heliograph.generate.sampler import Drawn
 
 ENDINGS = (".sdf", ".xyz")
@@ -35,7 +36,7 @@ def entries(samples: Iterable[Drawn], kind: str) -> Iterator[str]:
             verdict = judge(one)
             fine = bool(verdict.smiles) and verdict.connected
             symbols = [SYMBOLS[int(z)] for z in one.z]
-            fields = {f"asked_{name}": f"{values[k]:.6g}" for name, values in drawn.asked.items()}
+            fields = {f"{ASKED}{name}": f"{values[k]:.6g}" for name, values in drawn.asked.items()}
             fields |= {
                 "formula": formula(symbols),
                 "charge": str(int(one.charge.sum())),
