@@ -80,7 +80,7 @@ def test_answers_to_strain_are_derivatives() -> None:
 EDGES = {22: 3.90, 40: 4.15, 56: 0.0, 38: -0.06, 20: -0.10}  # B gives the edge of the cube, A a correction
 
 
-def perovskites(n: int, seed: int, size: float = 0.07) -> tuple[Graph, Tensor]:
+def perovskites(n: int, seed: int) -> tuple[Graph, Tensor]:
     """Cubic ABO3 cells under random symmetric strains of norms 5 to 10 %: the graph, and what each was multiplied by, [G, 3, 3]."""
     rng, frames, applied = np.random.default_rng(seed), [], []
     place = np.array([[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
@@ -93,7 +93,7 @@ def perovskites(n: int, seed: int, size: float = 0.07) -> tuple[Graph, Tensor]:
         cell = np.eye(3) * (EDGES[B] + EDGES[A]) @ F
         frames.append(Frame(np.array([A, B, 8, 8, 8], np.uint8), place @ cell, cell, (True,) * 3))
         applied.append(F)
-    data = Structures.collect(frames, Keys()).with_neighbours(4.5)
+    data = Structures.collect(frames, Keys()).with_neighbours(3.3)
     return data.batch(np.arange(n)), torch.tensor(np.array(applied))
 
 
@@ -129,12 +129,13 @@ def test_empnn_turns_along_and_knows_no_basis() -> None:
 
 def test_a_small_training_undoes_strains() -> None:
     torch.manual_seed(0)
-    net = zoo.build("empnn", INPUTS, 1, {"d": 24, "depth": 2, "cutoff": 4.5})
-    graph, applied = perovskites(32, 0)
-    optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 60)
-    unit = torch.eye(3)
-    for _ in range(60):
+    steps = 60
+    net = zoo.build("empnn", INPUTS, 1, {"d": 24, "depth": 2, "cutoff": 3.3})
+    optimizer = torch.optim.Adam(net.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=steps)
+    batches, unit = [perovskites(16, k) for k in range(4)], torch.eye(3)
+    for k in range(steps):
+        graph, applied = batches[k % 4]
         G = net(graph)["deformation"] @ applied.float()
         loss = (G.transpose(1, 2) @ G - unit).square().sum((1, 2)).mean()  # zero up to a rotation
         optimizer.zero_grad()
@@ -142,7 +143,7 @@ def test_a_small_training_undoes_strains() -> None:
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        new, strained = perovskites(24, 1)
+        new, strained = perovskites(24, 99)
         start = (torch.linalg.svdvals(strained) - 1).square().sum(1).sqrt()
         after = left(net, new, strained)
     assert float((after / start).mean()) < 0.2 and 0.05 < float(start.mean()) < 0.10
