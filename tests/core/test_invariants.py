@@ -129,8 +129,8 @@ def test_empnn_turns_along_and_knows_no_basis() -> None:
 
 def test_a_small_training_undoes_strains() -> None:
     torch.manual_seed(0)
-    steps = 60
-    net = zoo.build("empnn", INPUTS, 1, {"d": 24, "depth": 2, "cutoff": 3.3})
+    steps = 80
+    net = zoo.build("empnn", INPUTS, 1, {"d": 32, "depth": 2, "cutoff": 3.3})
     optimizer = torch.optim.Adam(net.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=steps)
     batches, unit = [perovskites(16, k) for k in range(4)], torch.eye(3)
