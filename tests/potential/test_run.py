@@ -126,7 +126,7 @@ def test_the_file_is_all_that_is_needed_and_other_readers_say_what_it_is(
     with pytest.raises(ModelFileError, match="a model of structures"):
         Predictor.load(tmp_path / "mine.safetensors")
     molecules = Path(__file__).parents[1] / "predictor" / "files" / "v2.safetensors"
-    with pytest.raises(ModelFileError, match="it is no potential"):
+    with pytest.raises(ModelFileError, match="not a potential"):
         Potential.load(molecules)
 
 

@@ -21,6 +21,7 @@ from heliograph.data.formats import xyz
 from heliograph.errors import DataError, StructureError
 
 XYZ = (".xyz", ".extxyz")
+TABLES = (".csv", ".tsv", ".smi", ".parquet")  # of molecules
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +57,11 @@ def read(path: str | Path) -> Iterator[Frame]:
         )
     if is_xyz(path):
         return _read_xyz(path)
+    if path.name.lower().removesuffix(".gz").endswith(TABLES):
+        raise DataError(
+            f"{path} is a table of molecules by its name; frames are .extxyz, .traj, .db, POSCAR, .cif, ... "
+            "For a table, `heliograph predict` with a model of molecules."
+        )
     from heliograph.chem import ase_frames
 
     return ase_frames.read(path)

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from heliograph.data.formats.columns import ENDS
 from heliograph.errors import DataError, suggest
 from heliograph.views.curvature import Ints
 
-ENDS = (("source", "target"), ("src", "dst"), ("src_id", "dst_id"), ("from", "to"), ("head", "tail"), ("u", "v"), ("sender", "receiver"))
 IDS = ("id", "node_id", "_id", "node")
 
 

@@ -26,7 +26,7 @@ from heliograph.learn.job import Job
 from heliograph.learn.progress import Lines, Progress
 from heliograph.learn.state import network as trained_network
 from heliograph.learn.state import tensors_of
-from heliograph.predictor import modelfile
+from heliograph.predictor import kinds, modelfile
 from heliograph.predictor.modelfile import Document
 from heliograph.train import toml
 from heliograph.train.assemble import versions
@@ -115,8 +115,7 @@ def any_task(path: str | os.PathLike[str] | None) -> tuple[str, object]:
     path = SHIPPED if path is None else Path(path)
     file = path / MODEL if path.is_dir() else path
     document, members = modelfile.read(file)
-    if document.kind != "generator":
-        raise ModelFileError(f"{file} is a model of {document.kind}, not a generator; `heliograph generate train` makes one")
+    kinds.expect(document.kind, "generator", file)
     try:
         name = document.parts.get("task", "molecules")
         found = task(name).sampler(document.parts, sizes(document.arch_args, members[0]), members[0], file)

@@ -25,7 +25,7 @@ from heliograph.learn.task import Task
 from heliograph.model import MPNN, Inputs
 from heliograph.onegraph.data import Encoders, OneGraph
 from heliograph.onegraph.networks import Network
-from heliograph.predictor import guard, modelfile
+from heliograph.predictor import guard, kinds, modelfile
 from heliograph.predictor.modelfile import Document
 from heliograph.sampling.exact import exact_nodes, exact_states
 
@@ -65,10 +65,7 @@ class GraphPredictor:
         file = file / "model.safetensors" if file.is_dir() else file
         document, members = modelfile.read(file)
         about = document.parts
-        if document.kind != KIND:
-            raise ModelFileError(
-                f"{file} is a model of {document.kind}, not of one graph: give it such a table, without --edges"
-            )
+        kinds.expect(document.kind, KIND, file)
         if document.arch not in (*zoo.names(), "none"):  # never a file that the model file names
             known = ", ".join(zoo.names())
             raise ModelFileError(f"{file} is of the architecture {str(document.arch)[:60]!r}, which this version has not: it has {known}")

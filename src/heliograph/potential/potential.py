@@ -25,7 +25,7 @@ from heliograph.learn.state import tensors_of
 from heliograph.model import MPNN, Inputs
 from heliograph.potential.properties import from_dict, with_heads
 from heliograph.potential.references import References
-from heliograph.predictor import guard, modelfile
+from heliograph.predictor import guard, kinds, modelfile
 from heliograph.predictor.modelfile import Document
 from heliograph.predictor.predictor import architecture
 from heliograph.views import RadiusGraph
@@ -77,11 +77,7 @@ class Potential:
         path = Path(path)
         path = path / "model.safetensors" if path.is_dir() else path
         document, members = modelfile.read(path)
-        if document.kind != KIND:
-            kind = str(document.kind)[:60]
-            raise ModelFileError(
-                f"{path} is a model of {kind}: it is no potential. Use Predictor.load."
-            )
+        kinds.expect(document.kind, KIND, path)
         try:
             guard.weights(members)
             arch = architecture(path, document, arch_file)

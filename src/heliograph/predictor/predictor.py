@@ -23,7 +23,7 @@ from heliograph.learn.scale import Scaling
 from heliograph.learn.state import tensors_of
 from heliograph.learn.task import Task
 from heliograph.model import MPNN, Inputs
-from heliograph.predictor import guard, modelfile
+from heliograph.predictor import guard, kinds, modelfile
 from heliograph.predictor.compositions import Compositions
 from heliograph.predictor.environments import Environments
 from heliograph.predictor.modelfile import Document
@@ -125,8 +125,7 @@ class Predictor:
         Raises ModelFileError where it is missing, truncated, damaged, foreign, or of a later version.
         """
         document, members = modelfile.read(path)
-        if document.kind != "molecules":
-            raise ModelFileError(f"{path} is a model of {str(document.kind)[:60]}, not of molecules")
+        kinds.expect(document.kind, "molecules", path)
         try:
             found = cls._built(document, members, path, arch_file)
             guard.tried(found)

@@ -26,6 +26,9 @@ STRUCTURES = (  # names that mean structures, the one to prefer first
     re.compile(r"(std|standardi[sz]ed|clean(ed)?|curated|rdkit)[\s_-]*smiles|smi|smile", re.IGNORECASE),
     re.compile(r".*smiles.*", re.IGNORECASE),
 )
+ENDS = (  # columns that name an edge's two ends
+    ("source", "target"), ("src", "dst"), ("src_id", "dst_id"), ("from", "to"), ("head", "tail"), ("u", "v"), ("sender", "receiver"),
+)  # fmt: skip
 _ENOUGH = 0.5  # share of cells that must be molecules with bonds before a column passes for structures
 LOOKED_AT = 100  # rows
 
@@ -87,6 +90,13 @@ def _by_content(table: str, columns: Sequence[str], rows: Sequence[Mapping[str, 
     if good:
         of = f"{100 * shares[good[0]]:.0f} % of its first cells are molecules"
         return good[0], f"Structures are read from the column {good[0]!r}: {of}, and no name says where they are (--smiles-columns)."
+    for pair in ENDS:
+        if {name.strip().lower() for name in columns} >= set(pair):
+            raise DataError(
+                f"{table} has no molecules, but the columns {pair[0]} and {pair[1]}: it is a table of edges. For one graph: "
+                f"heliograph train nodes.csv --edges {table} learns from it, heliograph diagnose --edges {table} describes it. "
+                "Should there be molecules, name their column with --smiles-columns."
+            )
     return columns[0], (
         f"No column of {table} is called smiles or holds molecules: the first, {columns[0]!r}, is read (another: --smiles-columns)."
     )

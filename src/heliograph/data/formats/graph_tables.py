@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from heliograph.data.formats.columns import ENDS
 from heliograph.data.formats.table import MISSING
 from heliograph.errors import DataError, suggest
 
 ID_COLUMNS = ("id", "node_id", "_id")
-END_COLUMNS = (("source", "target"), ("src", "dst"), ("src_id", "dst_id"), ("from", "to"), ("head", "tail"), ("u", "v"),
-               ("edge", "member"), ("hyperedge", "member"), ("hyperedge", "node"))  # fmt: skip
+END_COLUMNS = (*ENDS, ("edge", "member"), ("hyperedge", "member"), ("hyperedge", "node"))
 BLOCK = 1 << 25  # bytes of a text file that are read at a time
 
 
