@@ -399,3 +399,48 @@ def test_shipped_energies_come_out_again(molecules: smallmol.SmallMol) -> None:
         labels = xtb.label(Geometry(frame.z, frame.pos), optimise=False)
         assert labels.energy == pytest.approx(frame.energy, abs=2e-4)
         np.testing.assert_allclose(labels.forces, frame.forces, atol=5e-3)
+
+
+def archive(path: Path, members: dict[str, str]) -> Path:
+    with tarfile.open(path, "w:gz") as out:
+        for name, text in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text.encode())
+            out.addfile(info, io.BytesIO(text.encode()))
+    return path
+
+
+def test_graphs_become_tables_that_training_reads(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    from heliograph.data.sets import graphs
+    from heliograph.onegraph.config import GraphDataConfig
+    from heliograph.onegraph.data import load
+
+    members = {"cora/cora.content": "31336\t0\t1\tNeural\n10\t1\t0\tTheory\n", "cora/cora.cites": "10\t31336\n10\t7\n"}
+    cora = archive(tmp_path / "cora.tgz", members)
+    graphs.citations([cora], tmp_path / "nodes.parquet")
+    table = pq.read_table(tmp_path / "nodes.parquet")
+    assert table["x"].to_pylist() == [[0, 1], [1, 0]] and table["label"].to_pylist() == ["Neural", "Theory"]
+    graph = load(GraphDataConfig(target_columns=("label",)), (tmp_path / "nodes.parquet", tmp_path / "edges.csv"))
+    assert graph.ends.tolist() == [[0, 1]] and graph.encoders.width == 2 and sum(graph.reasons["edges"].values()) == 1
+    lines = "NODE\tpaper\ncat=1,2,3:label\tnumeric:w-rat:0.0\tnumeric:w-insulin:0.0\tsummary\n7\tlabel=2\tw-insulin=0.5\tsummary=w\n"
+    cites = "DIRECTED\tcites\nNO\n1\tpaper:7\t|\tpaper:9\n"
+    members = {"a/X.NODE.paper.tab": lines + "9\tlabel=1\tw-rat=0.1\n", "a/X.DIRECTED.cites.tab": cites}
+    other = archive(tmp_path / "p.tgz", members)
+    graphs.pubmed([other], tmp_path / "nodes.parquet")
+    table = pq.read_table(tmp_path / "nodes.parquet")
+    assert np.allclose(table["x"].to_pylist(), [[0, 0.5], [0.1, 0]]) and table["label"].to_pylist() == ["class 2", "class 1"]
+    assert (tmp_path / "edges.csv").read_text() == "source,target\n7,9\n"
+    for name, text in (("train", "a\tr\tb\nb\tr\tc\n"), ("valid", "a\tr\tc\n"), ("test", "c\tr\ta\n")):
+        (tmp_path / f"{name}.txt").write_text(text)
+    graphs.triples([tmp_path / f"{p}.txt" for p in ("train", "valid", "test")], tmp_path / "t.tsv")
+    assert (tmp_path / "t.tsv").read_text().splitlines()[-2:] == ["a\tr\tc\tval", "c\tr\ta\ttest"]
+    (tmp_path / "train.txt").write_text("0 5 6\n1 5\n"), (tmp_path / "test.txt").write_text("0 7\n1\n")
+    graphs.interactions([tmp_path / "train.txt", tmp_path / "test.txt"], tmp_path / "e.parquet")
+    assert pq.read_table(tmp_path / "e.parquet").to_pylist()[-1] == {"source": "0", "target": "7", "split": "test"}
+    (tmp_path / "bad.tgz").write_bytes(b"no archive")
+    with pytest.raises(DataError, match="no archive"):
+        graphs.citations([tmp_path / "bad.tgz"], tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="is no triple"):
+        graphs.triples([tmp_path / "train.txt"] * 3, tmp_path / "t.tsv")

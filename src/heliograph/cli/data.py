@@ -28,8 +28,10 @@ def show(name: Annotated[str, typer.Argument(metavar="NAME", help="a data set")]
 
         one = sets.find(name)
         print(f"{one.name}: {one.summary}\n")
-        print(f"molecules   {one.records:,}{', with geometry' if one.geometry else ''}")
-        print("targets     " + ", ".join(f"{target} [{unit}]" if unit else target for target, unit in one.units.items()))
+        what = "records    " if one.smiles_column is None and not one.geometry else "molecules  "
+        print(f"{what} {one.records:,}{', with geometry' if one.geometry else ''}")
+        targets = ", ".join(f"{target} [{unit}]" if unit else target for target, unit in one.units.items())
+        print(f"targets     {targets or 'missing links'}")
         print(f"source      {one.source}")
         print(f"licence     {one.licence}")
         for note in one.notes:

@@ -9,6 +9,7 @@ heliograph.data.formats.read(sets.path_of("esol"))
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
 
 from heliograph.data.cache import cache_dir
@@ -74,7 +75,6 @@ def fetch(
         else:
             have.append(_download.download(file, place, progress))
     if one.convert is not None:
-        from heliograph.data.sets import convert
-
-        getattr(convert, one.convert)(have, target, progress)
+        module, _, function = one.convert.rpartition(".")
+        getattr(import_module(f"heliograph.data.sets.{module or 'convert'}"), function)(have, target, progress)
     return target

@@ -43,7 +43,7 @@ class DataSet:
     geometry: bool = False
     smiles_column: str | None = "smiles"
     files: tuple[RemoteFile, ...] = ()
-    convert: str | None = None  # function of heliograph.data.sets.convert
+    convert: str | None = None  # function of heliograph.data.sets.convert, or MODULE.FUNCTION beside it
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -59,6 +59,20 @@ class DataSet:
 def _moleculenet(file: str, *, github: bool = False, sha256: str | None = None, md5: str | None = None) -> tuple[RemoteFile, ...]:
     bases = (_S3, *((_GITHUB,) if github else ()), _S3_OLD)
     return (RemoteFile(file, tuple(base + file for base in bases), sha256=sha256, md5=md5),)
+
+
+_LINQS = "https://linqs-data.soe.ucsc.edu/public/"
+
+
+def _citations(name: str, summary: str, records: int, address: str, convert: str = "graphs.citations") -> DataSet:
+    return DataSet(
+        name=name, summary=summary, records=records, units={"label": ""},
+        source="P. Sen et al., AI Magazine 29(3), 93 (2008), doi:10.1609/aimag.v29i3.2157", licence="not stated by LINQS",
+        file="nodes.parquet", smiles_column=None, files=(RemoteFile(address.rpartition("/")[2], (address,)),), convert=convert,
+        notes=("heliograph train FOLDER/nodes.parquet --edges FOLDER/edges.csv --target-columns label -o run",
+               "The whole graph of LINQS, without the public split of Planetoid, whose files are pickles.",
+               "No published checksum is known."),
+    )  # fmt: skip
 
 
 _UNSTATED = "not stated by MoleculeNet; the terms of the original source apply"
@@ -254,6 +268,46 @@ _SETS = (
         file="qm8.csv",
         files=_moleculenet("qm8.csv"),
         notes=("The file names four PBE0 columns twice; read their second set with care.", "No published checksum is known."),
+    ),
+    _citations("cora", "machine learning papers of 7 areas, their words and who cites whom", 2_708, f"{_LINQS}lbc/cora.tgz"),
+    _citations("citeseer", "computer science papers of 6 areas, their words and who cites whom", 3_312, f"{_LINQS}lbc/citeseer.tgz"),
+    _citations(
+        "pubmed", "papers on three kinds of diabetes, their words and who cites whom", 19_717, f"{_LINQS}Pubmed-Diabetes.tgz",
+        "graphs.pubmed",
+    ),
+    DataSet(
+        name="fb15k237",
+        summary="a knowledge graph of 14,541 entities and 237 relations, with its split",
+        records=310_116,
+        units={},
+        source="K. Toutanova, D. Chen, Workshop on Continuous Vector Space Models (2015), doi:10.18653/v1/W15-4007; from Freebase",
+        licence="CC BY 2.5 (Freebase)",
+        file="triples.tsv",
+        smiles_column=None,
+        files=tuple(
+            RemoteFile(f"{part}.txt", (f"https://raw.githubusercontent.com/villmow/datasets_knowledge_embedding/master/FB15k-237/{part}.txt",))
+            for part in ("train", "valid", "test")
+        ),
+        convert="graphs.triples",
+        notes=("heliograph train --edges FILE --level link --relation-column relation --splits-column split -o run",
+               "No published checksum is known."),
+    ),
+    DataSet(
+        name="gowalla",
+        summary="which of 40,981 places 29,858 users went to, with the split of LightGCN",
+        records=1_027_370,
+        units={},
+        source="E. Cho et al., KDD 2011, doi:10.1145/2020408.2020579; split of X. He et al., arXiv:2002.02126",
+        licence="not stated (SNAP)",
+        file="edges.parquet",
+        smiles_column=None,
+        files=tuple(
+            RemoteFile(f"{part}.txt", (f"https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/master/data/gowalla/{part}.txt",))
+            for part in ("train", "test")
+        ),
+        convert="graphs.interactions",
+        notes=("heliograph train --edges FILE --level link --bipartite --splits-column split -o run",
+               "No validation comes with it.", "No published checksum is known."),
     ),
 )  # fmt: skip
 
