@@ -11,6 +11,7 @@ import typer
 from pydantic import BaseModel
 
 from heliograph import manifest
+from heliograph.cli import frames, potentials
 from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
 from heliograph.cli.options import Values, build, expand_lists, named, options_of, read_toml, with_data, with_options
 from heliograph.compare.config import CompareConfig, CompareOptions, refuse_files, saved
@@ -26,6 +27,7 @@ NOT_HERE = ("devices", "baselines")
 OPTIONS = [
     *options_of(CompareConfig, "Run"),
     *(option for name, group in GROUPS.items() for option in options_of(group, PANELS[name], leave_out=NOT_HERE)),
+    *frames.options(),
 ]
 
 app = new_app()
@@ -33,13 +35,14 @@ app = new_app()
 
 def arguments(args: Sequence[str]) -> list[str]:
     """Let options with several values be written as people know them; see `expand_lists`."""
+    args = [frames.SPELLINGS.get(arg.partition("=")[0], arg.partition("=")[0]) + "".join(arg.partition("=")[1:]) for arg in args]
     return expand_lists(args, OPTIONS, FLAGS, ("-i", "--data-path", "--config", "--resume", "-h", "--help"))
 
 
 @app.command()
 @with_options(OPTIONS)
 def compare(
-    data: Annotated[str | None, typer.Argument(metavar="DATA", help="table of molecules, or the name of a shipped set")] = None,
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help="table of molecules, frames with forces, or a shipped set")] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="options as a TOML file", rich_help_panel="Run")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on with the comparison in --output-dir; new architectures are added", rich_help_panel="Run")
@@ -49,7 +52,7 @@ def compare(
     quiet: Quiet = False,
     **given: Any,
 ) -> None:
-    """Compare architectures on a table of molecules: the same folds for all, baselines, statistics that hold, a verdict."""
+    """Compare architectures on a table of molecules, or on frames with forces: the same folds for all, statistics that hold, a verdict."""
     begun: list[CompareConfig] = []
 
     def interrupted() -> str:
@@ -61,6 +64,9 @@ def compare(
         return f"Interrupted. Go on with: {shlex.join(words)}"
 
     with guarded(verbose, interrupted):
+        if frames.wanted(with_data(given, data), config, resume=False):
+            potentials.compare(with_data(given, data), config, resume, overwrite, quiet)
+            return
         asked = configure(data, config, resume, given)
         begun.append(asked)
         with Bar(quiet) as bar:
