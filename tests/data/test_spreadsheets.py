@@ -406,3 +406,10 @@ def test_points_beside_decimal_commas_are_doubted(tmp_path: Path) -> None:
     assert any("'z' like 1.234 are read with a decimal point, though 'y' has a decimal comma" in note for note in table.notes)
     for text in ("smiles;y;z\nCCO;1,5;0.234\nCCN;2,5;1.345\n", "smiles;y;z\nCCO;15;1.234\nCCN;25;12.345\n", "smiles,y,z\nCCO,1.234,2\n"):
         assert not any("doubt" in note or "though" in note for note in read(write(tmp_path / "b.csv", text)).notes)
+
+
+def test_columns_of_a_few_words_are_said_to_be_classes(tmp_path: Path) -> None:
+    rows = [f"{'C' * (k + 1)},{('low', 'mid', 'high')[k % 3]},name {k},{k}.5" for k in range(12)]
+    left = read(write(tmp_path / "a.csv", "\n".join(["smiles,class,name,y", *rows]))).left_out
+    assert left["class"] == "text: 'low', 'mid', 'high'; 3 classes: --task-type multiclass"
+    assert left["name"] == "text: 'name 0', 'name 1', 'name 2'"

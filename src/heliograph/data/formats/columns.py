@@ -31,6 +31,7 @@ ENDS = (  # columns that name an edge's two ends
 )  # fmt: skip
 _ENOUGH = 0.5  # share of cells that must be molecules with bonds before a column passes for structures
 LOOKED_AT = 100  # rows
+FEW_CLASSES = 20  # words in a column that may be names of classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,10 @@ def _by_cells(everything: Sequence[str], filled: Sequence[str], separator: str |
         words = list(dict.fromkeys(cell.strip()[:24] for cell in filled if as_number(cell) is None))
         shown = ", ".join(repr(word) for word in words[:3])
         some = f"{len(found)} of {len(filled)} cells are numbers, others {shown}" if found else f"text: {shown}"
-        return f"{some}; two classes: --task-type multiclass" if len({c.strip() for c in filled}) == 2 and not found else some
+        kinds = len({cell.strip() for cell in filled})
+        if found or not (kinds == 2 or 2 < kinds <= min(FEW_CLASSES, len(filled) // 2)):
+            return some
+        return f"{some}; {'two' if kinds == 2 else kinds} classes: --task-type multiclass"
     if len(found) > 20 and all(b - a == 1.0 for a, b in pairwise(found)):  # 0, 1, 2, ...: row numbers
         return "counts the rows"
     return ""
