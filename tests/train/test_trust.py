@@ -309,6 +309,59 @@ def test_marks_for_missing_are_no_class(config: Make, table: Path, tmp_path: Pat
         evaluate(EvaluateConfig(model_path=plain.output_dir / "model.safetensors", data_path=new, num_workers=0))
 
 
+def test_groups_have_error_bars_of_their_own(config: Make, table: Path, tmp_path: Path) -> None:
+    """calibrate --group-by: what it learned of a group holds for new rows of it, in predict and evaluate."""
+    plain = config()
+    train.run(plain)
+    model, out = plain.output_dir / "model.safetensors", tmp_path / "grouped.safetensors"
+    random = np.random.default_rng(0)
+    smiles = [f"{'C' * (k % 15 + 1)}{end}" for k in range(60) for end in ("O", "N", "F", "Cl")]  # copies: noise of repeated measurements
+    y = Predictor.load(model).predict(smiles)[:, 0]
+    noisy = np.array([k % 2 == 0 for k in range(len(smiles))])
+    labels = y + random.standard_normal(len(smiles)) * np.where(noisy, 5.0, 0.5)
+    data, new = tmp_path / "labelled.csv", tmp_path / "new.csv"
+    data.write_text("smiles,y,lab\n" + "".join(f"{s},{v},{'A' if n else 'B'}\n" for s, v, n in zip(smiles, labels, noisy, strict=True)))
+    ask = {"model_path": model, "data_path": data, "num_workers": 0}
+    _, factors = calibrate(CalibrateConfig(**ask, output_path=out, group_by="lab", calibrate="conformal-regression"))  # type: ignore[arg-type]
+    assert 1.2 < factors["y"]["A"] < 1.5 and 0.3 < factors["y"]["B"] < 0.5  # of 10 to 1: each borrows 20 rows of all
+    assert Predictor.load(out).trust.group_by == "lab"
+
+    new.write_text("smiles,lab\nCCO,A\nCCO,B\nCCO,C\nCCO,\n")
+    predict_file(PredictConfig(model_path=out, data_path=new, output_path=tmp_path / "p.csv", num_workers=0))
+    rows = records(tmp_path / "p.csv")
+    std = [float(row["y_std"]) for row in rows]
+    assert std[0] / std[1] == pytest.approx(factors["y"]["A"] / factors["y"]["B"]) and std[2] == std[3]
+    width = [float(row["y_upper"]) - float(row["y_lower"]) for row in rows]
+    assert width[0] / width[1] == pytest.approx(std[0] / std[1]) and len({row["y_pred"] for row in rows}) == 1
+
+    found = evaluate(EvaluateConfig(model_path=out, data_path=data, num_workers=0))["trust"]["y"]["coverage"]
+    plainly = tmp_path / "plain.safetensors"
+    calibrate(CalibrateConfig(**ask, output_path=plainly, calibrate="conformal-regression"))  # type: ignore[arg-type]
+    other = evaluate(EvaluateConfig(model_path=plainly, data_path=data, num_workers=0))["trust"]["y"]["coverage"]
+    for own, one in zip(found, other, strict=True):
+        assert own["held"] == pytest.approx(own["claimed"], abs=0.06)
+        if own["claimed"] == 0.9:
+            assert own["width"] < 0.9 * one["width"]
+    without = tmp_path / "without.csv"
+    without.write_text("smiles,y\n" + "".join(f"{s},{v}\n" for s, v in zip(smiles, labels, strict=True)))
+    assert evaluate(EvaluateConfig(model_path=out, data_path=without, num_workers=0))["usable"] == len(smiles)
+    said = Said()
+    predict_file(PredictConfig(model_path=out, data_path=without, output_path=tmp_path / "q.csv", num_workers=0), progress=said)
+    assert any("calibrated by groups of 'lab', which without.csv has not" in line for line in said.lines)
+
+
+class Said:
+    """Progress that keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __call__(self, stage: str, done: int, total: int | None = None) -> None: ...
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
 def test_what_does_not_go_together(config: Make) -> None:
     for changes, words in [
         ({"members": "folds"}, "--ensemble-size of 2 or more"),

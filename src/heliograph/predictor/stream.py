@@ -108,6 +108,9 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
     if progress is not None:
         for note in table.notes:
             progress.say(note)
+    grouped = predictor.trust.group_by
+    if grouped is not None and grouped not in table.columns and progress is not None:
+        progress.say(f"error bars were calibrated by groups of {grouped!r}, which {table.name} has not: those of all are taken")
     started = time.monotonic()
     total = count_rows(config.data_path) if progress is not None else None
     names, renamed = answer_columns(predictor, table.columns)
@@ -127,6 +130,8 @@ def predict_file(config: PredictConfig, *, overwrite: bool = False, progress: Pr
             if config.strict:
                 _refuse(chunk, rows, table.name)
             answers = answer(chunk, predictor, config.batch_size, environments)
+            if grouped is not None:
+                answers = predictor.trust.by_group(answers, [record.meta.get(grouped, "") for record, _, _ in chunk])
             _write(chunk, answers, predictor, table, writer)
             rows += len(chunk)
             without = np.isnan(answers.y).all(1)

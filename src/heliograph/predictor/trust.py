@@ -200,6 +200,31 @@ class Trust:
         bounds: dict[str, Any] = {"lower": lower, "upper": upper} if p is None else {}
         return replace(answers, y=y, probabilities=p, **bounds)
 
+    @property
+    def group_by(self) -> str | None:
+        """Return the column of a table whose groups have error bars of their own; None without."""
+        column = self.calibration.get("group_by")
+        return column if isinstance(column, str) and column else None
+
+    def by_group(self, answers: Answers, groups: Sequence[str]) -> Answers:
+        """Return answers [n] whose error bars are those of each row's group, where it has its own
+        (Mondrian); a group that calibration did not have keeps those of all.
+        """
+        if self.task.kind != "regression" or answers.std is None:
+            return answers
+        factor = np.ones(answers.std.shape)
+        for t, entry in enumerate(self.targets):
+            known = (entry or {}).get("factors", {})
+            factor[:, t] = [float(known.get(group, 1.0)) for group in groups]
+        changed: dict[str, Any] = {"std": answers.std * factor}
+        for name in ("lower", "upper"):
+            ends = getattr(answers, name)
+            if ends is not None:
+                changed[name] = answers.y[..., None] + factor[..., None] * (
+                    ends - answers.y[..., None]
+                )
+        return replace(answers, **changed)
+
     def _numbers(self, store: Store, answers: Answers, place: Place | None) -> Answers:
         n, T, K = *answers.y.shape, len(self.coverages)
         std = np.full((n, T), np.nan)

@@ -55,7 +55,7 @@ class CalibrateConfig(LabelledConfig):
     output_path: Path = Field(description="the new model file, NAME.safetensors")
     calibrate: Calibrate = Field("auto", description="method that calibrates error bars; auto: the one that does best on rows left out")
     coverage: tuple[float, ...] = Field((0.9,), min_length=1, description="share of the truths that an interval should hold")
-    group_by: str | None = Field(None, description="report the factor on sigma of each group of this column; small groups borrow from all")
+    group_by: str | None = Field(None, description="column whose groups get error bars of their own; small ones borrow from all")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +72,17 @@ class Labelled:
     read: int
 
 
-def read(predictor: Predictor, config: LabelledConfig, group_by: str | None, progress: Progress) -> Labelled:
-    """Read and featurize a table for a predictor. Raises DataError where targets, usable rows or labels are missing."""
+def read(predictor: Predictor, config: LabelledConfig, group_by: str | None, progress: Progress, needed: bool = True) -> Labelled:
+    """Read and featurize a table for a predictor. `needed`: the column `group_by` must be there.
+
+    Raises DataError where targets, usable rows or labels are missing, UsageError for that column.
+    """
     from heliograph.chem.pool import featurize_table
     from heliograph.data.formats import read as read_table
 
     usual = predictor.document.training.get("structure_column")
     table = read_table(config.data_path, smiles_column=config.smiles_columns, target_columns=predictor.targets, usual_column=usual)
-    if group_by is not None and group_by not in table.columns:
+    if group_by is not None and group_by not in table.columns and needed:
         raise UsageError(f"--group-by {group_by}: {table.name} has no such column; it has {', '.join(table.columns)}")
     molecules, groups, reasons = [], [], Counter[str]()
     cells: dict[str, list[Cell]] = {name: [] for name in predictor.targets}
@@ -126,8 +129,8 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None) -> dict[s
     if config.output_path is not None and config.output_path.exists():
         raise UsageError(f"{config.output_path} exists. Give another name with -o.")
     predictor = open_model(config.model_path, config.arch)
-    data = read(predictor, config, None, progress or silent())
-    answers = predictor.predict_store(data.store)
+    data = read(predictor, config, predictor.trust.group_by, progress or silent(), needed=False)
+    answers = predictor.trust.by_group(predictor.predict_store(data.store), data.groups)
     before = predictor.with_trust({}, {}).predict_store(data.store) if predictor.task.kind == "binary" else answers
     names = metrics.resolve((), predictor.task.kind)
     figures: Metrics = metrics.evaluate(predictor.task, names, data.y, answers.y, answers.probabilities)
@@ -166,9 +169,13 @@ def calibrate(config: CalibrateConfig, progress: Progress | None = None) -> tupl
             if entry is None or answers.std is None:
                 continue
             own = regression.Calibration.from_dict(entry)
-            unit = replace(own, scale=replace(own.scale, kind="constant", intercept=1.0, weights={}))
+            unit = replace(own, scale=replace(own.scale, kind="constant", intercept=1.0, weights={}, least=0.0))
             z = (data.y[there, t] - answers.y[there, t]) / answers.std[there, t]
             groups = [g for g, k in zip(data.groups, there, strict=True) if k]
-            factors[target] = regression.grouped(unit, regression.Rows(z), groups).factors
+            found = regression.grouped(unit, regression.Rows(z), groups)
+            factors[target] = found.factors
+            learned.calibration["targets"][t] = replace(own, shape=found.shape, factors=found.factors).to_dict()
+        learned.calibration["group_by"] = config.group_by
+        calibrated = predictor.with_trust(learned.calibration, predictor.document.domain)
     calibrated.save(config.output_path)
     return learned.notes, factors
