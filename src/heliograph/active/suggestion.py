@@ -76,7 +76,8 @@ def _believed(config: SuggestConfig, predictor: Any, t: int, known: set[str], pr
     from heliograph.data.formats import read
     from heliograph.predictor.stream import answer
 
-    table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=())
+    usual = predictor.document.training.get("structure_column")
+    table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=(), usual_column=usual)
     rows = iter(featurize_table(table, predictor.featurizer, config.num_workers, scaffold=False))
     wanted = parse(config.acquisition)[0] in ("thompson", "bald")
     smiles: dict[str, None] = {}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from heliograph.chem.molecule import Molecule
 from heliograph.data.store import Store
 from heliograph.errors import DataError, StructureError, UsageError, suggest
 from heliograph.explain.methods import METHODS, fidelity
+from heliograph.explain.pairs import Partner, measured
 from heliograph.explain.rationale import rationale
 from heliograph.explain.value import Value
 from heliograph.predictor import Predictor
@@ -32,7 +33,7 @@ class Explained:
     (`methods.fidelity`); `by_chance`: that of the same contributions dealt out at random; `reason`:
     why there is none. `fragment`: numbers of the atoms of the smallest connected fragment that
     keeps the prediction, where it was asked for (`rationale`); `new`: of those with neighbours that
-    no training molecule has.
+    no training molecule has; `partners`: measured molecules that differ in one place.
     """
 
     text: str
@@ -46,6 +47,7 @@ class Explained:
     reason: str = ""
     fragment: tuple[int, ...] = ()
     new: tuple[int, ...] = ()
+    partners: tuple[Partner, ...] = ()
 
     @property
     def sum(self) -> float:
@@ -68,6 +70,10 @@ class ExplainConfig(BaseModel):
     top: PositiveInt = Field(50, description="molecules that are explained, from the first row on")
     rationale: bool = Field(
         False, description="also find the smallest connected fragment that keeps the prediction"
+    )
+    pairs: Path | None = Field(
+        None,
+        description="table of measured molecules, such as that of training: those that differ in one place are shown",
     )
     smiles_columns: str | None = Field(
         None, description="column with the SMILES (default: 'smiles', else the first)"
@@ -188,9 +194,18 @@ def explain_file(
     if config.output_path.suffix not in (".html", ".csv"):
         raise UsageError(f"-o {config.output_path}: give a name that ends in .html or .csv")
     predictor = open_model(config.model_path, config.arch)
-    table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=())
+    usual = predictor.document.training.get("structure_column")
+    table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=(), usual_column=usual)
     structures = [record.structure for record in islice(table, config.top)]
+    known = None
+    if config.pairs is not None:
+        if predictor.task.kind != "regression":
+            raise UsageError("--pairs compares numbers; this model answers with classes")
+        known = measured(config.pairs, config.target or predictor.targets[0])
     found = explain(predictor, structures, config.method, config.target, config.seed, progress, config.rationale)
+    if known is not None:
+        t = 0 if config.target is None else predictor.targets.index(config.target)
+        found = [one if one.reason else replace(one, partners=known.partners(one.text, predictor, t)) for one in found]
     if all(one.reason for one in found):
         raise DataError(
             f"none of the {len(found)} rows can be used: {found[0].reason if found else 'the table is empty'}"

@@ -57,7 +57,7 @@ def verdict(found: Sequence[Explained], method: str) -> str:
     return told
 
 
-def _card(one: Explained, scale: float, unit: str) -> dict[str, str]:
+def _card(one: Explained, scale: float, unit: str) -> dict[str, Any]:
     image = "" if one.reason else _picture(one, colours(one, scale))
     tail = f" {unit}" if unit else ""
     return {
@@ -73,6 +73,15 @@ def _card(one: Explained, scale: float, unit: str) -> dict[str, str]:
         "by_chance": number(one.by_chance, 2),
         "fragment": f"{len(one.fragment)} of {len(one.atoms)} atoms" if one.fragment else "",
         "new": str(len(one.new)) if one.new else "",
+        "partners": [
+            {
+                "change": p.change,
+                "smiles": shorten(p.smiles, 60),
+                "label": number(p.label) + tail,
+                "step": f"{'+' if p.step >= 0 else ''}{number(p.step)}",
+            }
+            for p in one.partners
+        ],
     }
 
 
@@ -85,7 +94,8 @@ def _picture(one: Explained, marks: dict[int, tuple[float, float, float]]) -> st
 
 def _table(found: Sequence[Explained], path: Path) -> Path:
     """One line a molecule; `atom_scores` are those of its atoms in their order in the SMILES, with
-    blanks between; `fragment` and `new_atoms` are numbers of atoms, from 1.
+    blanks between; `fragment` and `new_atoms` are numbers of atoms, from 1; `pairs`: change, molecule, label and step of
+    the prediction of each partner.
     """
     columns = [
         "row",
@@ -99,6 +109,7 @@ def _table(found: Sequence[Explained], path: Path) -> Path:
         "atom_std",
         "fragment",
         "new_atoms",
+        "pairs",
         "reason",
     ]
     with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
@@ -109,5 +120,6 @@ def _table(found: Sequence[Explained], path: Path) -> Path:
             texts = ["" if one.reason or math.isnan(v) else f"{v:.9g}" for v in figures]
             lists = [" ".join(f"{v:.6g}" for v in values) for values in (one.atoms, one.spread)]
             marks = [" ".join(str(k + 1) for k in atoms) for atoms in (one.fragment, one.new)]
-            writer.writerow([one.row + 1, one.text, *texts, *lists, *marks, one.reason])
+            pairs = "; ".join(partner.text for partner in one.partners)
+            writer.writerow([one.row + 1, one.text, *texts, *lists, *marks, pairs, one.reason])
     return path
