@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from heliograph.cli import home
 from heliograph.predictor import Predictor
 from tests.cli.conftest import Run
 from tests.train.conftest import MOLECULES
@@ -245,3 +246,50 @@ def test_doctor(run: Run) -> None:
         for name, value in lines.items():
             assert name in ("memory", "cache folder") or f"  {name:<18} {value}" in shown
     assert re.match(r"cpu \(numba, \w+\), (compiled|\d+ of \d+ compiled)|reference", found["compute"]["kernels"])
+
+
+@pytest.mark.parametrize(
+    ("line", "module"),
+    [
+        ("train a.csv -o run", "train"),
+        ("train a.csv --edges b.csv", "train_graph"),
+        ("train a.csv --edges=b.csv", "train_graph"),
+        ("train schema.toml", "train_graph"),
+        ("train -v schema.toml", "train_graph"),
+        ("train -i schema.toml -o run", "train_graph"),
+        ("train a.csv --config settings.toml", "train"),
+        ("train a.csv --arch parts.toml", "train"),
+        ("predict run --top-k 3", "predict_graph"),
+        ("predict run --pairs p.csv", "predict_graph"),
+        ("explain run a.csv --pairs p.csv", "explain"),
+        ("explain run --do 3", "explain_graph"),
+        ("train molecules", "train"),
+        ("train -o graph-run --resume", "train_graph"),
+        ("predict graph-run new.csv", "predict_graph"),
+        ("predict molecule-run new.csv", "predict"),
+        ("screen graph-run --edges b.csv", "screen"),
+    ],
+)
+def test_what_a_verb_is_about(line: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("graph-run", "[data]\nbipartite = false\n"), ("molecule-run", "[data]\ndata_path = 'x'\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.toml").write_text(text)
+    verb, *args = line.split()
+    assert home(verb, args) == module
+
+
+def test_what_a_training_prints(run: Run, trained: Path) -> None:
+    n = len(MOLECULES)
+    quick = [word for word in FAST if word not in ("-q", "--no-baselines")]
+    done = run("train", trained / "bad.csv", "-o", "one", *quick, "--target-columns", "y")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and f"Test: {n - int(0.8 * n) - int(0.1 * n)} molecules, y" in lines
+    assert f"1 of {n + 1} rows can't be used: 1 not valid SMILES" in lines
+    assert lines[-2:] == [f"model   {Path('one') / 'model.safetensors'}", f"report  {Path('one') / 'report.html'}"]
+    table = [line for line in lines if line.startswith("│")]
+    assert table[0].split("│")[1].strip() == "gcn" and len(table) > 2
+    silent = run("train", trained / "table.csv", "-o", "none", *quick, "--target-columns", "y", "--split-sizes", "0.8", "0.2", "0")
+    assert f"Validation (there is no test part): {n - int(0.8 * n)} molecules, y" in silent.stdout and "can't be used" not in silent.stdout
+    two = run("train", trained / "table.csv", "-o", "two", *quick, "--no-baselines", "--target-columns", "y", "--num-replicates", "2")
+    assert "mean ± spread of 2 replicates, y" in two.stdout

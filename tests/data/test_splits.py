@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.chem import scaffold
-from heliograph.data.splits import PARTS, from_column, random_split, scaffold_split
+from heliograph.data.splits import PARTS, from_column, moments, random_split, scaffold_split
 from heliograph.errors import DataError, StructureError, UsageError
 from tests.chem.real import moleculenet
 
@@ -139,3 +139,10 @@ def test_scaffolds_of_molecules_have_their_chirality() -> None:
     assert all("@" in text for text in found[3:5])
     parts = scaffold_split(found, (3, 2, 2))
     assert parts["train"].tolist() == [1, 2, 6] and parts["val"].tolist() == [0, 5] and parts["test"].tolist() == [3, 4]
+
+
+def test_moments_are_years_and_their_parts() -> None:
+    found = moments(["2024", "2024-01", "2024-01-01", "2024-01-01T12:00", "2024-01-01T00:30", "2024-12-31", "7.5", "-3", "x", ""])
+    expected = [2024, 2024, 2024, 2024 + 0.5 / 366, 2024 + 0.5 / 24 / 366, 2024 + 365 / 366, 7.5, -3]
+    np.testing.assert_allclose(found[:8], expected, rtol=0, atol=1e-12)
+    assert np.isnan(found[8:]).all()

@@ -324,3 +324,22 @@ def test_single_molecules_after_many_with_what_was_kept(arch: str) -> None:
     for text, molecule in zip(smiles, molecules, strict=True):
         answer = one.predict_store(Store.build([molecule], one.featurizer, kept.codes), environments=[kept])
         np.testing.assert_allclose(answer.y, one.predict([text]), rtol=1e-5, atol=1e-6)
+
+
+def test_what_a_file_that_is_none_is(tmp_path: Path) -> None:
+    """Truncated where it begins as one of ours does, something else where it doesn't."""
+    whole = b'{"__metadata__":{"heliograph":"1"}'
+    header = len(whole).to_bytes(8, "little")
+    for content, words in [
+        (b"", "is truncated: it has 0 bytes"),
+        (b"12345678", "is truncated: it has 8 bytes"),
+        (header + whole, "is truncated or damaged"),
+        ((9000).to_bytes(8, "little") + b'{"a":1}', "is truncated or damaged"),
+        ((2).to_bytes(8, "little") + b"{}xx" + b"0" * 50, "not a safetensors file"),
+        (b"PK\x03\x04" + b"0" * 40, "a zip archive, as torch.save writes"),
+        (b"hello world, no model", "not a safetensors file"),
+    ]:
+        (tmp_path / "m.safetensors").write_bytes(content)
+        with pytest.raises(ModelFileError) as error:
+            Predictor.load(tmp_path / "m.safetensors")
+        assert words in str(error.value), (content, str(error.value))
