@@ -123,7 +123,7 @@ def test_the_file_is_all_that_is_needed_and_other_readers_say_what_it_is(
     assert (tmp_path / "again.safetensors").read_bytes() == (
         tmp_path / "mine.safetensors"
     ).read_bytes()
-    with pytest.raises(ModelFileError, match="a model of structures"):
+    with pytest.raises(ModelFileError, match="is a potential, not a model of molecules"):
         Predictor.load(tmp_path / "mine.safetensors")
     molecules = Path(__file__).parents[1] / "predictor" / "files" / "v2.safetensors"
     with pytest.raises(ModelFileError, match="not a potential"):

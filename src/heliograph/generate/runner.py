@@ -5,22 +5,19 @@ from __future__ import annotations
 import os
 import re
 import time
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, final
 
-from pydantic import ValidationError
-
 from heliograph import manifest
-from heliograph.errors import DataError, ModelFileError, UsageError
+from heliograph.errors import ModelFileError, UsageError
 from heliograph.files import atomic
 from heliograph.generate.config import GenerateTrainConfig
 from heliograph.generate.conformers.sampler import Folder
 from heliograph.generate.sampler import Sampler
 from heliograph.generate.tasks import sizes, task
-from heliograph.learn import budget
+from heliograph.learn import budget, runfolder
 from heliograph.learn.ensemble import plain, train
 from heliograph.learn.job import Job
 from heliograph.learn.progress import Lines, Progress
@@ -126,25 +123,8 @@ def any_task(path: str | os.PathLike[str] | None) -> tuple[str, object]:
 
 def _settled(config: GenerateTrainConfig, resume: bool, overwrite: bool) -> GenerateTrainConfig | None:
     """The saved configuration where a run goes on, None where one begins. Changes nothing."""
-    folder = config.output_dir
-    if resume and overwrite:
-        raise UsageError("--resume and --overwrite exclude one another: go on with the run, or replace it?")
-    held = manifest.held(folder, GENERATOR)
-    if held is not None and resume and (folder / CONFIG).is_file():
-        try:
-            saved = GenerateTrainConfig.model_validate(tomllib.loads((folder / CONFIG).read_text(encoding="utf-8")))
-        except (OSError, ValidationError, ValueError) as error:
-            raise DataError(f"{folder / CONFIG} is damaged ({error}). Begin again with --overwrite.") from None
-        free = {"epochs"} if config.fit.budget else set()
-        changed = [k for k, v in saved.fit if k not in free and v != getattr(config.fit, k)]
-        changed += [k for k, v in saved.generator if v != getattr(config.generator, k)]
-        if changed:
-            what = ", ".join(changed)
-            raise UsageError(f"--resume goes on with a run as it was begun, but {what} changed. Leave the options as they were.")
-        return saved
-    if held is not None and not overwrite:
-        raise UsageError(
-            f"{folder} holds a run already: --resume goes on with it, --overwrite replaces it, or choose another --output-dir."
-        )
-    manifest.refuse(folder, GENERATOR, FILES, replace=True, inputs=[config.generator.data_path])
+    if runfolder.goes_on(config.output_dir, GENERATOR, resume, overwrite, FILES, (config.generator.data_path,)):
+        saved = toml.load_as(config.output_dir, GenerateTrainConfig)
+        runfolder.refuse_changes(saved, config, {"epochs"} if config.fit.budget else ())
+        return saved.model_copy(update={"output_dir": config.output_dir})
     return None

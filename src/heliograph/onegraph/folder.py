@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from heliograph import manifest
-from heliograph.errors import UsageError
+from heliograph.learn import runfolder
 from heliograph.learn.log import LOG, METRICS
 from heliograph.manifest import Kind
 from heliograph.onegraph.config import GraphTrainConfig
@@ -30,20 +29,12 @@ def settle(config: GraphTrainConfig, resume: bool, overwrite: bool) -> GraphTrai
     Raises UsageError: the folder holds what no such run wrote, a run is there and neither `resume` nor `overwrite` is given, or both are,
     or the run that is to go on was asked for with other settings.
     """
-    folder = config.output_dir
-    if resume and overwrite:
-        raise UsageError("--resume and --overwrite exclude one another: go on with the run, or replace it?")
-    files = manifest.held(folder, TRAINING)
-    if files is not None and (folder / toml.FILE).is_file() and resume:
-        manifest.refuse(folder, TRAINING, (), replace=True)  # a run that goes on writes its files again
-        return _same(toml.load_as(folder, GraphTrainConfig), config)
-    if not overwrite and any((folder / name).exists() for name in files or () if name not in _FIRST):
-        raise UsageError(
-            f"{folder} holds a run already: --resume goes on with it, --overwrite replaces it, or choose another --output-dir."
-        )
-    inputs = [path for path in (config.data.data_path, config.data.edges) if path is not None and path.exists()]
-    manifest.refuse(folder, TRAINING, names(config), replace=True, inputs=inputs)
-    return None
+    inputs = (config.data.data_path, config.data.edges)
+    if not runfolder.goes_on(config.output_dir, TRAINING, resume, overwrite, names(config), inputs, _FIRST):
+        return None
+    saved = toml.load_as(config.output_dir, GraphTrainConfig)
+    runfolder.refuse_changes(saved, absolute(config), {"strict"})
+    return saved.model_copy(update={"output_dir": config.output_dir})
 
 
 def take(config: GraphTrainConfig) -> None:
@@ -65,20 +56,3 @@ def absolute(config: GraphTrainConfig) -> GraphTrainConfig:
     """With whole paths to the tables, so that a run can go on from another working folder."""
     paths = {k: v.resolve() for k, v in dict(config.data).items() if isinstance(v, Path) and v.is_file()}
     return config.model_copy(update={"data": config.data.model_copy(update=paths)})
-
-
-def _same(saved: GraphTrainConfig, asked: GraphTrainConfig) -> GraphTrainConfig:
-    """The saved configuration in its present folder. Raises UsageError where something else is asked for now."""
-
-    def flat(config: GraphTrainConfig) -> dict[str, Any]:
-        groups = config.model_dump(exclude={"output_dir"})
-        return {name: value for group in groups.values() for name, value in group.items()}
-
-    old, new = flat(saved), flat(absolute(asked))
-    changed = [name for name in old if name != "strict" and old[name] != new[name]]
-    if changed:
-        listed = ", ".join(f"--{name.replace('_', '-')} was {old[name]!r}, is {new[name]!r}" for name in changed[:4])
-        raise UsageError(
-            f"--resume goes on with a run as it was begun, but {listed}. Leave the option out, or begin another run."
-        )
-    return saved.model_copy(update={"output_dir": asked.output_dir})

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from heliograph import manifest
-from heliograph.errors import DataError, UsageError
+from heliograph.learn import runfolder
 from heliograph.learn.log import LOG, METRICS
 from heliograph.manifest import Kind
 from heliograph.potential.config import TrainPotential
@@ -30,23 +27,14 @@ def settle(config: TrainPotential, resume: bool, overwrite: bool) -> TrainPotent
     Raises UsageError: the folder holds what no run wrote, a run is there and neither `resume` nor
     `overwrite` is given, or both are, or the run was begun with other settings.
     """
-    here = config.output_dir
-    if resume and overwrite:
-        raise UsageError(
-            "--resume and --overwrite exclude one another: go on with the run, or replace it?"
-        )
-    files = manifest.held(here, POTENTIAL)
-    if files is not None and resume and (here / toml.FILE).is_file():
-        manifest.refuse(here, POTENTIAL, (), replace=True)  # a run that goes on writes them again
-        return _same(saved_config(here), config)
-    if not overwrite and any((here / name).exists() for name in files or () if name != LOG):
-        choice = "--resume goes on with it, --overwrite replaces it, or choose another --output-dir"
-        raise UsageError(f"{here} holds a run already: {choice}.")
     frames = config.frames
     inputs = (frames.data_path, frames.val_path, frames.test_path, Path(config.potential.arch))
-    there = [path for path in inputs if path is not None and path.exists()]
-    manifest.refuse(here, POTENTIAL, names(config), replace=True, inputs=there)
-    return None
+    if not runfolder.goes_on(config.output_dir, POTENTIAL, resume, overwrite, names(config), inputs):
+        return None
+    saved = toml.load_as(config.output_dir, TrainPotential)
+    free = {"epochs"} if saved.fit.budget and config.fit.budget else set()
+    runfolder.refuse_changes(saved, absolute(config), free)
+    return saved.model_copy(update={"output_dir": config.output_dir})
 
 
 def take(config: TrainPotential) -> None:
@@ -59,34 +47,6 @@ def names(config: TrainPotential) -> list[str]:
     members = range(config.potential.ensemble_size)
     found = [toml.FILE, LOG, METRICS, MODEL, RESULTS, ARRAYS, REPORT, "resume/state.safetensors"]
     return found + [f"resume/member_{k}.safetensors" for k in members]
-
-
-def saved_config(folder: Path) -> TrainPotential:
-    """Read `config.toml` of a run. Raises DataError where it is damaged."""
-    path = folder / toml.FILE
-    try:
-        return TrainPotential.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValidationError, ValueError) as error:
-        why = str(error).splitlines()[0]
-        raise DataError(
-            f"{path} can't be read ({why}). Start the run again with --overwrite."
-        ) from None
-
-
-def _same(saved: TrainPotential, asked: TrainPotential) -> TrainPotential:
-    """Return the saved configuration in its present folder. Raises UsageError where another is asked for now."""
-    new = absolute(asked)
-    for group in ("frames", "potential", "fit"):
-        before, now = getattr(saved, group).model_dump(), getattr(new, group).model_dump()
-        for name, value in before.items():
-            free = name == "epochs" and bool(saved.fit.budget and asked.fit.budget)
-            if value != now[name] and not free:
-                raise UsageError(
-                    "--resume goes on with a run as it was begun, but "
-                    f"--{name.replace('_', '-')} was {value!r}, is {now[name]!r}. "
-                    "Leave the option out, or begin another run."
-                )
-    return saved.model_copy(update={"output_dir": asked.output_dir})
 
 
 def absolute(config: TrainPotential) -> TrainPotential:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from heliograph import manifest
 from heliograph.errors import UsageError
 from heliograph.files import atomic
+from heliograph.learn import runfolder
 from heliograph.learn.log import LOG, METRICS
 from heliograph.manifest import Kind
 from heliograph.predictor.predictor import source_sum
@@ -33,20 +33,13 @@ def settle(config: TrainConfig, resume: bool, overwrite: bool) -> TrainConfig | 
     Raises UsageError: the folder holds what no run wrote, a run is there and neither `resume` nor `overwrite` is given, or both are, or
     the run that is to go on was asked for with other settings.
     """
-    folder = config.output_dir
-    if resume and overwrite:
-        raise UsageError("--resume and --overwrite exclude one another: go on with the run, or replace it?")
-    files = manifest.held(folder, TRAINING)
-    there = files is not None and (folder / toml.FILE).is_file()
-    if there and resume:
-        manifest.refuse(folder, TRAINING, (), replace=True)  # a run that goes on writes its files again
-        return _same(toml.load(folder), config)
-    if not overwrite and any((folder / name).exists() for name in files or () if name not in _FIRST):
-        raise UsageError(
-            f"{folder} holds a run already: --resume goes on with it, --overwrite replaces it, or choose another --output-dir."
-        )
-    manifest.refuse(folder, TRAINING, names(config), replace=True, inputs=_inputs(config))
-    return None
+    inputs = (config.data.data_path, config.split.val_path, config.split.test_path, Path(config.model.arch))
+    if not runfolder.goes_on(config.output_dir, TRAINING, resume, overwrite, names(config), inputs, _FIRST):
+        return None
+    saved = _own_file(toml.load(config.output_dir), config)
+    budget = {"epochs"} if saved.fit.budget and config.fit.budget else set()
+    runfolder.refuse_changes(saved, absolute(config), {"num_workers", "strict", "arch_sha256"} | budget)
+    return saved.model_copy(update={"output_dir": config.output_dir})
 
 
 def take(config: TrainConfig) -> None:
@@ -63,28 +56,6 @@ def names(config: TrainConfig) -> list[str]:
     one += [f"resume/member_{k}.safetensors" for k in range(config.model.ensemble_size)]
     one += [f"{part}_predictions.csv" for part in ("test", "out_of_fold" if config.model.members == "folds" else "val")]
     return [f"replicate_{k}/{name}" if k else name for k in range(config.split.num_replicates) for name in one]
-
-
-def _inputs(config: TrainConfig) -> list[Path]:
-    files = (config.data.data_path, config.split.val_path, config.split.test_path, Path(config.model.arch))
-    return [path for path in files if path is not None and path.exists()]
-
-
-def _same(saved: TrainConfig, asked: TrainConfig) -> TrainConfig:
-    """The saved configuration in its present folder. Raises UsageError where something else is asked for now."""
-
-    def flat(config: TrainConfig) -> dict[str, Any]:
-        groups = config.model_dump(exclude={"output_dir"})
-        return {name: value for group in groups.values() for name, value in group.items()}
-
-    saved = _own_file(saved, asked)
-    old, new = flat(saved), flat(absolute(asked))
-    free = {"num_workers", "strict", "arch_sha256"} | ({"epochs"} if saved.fit.budget and asked.fit.budget else set())
-    changed = [name for name in old if name not in free and old[name] != new[name]]
-    if changed:
-        listed = ", ".join(f"--{name.replace('_', '-')} was {old[name]!r}, is {new[name]!r}" for name in changed[:4])
-        raise UsageError(f"--resume goes on with a run as it was begun, but {listed}. Leave the option out, or begin another run.")
-    return saved.model_copy(update={"output_dir": asked.output_dir})
 
 
 def _own_file(saved: TrainConfig, asked: TrainConfig) -> TrainConfig:

@@ -14,9 +14,10 @@ from pydantic import BaseModel, ValidationError
 
 from heliograph.errors import DataError
 from heliograph.files import atomic
+from heliograph.learn import runfolder
 from heliograph.train.config import TrainConfig
 
-FILE = "config.toml"
+FILE = runfolder.CONFIG
 C = TypeVar("C", bound=BaseModel)
 
 
