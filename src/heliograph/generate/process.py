@@ -97,7 +97,7 @@ class VP:
             mean = (between * (1 - b * b) * state + b * spread * data) / (1 - a * a)
             return mean + math.sqrt(spread * (1 - b * b) / (1 - a * a)) * fresh
         beta = self.beta(s)
-        score = (a * data - state) / max(1 - a * a, NEAREST)
+        score = (a * data - state) / max(1 - a * a, 1e-10)
         if self.method == "ode":
             return state + dt * (beta * state / 2 + beta * score / 2)
         return state + dt * (beta * state / 2 + beta * score) + math.sqrt(beta * dt) * fresh
