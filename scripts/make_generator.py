@@ -14,14 +14,14 @@ from heliograph.files import atomic
 from heliograph.generate import runner
 from heliograph.generate.config import GenerateTrainConfig, GeneratorConfig, GeneratorFit
 
-EPOCHS = 45
+EPOCHS = 29
 MOST_BYTES = 3_000_000
 
 
 def main(folder: Path) -> None:
     config = GenerateTrainConfig(
         generator=GeneratorConfig(data_path=Path("smallmol"), properties=("gap", "dipole"), d=96, depth=5),
-        fit=GeneratorFit(epochs=EPOCHS, max_lr=5e-3),
+        fit=GeneratorFit(epochs=EPOCHS, max_lr=5e-3, decay_from=0.7),
         output_dir=folder,
     )
     found = runner.run(config, resume=(folder / runner.CONFIG).is_file())

@@ -12,6 +12,7 @@ from heliograph.files import atomic
 from heliograph.generate import write
 from heliograph.generate.crystals import write as of_crystals
 from heliograph.generate.crystals.sampler import CrystalSampler
+from heliograph.generate.metrics import unbound
 from heliograph.generate.process import process
 from heliograph.generate.sampler import Sampler, Wish, with_steps
 from heliograph.learn.progress import Progress
@@ -37,7 +38,8 @@ class OfMolecules:
     unit = "molecules"
 
     def __init__(self, sampler: Sampler, wish: Wish):
-        self.sampler, self.wish, self.notes = sampler, wish, wish.check(sampler.vocabulary)
+        self.sampler, self.wish = sampler, wish
+        self.notes = [*wish.check(sampler.vocabulary), *(unbound(wish.formula) if wish.formula else [])]
 
     def check(self, path: Path) -> None:
         write.check(path)

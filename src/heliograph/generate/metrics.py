@@ -96,6 +96,17 @@ def stable_by_bonds(z: np.ndarray, charge: np.ndarray, bonds: np.ndarray, order:
     return np.array([t in BY_CHARGE.get((int(e), int(q)), ()) for e, q, t in zip(z, charge, total, strict=True)], bool)
 
 
+def unbound(formula: Mapping[int, int]) -> list[str]:
+    """Say in a sentence where no neutral closed-shell molecule has a formula (atomic number -> count) by the usual valences."""
+    if not set(formula) <= set(VALENCE):
+        return []
+    ends = 2 + sum(n * (max(BY_CHARGE[z, 0]) - 2) for z, n in formula.items())  # twice the rings and double bonds
+    if ends < 0:
+        return ["No molecule in one piece has this formula: it has more ends than the other atoms can bind. Samples keep it all the same."]
+    odd = 2 + sum(n * (VALENCE[z] - 2) for z, n in formula.items())
+    return ["This formula has an odd number of electrons to pair: neutral samples will be radicals."] if odd % 2 else []
+
+
 def molecules(samples: Iterable[Molecules], training: Iterable[str] = ()) -> Figures:
     """Score batches of molecules; `training`: canonical SMILES of what the generator learned from, for novelty."""
     from heliograph.chem.atoms import Atoms, judge
