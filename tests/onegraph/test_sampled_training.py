@@ -146,3 +146,37 @@ def test_what_is_made_ahead_comes_in_its_order_and_errors_come_through() -> None
             assert [made(k) for k in range(2, 9)] == [k * k for k in range(2, 9)]
     with pytest.raises(ZeroDivisionError), Ahead(lambda k: 1 // (3 - k), 0, 9, 2) as made:
         [made(k) for k in range(9)]
+
+
+def test_features_may_be_an_array_that_is_mapped(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    from heliograph.errors import DataError
+    from heliograph.onegraph.asked import GraphPredictConfig
+    from heliograph.onegraph.data import load
+    from heliograph.onegraph.predict import predict
+    from tests.onegraph.test_run import table_of
+
+    nodes, edges = tables()
+    x = np.stack([nodes["f"].to_numpy(), nodes["age"].to_numpy() / 10, np.ones(len(nodes))], 1).astype(np.float16)
+    np.save(tmp_path / "x.npy", x)
+    for table, name in ((nodes.drop_columns(["f", "age"]), "n.csv"), (edges, "e.csv")):
+        pc.write_csv(table, tmp_path / name)
+    made = config(tmp_path / "run", "neighbor")
+    data = made.data.model_copy(update={
+        "data_path": tmp_path / "n.csv", "edges": tmp_path / "e.csv", "features": tmp_path / "x.npy", "feature_columns": None,
+    })  # fmt: skip
+    graph = load(data, (data.data_path, data.edges))
+    assert isinstance(graph.store.columns["x"], np.memmap) and graph.encoders.width == 3
+    assert np.array_equal(graph.store.node_features(np.array([5, 2]))["x"], x[[5, 2]].astype(np.float32))  # type: ignore[arg-type]
+    run(made.model_copy(update={"data": data}), progress=QUIET)
+    predict(GraphPredictConfig(model_path=tmp_path / "run", output_path=tmp_path / "p.csv"), progress=QUIET)
+    assert all(r["team_pred"] for r in table_of(tmp_path / "p.csv"))
+    with pytest.raises(DataError, match="wanted are 5 rows"):
+        load(data, (nodes.slice(0, 5), pa.table({"source": [nodes["id"][0].as_py()], "target": [nodes["id"][1].as_py()]})))
+    with pytest.raises(DataError, match="needs the table of nodes"):
+        load(data.model_copy(update={"data_path": None}), (None, edges))
+    (tmp_path / "bad.npy").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="no array file"):
+        load(data.model_copy(update={"features": tmp_path / "bad.npy"}), (nodes, edges))

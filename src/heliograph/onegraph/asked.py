@@ -27,6 +27,9 @@ class GraphPredictConfig(Group):
     edges: Path | None = Field(
         default=None, description="table of edges (default: the one of the run, where it still is)"
     )
+    features: Path | None = Field(
+        default=None, description="array of the nodes' features, for a model that was trained with --features (default: that of the run)"
+    )
     pairs: Path | None = Field(
         default=None, description="table of pairs of nodes to score, with columns as the table of edges has them"
     )

@@ -293,7 +293,9 @@ def about(training: Training, config: GraphTrainConfig) -> dict[str, Any]:
 
     total = hashlib.sha256(training.graph.ends.tobytes())
     if "x" in training.graph.store.columns:
-        total.update(np.ascontiguousarray(training.graph.store.columns["x"]).tobytes())
+        x = training.graph.store.columns["x"]
+        for start in range(0, max(len(x), 1), 100_000):
+            total.update(np.ascontiguousarray(x[start : start + 100_000]).tobytes())
     if training.y is not None:
         total.update(training.y.tobytes())
     for part, rows in sorted(training.job.parts.items()):

@@ -39,7 +39,7 @@ def of_nodes(
         "label propagation": lambda: propagate(store, task, y, parts["train"]),
     }
     if "x" in store.columns:
-        x = np.asarray(store.columns["x"], np.float32)
+        x = store.columns["x"]
         linear = "ridge regression" if task.kind == "regression" else "logistic regression"
         todo[f"{linear} on features"] = lambda: _on_features(_linear(task, seed), task, x, y, parts)
         todo["MLP on features"] = lambda: _on_features(_mlp(task, seed), task, x, y, parts, MOST_NETWORK)
@@ -184,6 +184,7 @@ def _on_features(
     """One model a target, learned on training rows (`most` of them, spread evenly), asked for validation and test rows."""
     import warnings
 
+    read = lambda rows: np.asarray(x[rows], np.float32)  # noqa: E731  # of what may be mapped
     train = parts["train"][:: -(-len(parts["train"]) // most) or 1]
     asked = np.unique(np.concatenate([parts["val"], parts["test"]]))
     classes = task.n_classes if task.kind == "multiclass" else 2 if task.kind == "binary" else 1
@@ -195,13 +196,13 @@ def _on_features(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the iterations that it would like
             if task.kind == "regression":
-                out[asked, t, 0] = make().fit(x[rows], y[rows, t]).predict(x[asked])
+                out[asked, t, 0] = make().fit(read(rows), y[rows, t]).predict(read(asked))
             elif len(np.unique(y[rows, t])) < 2:
                 out[asked, t] = np.eye(classes)[int(y[rows[0], t])]
             else:
-                model = make().fit(x[rows], y[rows, t].astype(int))
+                model = make().fit(read(rows), y[rows, t].astype(int))
                 p = np.zeros((len(asked), classes))
-                p[:, model.classes_] = model.predict_proba(x[asked])
+                p[:, model.classes_] = model.predict_proba(read(asked))
                 out[asked, t] = p
     return _with_classes(task, out)
 

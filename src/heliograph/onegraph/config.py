@@ -46,6 +46,10 @@ class GraphDataConfig(Group):
     feature_columns: tuple[str, ...] | None = Field(
         default=None, description="columns of nodes to learn from (default: all others)"
     )
+    features: Path | None = Field(
+        default=None,
+        description="features of nodes as an array file (.npy) instead of columns: a row for each of the table, mapped from disk",
+    )
     splits_column: str | None = Field(
         default=None,
         description="column that says train, val or test (blank: passes messages, but its label is not used)",

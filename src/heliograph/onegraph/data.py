@@ -19,6 +19,7 @@ from heliograph.data.formats.graph_tables import EdgeTable, NodeTable, as_text, 
 from heliograph.data.formats.schema import Schema, is_schema, read_schema
 from heliograph.data.graph_store import GraphStore
 from heliograph.errors import DataError, suggest
+from heliograph.onegraph.arrays import mapped, opened
 from heliograph.onegraph.config import GraphDataConfig
 
 Tables = tuple[Any, Any]  # nodes (None: none) and edges: files, DataFrames or Arrow tables
@@ -50,11 +51,12 @@ class Encoders:
     between: tuple[tuple[int, int], ...] = ()
     target: str = ""
     hyperedges: bool = False
+    array: int = 0  # width of features that come as an array instead of columns
 
     @property
     def width(self) -> int:
         """Features of a node; of several types, which one it is comes first, then the features of each type."""
-        return len(self.kinds) + sum(k.encoder.width for k in self.kinds) if self.kinds else self.nodes.width
+        return len(self.kinds) + sum(k.encoder.width for k in self.kinds) if self.kinds else self.array or self.nodes.width
 
     @property
     def learned(self) -> tuple[str, ...]:
@@ -76,6 +78,7 @@ class Encoders:
             **plain,
             **(several if self.kinds else {}),
             **({"hyperedges": True} if self.hyperedges else {}),
+            **({"array": self.array} if self.array else {}),
         }
 
     @classmethod
@@ -85,7 +88,7 @@ class Encoders:
         between = tuple((int(a), int(b)) for a, b in data.get("between", ()))
         return cls(
             nodes, edges, data["directed"], data["bipartite"], tuple(data["relations"]), data["relation_column"],
-            kinds, between, data.get("target", ""), bool(data.get("hyperedges", False)),
+            kinds, between, data.get("target", ""), bool(data.get("hyperedges", False)), int(data.get("array", 0)),
         )  # fmt: skip
 
 
@@ -208,7 +211,9 @@ def load(
         (encoders, []) if encoders else _fit(config, nodes, usable, cells, labels_of_edges, directed, relations)
     )
     x = None
-    if nodes is not None and usable is not None and fitted.nodes.width:
+    if fitted.array:
+        x = mapped(config.features, nodes, usable, fitted.array)
+    elif nodes is not None and usable is not None and fitted.nodes.width:
         x = fitted.nodes.encode(nodes.cells if len(usable) == len(nodes) else nodes.cells.take(pa.array(usable)))
     attr = fitted.edges.encode(cells) if fitted.edges.width else None
     n = len(edges.ids)
@@ -316,6 +321,10 @@ def _fit(
     encoder = Encoder()
     if nodes is not None:
         names = [c for c in nodes.cells.column_names if c != nodes.id_column and c not in set_aside]
+        if config.features is not None:
+            if config.feature_columns is not None:
+                raise DataError("features come from columns or from an array: give --feature-columns or --features")
+            names = []
         if config.feature_columns is not None:
             for column in config.feature_columns:
                 if column not in nodes.cells.column_names:
@@ -335,7 +344,10 @@ def _fit(
             notes.append(
                 f"Features of an edge: {of_edges.width:,} ({', '.join(c.name for c in of_edges.columns[:6])})."
             )
-    return Encoders(encoder, of_edges, directed, config.bipartite, relations, config.relation_column), notes
+    array = 0 if config.features is None else opened(config.features).shape[1]
+    if array:
+        notes.append(f"Features of a node: {array:,} from {config.features}, mapped.")
+    return Encoders(encoder, of_edges, directed, config.bipartite, relations, config.relation_column, array=array), notes
 
 
 def name_of(given: Any) -> str:

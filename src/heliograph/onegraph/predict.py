@@ -77,7 +77,7 @@ def read_graph(config: GraphPredictConfig, predictor: GraphPredictor) -> OneGrap
         )
     base = trained or GraphDataConfig()
     read = predictor.encoders
-    own = {"bipartite": read.bipartite, "hyperedges": read.hyperedges, "target_columns": ()}
+    own = {"bipartite": read.bipartite, "hyperedges": read.hyperedges, "target_columns": (), "features": config.features or base.features}
     data = base.model_copy(update={"data_path": nodes, "edges": edges, **own})
     return load(data, (nodes, edges), encoders=predictor.encoders)
 
