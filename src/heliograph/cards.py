@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from heliograph import zoo
 from heliograph.batching import batch
 from heliograph.chem.featurizer import preset
 from heliograph.errors import HeliographError
+from heliograph.geometry import with_vectors
 from heliograph.graph import Graph, dense
 from heliograph.model import MPNN, Inputs
 from heliograph.plan import plan
@@ -53,6 +55,7 @@ class Card:
     arguments: tuple[tuple[str, str], ...]
     notes: str
     parts: bool = True
+    clouds: tuple[bool, ...] | None = None
 
     def __str__(self) -> str:
         lines = [self.text, "", *self.measured(), "", "arguments (--arch-args NAME=VALUE):"]
@@ -81,6 +84,10 @@ class Card:
                 f"            hexagon and two triangles (equal to 1-WL): {words[bool(self.hexagon)]}",
                 f"            4 x 4 rook's graph and Shrikhande's (equal to folklore 2-WL): {words[bool(self.rook)]}",
             ]
+        if self.clouds is not None:
+            told = zip(CLOUDS, self.clouds, strict=True)
+            lines.append("checked     different surroundings of an atom that are equal in")
+            lines += [f"            {what}: {'told apart' if apart else 'not told apart'}" for what, apart in told]
         return lines
 
 
@@ -110,6 +117,7 @@ def card(arch: str) -> Card:
         arguments=tuple((k, _default(p)) for k, p in inspect.signature(module.build).parameters.items() if k not in ("inputs", "out")),
         notes=inspect.cleandoc(module.build.__doc__ or ""),
         parts=zoo.takes_parts(arch),
+        clouds=None if flat else clouds(net),
     )
 
 
@@ -165,6 +173,37 @@ ROOK = _graph(16, [(a, b) for a, b in itertools.combinations(range(16), 2) if (_
 SHRIKHANDE = _graph(
     16, [(a, b) for a, b in itertools.combinations(range(16), 2) if tuple((_GRID[a][k] - _GRID[b][k]) % 4 for k in (0, 1)) in _STEPS]
 )
+
+
+def star(points: Sequence[Sequence[float]]) -> Graph:
+    """An atom among neighbours at `points`: it sees them and they see it, and no other: vectors are given, so that no view finds more."""
+    n = len(points)
+    graph = _graph(n + 1, [(0, k) for k in range(1, n + 1)])
+    pos = torch.cat([torch.zeros(1, 3, dtype=torch.float64), torch.tensor(points, dtype=torch.float64)])
+    return with_vectors(graph.with_nodes(pos=0.4 * pos))
+
+
+def _turned(points: Sequence[Sequence[float]], angle: float) -> list[list[float]]:
+    """Turned around the y axis."""
+    c, s = math.cos(angle), math.sin(angle)
+    return [[c * x + s * z, y, c * z - s * x] for x, y, z in points]
+
+
+_ABOVE = [[3, 2, -4], [0, 2, 5], [0, 2, -5]]
+_SIX = [*_ABOVE, *_turned([[x, -y, z] for x, y, z in _ABOVE], math.pi / 10)]
+_FOUR = [[5, 0, 5], [5, 5, 5], [-5, -5, 5]]
+CLOUDS: dict[str, tuple[list[list[float]], list[list[float]]]] = {  # what is equal in both
+    "distances": ([[5, 0, 0], [3, 0, 4]], [[5, 0, 0], [-5, 0, 0]]),
+    "distances and angles of pairs": ([*_FOUR, [0, 5, 5]], [*_FOUR, [0, -5, 5]]),
+    "those, and triples up to mirror images": ([*_SIX, [0, 5, 0]], [*_SIX, [0, -5, 0]]),
+}
+# Different surroundings of one atom that agree in their pairs or triples of neighbours (Pozdnyakov et al. 2020,
+# doi:10.1103/PhysRevLett.125.166001; coordinates as in Joshi et al. 2023, arXiv:2301.09308).
+
+
+def clouds(net: MPNN) -> tuple[bool, ...]:
+    """Whether a network tells each of CLOUDS apart."""
+    return tuple(_apart(net, star(a), star(b)) for a, b in CLOUDS.values())
 
 
 def _pairs() -> list[tuple[Graph, Graph]]:
