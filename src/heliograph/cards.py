@@ -33,6 +33,7 @@ from heliograph.wl import colours, multisets
 
 WIDTH = 3  # of x and of edge_attr in the graphs that are tried
 GEOMETRY = {"none": "bonds", "optional": "bonds; positions where given", "required": "positions"}
+Points = Sequence[Sequence[float]]
 _TOLERANCE = 1e-9  # float64; below it two outputs are one
 
 
@@ -175,7 +176,7 @@ SHRIKHANDE = _graph(
 )
 
 
-def star(points: Sequence[Sequence[float]]) -> Graph:
+def star(points: Points) -> Graph:
     """An atom among neighbours at `points`: it sees them and they see it, and no other: vectors are given, so that no view finds more."""
     n = len(points)
     graph = _graph(n + 1, [(0, k) for k in range(1, n + 1)])
@@ -183,16 +184,16 @@ def star(points: Sequence[Sequence[float]]) -> Graph:
     return with_vectors(graph.with_nodes(pos=0.4 * pos))
 
 
-def _turned(points: Sequence[Sequence[float]], angle: float) -> list[list[float]]:
+def _turned(points: Points, angle: float) -> list[list[float]]:
     """Turned around the y axis."""
     c, s = math.cos(angle), math.sin(angle)
     return [[c * x + s * z, y, c * z - s * x] for x, y, z in points]
 
 
-_ABOVE = [[3, 2, -4], [0, 2, 5], [0, 2, -5]]
-_SIX = [*_ABOVE, *_turned([[x, -y, z] for x, y, z in _ABOVE], math.pi / 10)]
-_FOUR = [[5, 0, 5], [5, 5, 5], [-5, -5, 5]]
-CLOUDS: dict[str, tuple[list[list[float]], list[list[float]]]] = {  # what is equal in both
+_ABOVE: Points = [[3, 2, -4], [0, 2, 5], [0, 2, -5]]
+_SIX: Points = [*_ABOVE, *_turned([[x, -y, z] for x, y, z in _ABOVE], math.pi / 10)]
+_FOUR: Points = [[5, 0, 5], [5, 5, 5], [-5, -5, 5]]
+CLOUDS: dict[str, tuple[Points, Points]] = {  # what is equal in both
     "distances": ([[5, 0, 0], [3, 0, 4]], [[5, 0, 0], [-5, 0, 0]]),
     "distances and angles of pairs": ([*_FOUR, [0, 5, 5]], [*_FOUR, [0, -5, 5]]),
     "those, and triples up to mirror images": ([*_SIX, [0, 5, 0]], [*_SIX, [0, -5, 0]]),
