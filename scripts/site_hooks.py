@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 ROOT = Path(__file__).parents[1]
 DOCS, SOURCE = ROOT / "docs", ROOT / "src"
+FETCHED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^\"'\s>]+")
 OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+([^)#]+)[^)]*\)")
 
 # Page of the reference -> title, and modules (all that they export or define) or single names in them.
@@ -135,6 +136,13 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Links to files of the gallery lead to their pages; links out of docs/ become the path in words."""
     markdown = re.sub(r"\]\(gallery/(\w+)\.py\)", r"](gallery/\1.md)", markdown)
     return OUTSIDE.sub(r"\1 (`\2`)", markdown)
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """Refuse a page that would fetch anything from another machine when it is read."""
+    if found := FETCHED.search(re.sub(r'<link [^>]*rel="?canonical"?[^>]*>', "", output)):
+        raise ValueError(f"{page.file.src_uri} would fetch {found[0]}: the site must stand alone")
+    return output
 
 
 def figures() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import yaml
@@ -71,6 +71,15 @@ def test_pages_of_the_gallery_are_made(hooks: ModuleType, tmp_path: Path, monkey
 def test_links_that_leave_the_docs_become_text(hooks: ModuleType) -> None:
     text = hooks.on_page_markdown("[a](../bench/README.md#b) [c](gallery/heat.py) [d](cli.md)", None, None, None)
     assert text == "a (`bench/README.md`) [c](gallery/heat.md) [d](cli.md)"
+
+
+def test_a_page_that_fetches_from_elsewhere_is_refused(hooks: ModuleType) -> None:
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="x.md"))
+    for text in ("<script src=https://unpkg.com/x></script>", '<link rel="stylesheet" href="//fonts.example/a">', '<img src="http://a/b.png">'):
+        with pytest.raises(ValueError, match=r"x\.md would fetch .*stand alone"):
+            hooks.on_post_page(text, page, None)
+    kept = '<a href="https://arxiv.org/abs/1">a</a><script src="js/a.js"></script>'
+    assert hooks.on_post_page(kept, page, None) == kept
 
 
 def test_what_is_kept_for_citing_is_yaml_and_says_this_version() -> None:
