@@ -71,7 +71,7 @@ def test_a_crash_and_a_hang_cost_their_rows(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_worker_that_can_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_PROGRAM", ("-c", "raise SystemExit('no chemistry here')"))
-    with pytest.raises(HeliographError, match="a featurization worker did not start: no chemistry here"):
+    with pytest.raises(HeliographError, match="a process for featurization did not start: no chemistry here"):
         list(featurize_table(records(many(600)), FLAT, workers=1))
 
 

@@ -279,7 +279,7 @@ def test_a_process_that_is_killed_costs_nothing(screen: Screen, tmp_path: Path, 
     def dying(self: Any, request: dict[str, Any], data: bytes) -> Any:
         if request.get("number") == 2 and not killed:
             killed.append(request)
-            self._running().kill()
+            self.child.running().kill()
         return ask(self, request, data)
 
     monkeypatch.setattr(pool._Worker, "ask", dying)

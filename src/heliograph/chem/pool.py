@@ -7,13 +7,8 @@ one by one, and the culprit gets a reason.
 
 from __future__ import annotations
 
-import json
 import os
 import queue
-import subprocess
-import sys
-import tempfile
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,9 +18,9 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError
 
 from heliograph.chem import wire
+from heliograph.chem.child import GONE, Child
 from heliograph.chem.worker import attempts
 from heliograph.data.record import Record, Structure
-from heliograph.errors import HeliographError
 
 if TYPE_CHECKING:
     from heliograph.chem.featurizer import Featurizer
@@ -35,7 +30,6 @@ Outcome = tuple[Record, "Molecule | None", str]
 _SMALL = {"none": 500, "given": 500, "embed": 24}  # fewer rows than this are done before a worker has started
 _CHUNK = {"none": 200, "given": 200, "embed": 16}
 _PROGRAM = ("-m", "heliograph.chem.worker")
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _AHEAD = 4  # chunks under way or waiting, per worker
 
 
@@ -122,15 +116,13 @@ def _collect(records: list[Record], future: Future[list[Molecule | str | None]])
 
 
 class Worker:
-    """One worker process, started when first needed and again after a death."""
+    """A process that featurizes."""
 
     def __init__(self, featurizer: Featurizer, scaffold: bool, limit: float):
-        self._settings = (featurizer.to_dict(), scaffold)
         self._limit = limit
-        self._process: subprocess.Popen[bytes] | None = None
-        self._closed = False
-        self._overdue = False
-        self._lock = threading.Lock()
+        settings = (featurizer.to_dict(), scaffold)
+        self._child = Child(_PROGRAM, settings, "featurization", "Try --num-workers 0.")
+        self.close = self._child.close
 
     def featurize(self, structures: list[Structure | None]) -> list[Molecule | str | None]:
         """A result per structure: as one chunk, and one by one where that ended badly."""
@@ -142,80 +134,17 @@ class Worker:
                 results.append(why)
         return results
 
-    def close(self) -> None:
-        """Kill the process; a `run` under way ends with an error, which is dropped."""
-        with self._lock:
-            self._closed = True
-        self._kill()
-
     def _ask(self, structures: list[Structure | None], one_by_one: bool) -> tuple[list[Molecule | str | None], str]:
         """(results so far, why they are not all). The deadline runs anew after each answer."""
-        process = self._running()
+        child = self._child
         results: list[Molecule | str | None] = []
         try:
-            wire.send(process.stdin, wire.request(structures, one_by_one))  # type: ignore[arg-type]
+            child.ask(wire.request(structures, one_by_one))
             for _ in range(len(structures) if one_by_one else 1):
-                results += wire.answered(self._receive(process, self._limit))
-        except (EOFError, OSError, ValueError, SafetensorError):
-            if self._closed:
-                raise HeliographError("featurization was interrupted") from None
-            self._kill()
-            code = process.returncode
-            return results, f"took too long: more than {self._limit:g} s" if self._overdue else f"crashed RDKit: exit status {code}"
+                results += wire.answered(child.receive(self._limit))
+        except (*GONE, SafetensorError):
+            child.died()
+            if child.overdue:
+                return results, f"took too long: more than {self._limit:g} s"
+            return results, f"crashed RDKit: exit status {child.exit_status}"
         return results, ""
-
-    def _receive(self, process: subprocess.Popen[bytes], seconds: float) -> bytes:
-        """The next answer; the process is killed, and EOFError raised, when it takes more than `seconds`."""
-        self._overdue = False
-
-        def give_up() -> None:
-            self._overdue = True
-            process.kill()
-
-        timer = threading.Timer(seconds, give_up)
-        timer.daemon = True
-        timer.start()
-        try:
-            return wire.receive(process.stdout)  # type: ignore[arg-type]
-        finally:
-            timer.cancel()
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is not None:
-            return self._process
-        environment = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
-        environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        with tempfile.TemporaryFile() as log:
-            with self._lock:
-                if self._closed:
-                    raise HeliographError("featurization was interrupted")
-                self._process = process = subprocess.Popen(
-                    [sys.executable, "-P", *_PROGRAM],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    env=environment,
-                    start_new_session=True,
-                )
-            try:
-                wire.send(process.stdin, json.dumps(self._settings).encode())  # type: ignore[arg-type]
-                self._receive(process, 120.0)  # "ready"
-            except (EOFError, OSError, ValueError) as error:
-                self._kill()
-                log.seek(0)
-                lines = log.read().decode("utf-8", "replace").strip().splitlines() or [f"exit status {process.returncode}"]
-                raise HeliographError(f"a featurization worker did not start: {lines[-1]}. Try --num-workers 0.") from error
-        return process
-
-    def _kill(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            try:
-                if pipe is not None:
-                    pipe.close()
-            except (OSError, ValueError):  # what was still to be written has no reader any more
-                continue

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
-import subprocess
-import sys
-import tempfile
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
-from heliograph.chem import wire
+from heliograph.chem.child import GONE, Child
 from heliograph.errors import HeliographError
 
 Task = Callable[[], tuple[dict[str, Any], bytes]]  # a request and its bytes, made when a process is free
 T = TypeVar("T")
-_PROGRAM = ("-m", "heliograph.screen.worker")
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PATIENCE = 900.0  # s for a shard that is read without a guard
 
 
@@ -118,7 +111,7 @@ class Pool:
             if found is None and request.get("guarded") is False:
                 found = worker.ask({**request, "guarded": True}, content)
             if found is None:
-                why = f"a process that screens was killed, probably out of memory ({worker.last})"
+                why = f"a process that screens was killed, probably out of memory (exit status {worker.child.exit_status})"
                 raise HeliographError(f"{why}. Give fewer --jobs, then go on with --resume.")
             return _checked(found)
         finally:
@@ -126,72 +119,18 @@ class Pool:
 
 
 class _Worker:
-    """One process, started when first needed and again after a death."""
+    """A process that screens."""
 
     def __init__(self, settings: dict[str, Any]):
-        self._settings = settings
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lock, self._closed = threading.Lock(), False
-        self.last = ""  # how it died
+        self.child = Child(("-m", "heliograph.screen.worker"), settings, "screening")
+        self.close = self.child.close
 
     def ask(self, request: dict[str, Any], content: bytes) -> dict[str, Any] | None:
         """The answer; None where the process died of it or took too long without a guard."""
-        process = self._running()
-        timer = threading.Timer(PATIENCE, process.kill) if request.get("guarded") is False else None
-        if timer is not None:
-            timer.daemon = True
-            timer.start()
         try:
-            wire.send(process.stdin, json.dumps(request).encode())  # type: ignore[arg-type]
-            wire.send(process.stdin, content)  # type: ignore[arg-type]
-            found: dict[str, Any] = json.loads(wire.receive(process.stdout))  # type: ignore[arg-type]
+            self.child.ask(json.dumps(request).encode(), content)
+            found: dict[str, Any] = json.loads(self.child.receive(PATIENCE if request.get("guarded") is False else None))
             return found
-        except (EOFError, OSError, ValueError):
-            if self._closed:
-                raise HeliographError("screening was interrupted") from None
-            self._kill()
-            self.last = f"exit status {process.returncode}"
+        except GONE:
+            self.child.died()
             return None
-        finally:
-            if timer is not None:
-                timer.cancel()
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed = True
-        self._kill()
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is not None:
-            return self._process
-        environment = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
-        environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        with tempfile.TemporaryFile() as log:
-            with self._lock:
-                if self._closed:
-                    raise HeliographError("screening was interrupted")
-                command = [sys.executable, "-P", *_PROGRAM]
-                pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log}
-                self._process = process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)  # type: ignore[call-overload]
-            try:
-                wire.send(process.stdin, json.dumps(self._settings).encode())
-                wire.receive(process.stdout)  # "ready"
-            except (EOFError, OSError, ValueError) as error:
-                self._kill()
-                log.seek(0)
-                lines = log.read().decode("utf-8", "replace").strip().splitlines() or [f"exit status {process.returncode}"]
-                raise HeliographError(f"a process that screens did not start: {lines[-1]}") from error
-        return process
-
-    def _kill(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            try:
-                if pipe is not None:
-                    pipe.close()
-            except (OSError, ValueError):  # what was still to be written has no reader any more
-                continue
