@@ -23,11 +23,12 @@ from heliograph.learn.scale import Scaling
 from heliograph.learn.state import tensors_of
 from heliograph.learn.task import Task
 from heliograph.model import MPNN, Inputs
-from heliograph.predictor import guard, kinds, modelfile
+from heliograph.predictor import guard, kinds, modelfile, thinned
 from heliograph.predictor.compositions import Compositions
 from heliograph.predictor.environments import Environments
 from heliograph.predictor.modelfile import Document
 from heliograph.predictor.structures import one_column
+from heliograph.predictor.thinned import Thinned
 from heliograph.predictor.trust import Trust
 
 if TYPE_CHECKING:
@@ -82,6 +83,10 @@ class Predictor:
         self.scaling = Scaling.from_dict(output["scaling"])
         self.featurizer = Featurizer.from_dict(document.parts["featurizer"])
         self.head = HEADS.get(output.get("head", ""))
+        self.thinned = Thinned.from_dict(output["dropout"]) if "dropout" in output else None
+        if self.thinned is not None:
+            for model in self.models:
+                thinned.check(model)
         self.trust = Trust.of(self.task, document.calibration, document.domain)
         self.compositions: Compositions | None = None
         if output.get("compositions"):
@@ -216,8 +221,12 @@ class Predictor:
 
     def _answers(self, model: MPNN, store: Store, rows: np.ndarray, batch_size: int, environments: Environments | None) -> Answers:
         """Answers of one network."""
-        raw = list(raw_outputs(model, store, rows, batch_size, environments))
+        with thinned.watched(model, self.thinned is not None) as pooled:
+            raw = list(raw_outputs(model, store, rows, batch_size, environments))
         std = None
+        if self.thinned is not None:
+            found = [self.thinned.spread(model, states).numpy() for states in pooled]
+            std = np.concatenate([np.zeros((0, len(self.targets))), *found]) * np.array(self.scaling.std)
         if self.head is not None:
             split = [self.head.answers(y.double()) for y in raw]
             raw = [answers for answers, _ in split]

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 
 from heliograph import zoo
 from heliograph.data.composition import composition
@@ -26,9 +27,10 @@ from heliograph.learn.objectives.spread import Spread
 from heliograph.learn.score import TaskScore
 from heliograph.learn.task import Task
 from heliograph.model import Inputs
-from heliograph.predictor import Document
+from heliograph.predictor import Document, thinned
 from heliograph.predictor.compositions import Compositions
 from heliograph.predictor.predictor import outputs_of, source_sum
+from heliograph.predictor.thinned import Thinned
 from heliograph.train import scale
 from heliograph.train.config import ModelConfig
 from heliograph.train.folds import Folds
@@ -84,6 +86,10 @@ def assemble(
     loss = Loss(losses.resolve(fit.loss, task.kind), task)
     kept = store if fit.precision != "64" else None  # encodings are kept in float32
     build = Network(composed or model.arch, Inputs(**document.inputs), outputs_of(task, head), document.arch_args, kept)
+    if model.uncertainty_method == "dropout":
+        with torch.random.fork_rng(devices=[]):
+            thinned.check(build())
+        document.outputs["y"]["dropout"] = Thinned(seed=fit.seed).to_dict()
     job = Job(
         source=Molecules(store, fitted.scaling.scale(labels.y, score.composition), weights / weights[train].mean(), labels.sides),
         parts=dict(parts),
@@ -108,6 +114,8 @@ def _head(model: ModelConfig, fit: FitConfig, task: Task) -> str | None:
         return None
     if task.kind != "regression":
         raise UsageError(f"--uncertainty-method {model.uncertainty_method} is for numbers; the targets are {task.kind}")
+    if model.uncertainty_method == "dropout":
+        return None
     if fit.loss != "auto":
         raise UsageError(
             f"--loss {fit.loss}: --uncertainty-method {model.uncertainty_method} has a loss of its own. Leave one of them out."

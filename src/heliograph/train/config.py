@@ -80,8 +80,8 @@ class ModelConfig(Group):
         default="seeds",
         description="folds: each network leaves a fold out, so that every training molecule is new to one and calibrates the error bars",
     )
-    uncertainty_method: Literal["none", "mve", "evidential", "quantiles"] = Field(
-        default="none", description="a head by which the network itself says how sure it is of a number"
+    uncertainty_method: Literal["none", "mve", "evidential", "quantiles", "dropout"] = Field(
+        default="none", description="how the network itself says how sure it is of a number: by a head, or by dropout in its last layers"
     )
     references: Literal["auto", "none", "fit"] = Field(
         default="auto", description="per-element reference values subtracted from a target; auto: where composition explains most of it"
