@@ -41,7 +41,7 @@ def expect(found: str, wanted: str, path: str | os.PathLike[str]) -> None:
     """Raise ModelFileError where a file is of another kind; it names the verbs for what was given."""
     if found == wanted:
         return
-    if found not in KINDS:
+    if not isinstance(found, str) or found not in KINDS:  # a file may say anything
         raise ModelFileError(f"{path} is of the kind {str(found)[:60]!r}, which this version does not know: it knows {', '.join(KINDS)}")
     kind = KINDS[found]
     raise ModelFileError(f"{path} is {kind.name}, not {KINDS[wanted].name}. It is for {kind.verbs}; in Python, {kind.opens}.")
