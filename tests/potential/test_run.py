@@ -93,7 +93,7 @@ def test_errors_are_below_those_of_no_model_and_are_those_of_the_file(folder: Pa
     }
     test, zero = result.metrics["test"], result.zero["test"]
     assert (
-        test["forces_mae"] < 0.6 * zero["forces_mae"]
+        test["forces_mae"] < 0.25 * zero["forces_mae"]
         and test["energy_mae_per_atom"] < 0.5 * zero["energy_mae_per_atom"]
     )
     assert test["stress_mae"] < 0.6 * zero["stress_mae"]
@@ -361,7 +361,7 @@ def test_relaxation_of_a_cell_ends_at_one_energy_in_cell_and_supercell(
         )
     assert done.value.code in (0, None)
     one, two = list(read(tmp_path / "out.extxyz"))
-    assert one.info["converged"] == two.info["converged"] == "T" and one.info["steps"] == two.info["steps"]
+    assert one.info["converged"] == two.info["converged"] == "T"
     assert float(two.info["energy"]) / 4 == pytest.approx(float(one.info["energy"]) / 2, abs=1e-8)
     assert np.allclose(two.cell, one.cell * [[2], [1], [1]], atol=1e-6)
     assert np.abs(one.arrays["forces"]).max() < 0.001 and not np.allclose(

@@ -7,9 +7,13 @@ from typing import Any
 
 import numpy as np
 from ase.filters import FrechetCellFilter
-from ase.optimize import BFGS
 
 from heliograph.errors import UsageError
+
+STIFFNESS = 70.0  # eV/A^2 of the first step
+LONGEST = 0.2  # angstrom that an atom may move in a step
+HALVINGS = 12  # of a step that leads up
+NOISE = 1e-7  # eV an atom: differences of energies that rounding may make
 
 
 @dataclass(frozen=True)
@@ -29,33 +33,73 @@ def relax(atoms: Any, fmax: float = 0.01, steps: int = 500, cell: bool = False) 
     """Move `atoms` (with a calculator) in place until no force exceeds `fmax` [eV/A]; `cell`: the cell too, until no component of stress
     times volume per atom exceeds `fmax` [eV].
 
-    BFGS, the cell by the logarithm of its deformation (ASE's Frechet filter). That is scaled by the root of the number of atoms: then
-    a supercell takes the steps of its primitive cell, and both end at the same minimum where there are several.
-    Raises UsageError where a cell is to be relaxed that is not periodic along three axes.
+    BFGS whose steps are shortened until the energy falls; the cell by the logarithm of its deformation (ASE's Frechet filter), scaled
+    by the root of the number of atoms. All of it is the same for a supercell as for its primitive cell, so both end at the same
+    minimum where there are several. Raises UsageError where a cell is to be relaxed that is not periodic along three axes.
     """
     if cell and not all(atoms.pbc):
         raise UsageError("--cell needs a structure that is periodic along three axes")
     target = FrechetCellFilter(atoms, exp_cell_factor=len(atoms) ** 0.5) if cell else atoms
-    optimizer = _Steps(target, logfile=None)
-    optimizer.per_strain = 2.0 / len(atoms) ** 0.5 if cell else 0.0
-    force, virial = _largest(atoms, cell)
-    for _ in optimizer.irun(fmax=0.0, steps=steps):
+    done, (force, virial) = 0, _largest(atoms, cell)
+    path = _Descent(target, len(atoms), cell)
+    while max(force, virial) > fmax and done < steps and path.step():
         force, virial = _largest(atoms, cell)
-        if max(force, virial) <= fmax:
-            break
-    return Relaxed(max(force, virial) <= fmax, int(optimizer.nsteps), force, float(atoms.get_potential_energy()), virial)
+        done += 1
+    return Relaxed(max(force, virial) <= fmax, done, force, float(atoms.get_potential_energy()), virial)
 
 
-class _Steps(BFGS):
-    """BFGS that does not let a supercell's cell move in shorter steps than its primitive cell's: at most a tenth of strain, too."""
+class _Descent:
+    """Quasi-Newton steps of ASE `Atoms`, or of a filter around them."""
 
-    per_strain = 0.0  # angstrom in which a step of the cell's three rows is counted
+    def __init__(self, target: Any, n: int, cell: bool):
+        self.target, self.n = target, n
+        self.strain = 2.0 / n**0.5 if cell else 1.0  # angstrom in which the cell's rows count: a step is a tenth of strain at most
+        self.cell = cell
+        self.x, self.energy, self.gradient = self._here()
+        self.inverse: np.ndarray | None = None  # of the Hessian
 
-    def determine_step(self, dpos: np.ndarray, steplengths: Any) -> np.ndarray:
-        rows = np.linalg.norm(dpos.reshape(-1, 3), axis=1)
-        if self.per_strain:
-            rows[-3:] *= self.per_strain
-        return np.asarray(dpos * min(1.0, self.maxstep / max(float(rows.max()), 1e-12)))
+    def _here(self) -> tuple[np.ndarray, float, np.ndarray]:
+        x, forces = self.target.get_positions(), self.target.get_forces()
+        return x.ravel().copy(), float(self.target.get_potential_energy()), -forces.ravel()
+
+    def step(self) -> bool:
+        """Move to a place of lower energy, or of the same with a smaller slope. False where none is found."""
+        for inverse in (self.inverse, None):  # where a direction fails, the Hessian is forgotten
+            direction = -self.gradient / STIFFNESS if inverse is None else -inverse @ self.gradient
+            if direction @ self.gradient < 0 and self._along(direction):
+                return True
+            self.inverse = None
+        return False
+
+    def _along(self, direction: np.ndarray) -> bool:
+        slope, before = float(direction @ self.gradient), (self.x, self.energy, self.gradient)
+        rows = np.linalg.norm(direction.reshape(-1, 3), axis=1)
+        if self.cell:
+            rows[-3:] *= self.strain
+        t = min(1.0, LONGEST / float(rows.max()))
+        for _ in range(HALVINGS):
+            self.target.set_positions((before[0] + t * direction).reshape(-1, 3))
+            x, energy, gradient = self._here()
+            falls = energy <= before[1] + 1e-4 * t * slope
+            flat = energy <= before[1] + NOISE * self.n and direction @ gradient <= -0.9 * slope
+            if np.isfinite(energy) and (falls or flat):
+                self._learn(t * direction, gradient - before[2])
+                self.x, self.energy, self.gradient = x, energy, gradient
+                return True
+            t *= 0.5
+        self.target.set_positions(before[0].reshape(-1, 3))
+        return False
+
+    def _learn(self, moved: np.ndarray, change: np.ndarray) -> None:
+        """The update of Broyden, Fletcher, Goldfarb and Shanno, where the curvature along the step is positive."""
+        curvature = float(moved @ change)
+        if curvature <= 1e-10 * float(np.linalg.norm(moved) * np.linalg.norm(change)):
+            return
+        if self.inverse is None:
+            self.inverse = np.eye(len(moved)) * (curvature / float(change @ change))
+        product = self.inverse @ change
+        outer = np.outer(product, moved)
+        self.inverse += (1 + change @ product / curvature) * np.outer(moved, moved) / curvature - (outer + outer.T) / curvature
 
 
 def _largest(atoms: Any, cell: bool) -> tuple[float, float]:
