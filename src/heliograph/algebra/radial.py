@@ -123,6 +123,9 @@ class Radial(Expression):
         r, width = self.r.table, prod(self.shape)
         if self.work < WORTH * knots.TAPS * width or torch.is_autocast_enabled("cpu"):
             return None
+        least = ceil((self.end if self.end < inf else 1.0) * KNOTS_PER_SCALE[0] / self.scale)
+        if len(r) < 2 * (least + 1):  # too few, whatever the numbers are
+            return None
         reach = _reach(r)
         if not reach <= self.end:  # not a number, negative, or beyond what it is known for
             return None

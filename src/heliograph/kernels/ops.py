@@ -48,7 +48,9 @@ def by_segments(segments: Segments | None) -> Column:
 
 def numpy(x: Tensor | None) -> Any:
     """The array on the same memory; None becomes an empty array of indices."""
-    return _nothing() if x is None else x.detach().numpy()
+    if x is None:
+        return _nothing()
+    return x.detach().numpy() if x.requires_grad else x.numpy()
 
 
 @lru_cache
@@ -58,16 +60,23 @@ def _nothing() -> Any:
     return np.empty(0, np.int64)
 
 
+@lru_cache
+def _cpu() -> tuple[Any, Callable[[], int]]:
+    """The loops, and how many threads they may use: imported once, since an import costs as much as a small loop."""
+    from heliograph.kernels import compiler, cpu
+
+    return cpu, compiler.threads
+
+
 def launch(loop: str, *args: Any, out: Tensor) -> None:
     """Fill `out` by a loop of `cpu` or `cuda`, where it lies; arguments are tensors (None: no index) and numbers."""
-    if out.device.type == "cuda":
+    if out.is_cuda:
         from heliograph.kernels import cuda
 
         getattr(cuda, loop)(*[a.contiguous() if isinstance(a, Tensor) else a for a in args], out)  # Triton knows no strides
         return
-    from heliograph.kernels import compiler, cpu
-
-    getattr(cpu, loop)(*[numpy(x) if x is None or isinstance(x, Tensor) else x for x in args], compiler.threads(), numpy(out))
+    cpu, threads = _cpu()
+    getattr(cpu, loop)(*[numpy(x) if x is None or isinstance(x, Tensor) else x for x in args], threads(), numpy(out))
 
 
 def nones(*columns: Sequence[Tensor | None]) -> list[Any]:

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_unflatten
 
 from heliograph.kernels.operator import FUNCTIONS
 from heliograph.recording.sizes import Common, Size
-from heliograph.recording.tape import Call, Slot, aten
+from heliograph.recording.tape import Call, Refused, Slot, aten
 
 Link = tuple[Callable[..., Any], Callable[[list[Any]], Any], int, tuple[int, ...]]  # what, of which registers, where to, what ends here
 
@@ -43,14 +43,19 @@ _SHORT: dict[Any, Callable[..., Any]] = {
 
 @final
 class Chain:
-    """Registers hold constants, then inputs and what is made of them; each link fills one. `saved`: registers that go from the forward
-    to the backward pass."""
+    """Registers hold inputs, constants and what is made of them; each link fills one, and empties those that nothing needs any more.
+
+    `returned`: outputs that the backward pass needs; `watched`: inputs that it needs.
+    """
 
     def __init__(self, common: Common):
         tape = common.tape
         self.tape, self.fixed, self.equal = tape, common.fixed, common.equal
         self.registers: list[Any] = [None] * tape.count
-        self._constants: dict[tuple[type, Any], int] = {}
+        self._constants: dict[tuple[type, str], int] = {}
+        self._constant: set[int] = set()
+        self._alias: dict[int, int] = {}  # register -> the one that holds the same
+        self._transposed: dict[int, int] = {}
         self._lengths: dict[Size, int] = {}
         self.checked = False  # whether a size is looked at on the way
         self._links: list[tuple[Callable[..., Any], tuple[int, ...], int]] = []
@@ -59,21 +64,20 @@ class Chain:
         middle = len(self._links)
         for call, leaves in zip(tape.calls[tape.forward :], common.leaves[tape.forward :], strict=True):
             self._add(call, leaves)
-        self.outputs, self.gradients = tuple(n for _, n, _ in tape.outputs), tape.gradients
+        self.outputs = tuple(self._of(n) for _, n, _ in tape.outputs)
+        self.gradients = tuple(None if n is None else self._of(n) for n in tape.gradients)
         ends = {n for n in self.gradients if n is not None}
         later = ends | {n for _, own, _ in self._links[middle:] for n in own}
         made = {to for *_, to in self._links[:middle]} | set(tape.inputs)
-        self.saved = tuple(sorted(later & made))
-        self.saved_tensors = tuple(n for n in self.saved if n not in self._numbers)
-        self.saved_numbers = tuple(n for n in self.saved if n in self._numbers)
-        self.forward = _ordered(self._links[:middle], {*self.outputs, *self.saved})
-        self.backward = _ordered(self._links[middle:], ends)
+        saved = later & made
+        if any(n in tape.inputs for n in self.outputs) or len(set(self.outputs)) < len(self.outputs):
+            raise Refused("it returns what it was given, or one tensor twice")
+        self.returned = tuple(n for n in self.outputs if n in saved)
+        self.watched = tuple(n for n in saved if n in tape.inputs)
+        self.forward = _ordered(self._links[:middle], {*self.outputs, *saved, *self._constant})
+        self.backward = _ordered(self._links[middle:], ends | self._constant)
         self.pure = not any(_changes(call) for call in tape.calls)
         self.replays = 0
-
-    @property
-    def _numbers(self) -> set[int]:
-        return {*self._lengths.values(), *self.tape.seeds}
 
     def fits(self, inputs: Sequence[Tensor]) -> bool:
         """Whether the sizes of the inputs are like those of the tapes."""
@@ -93,6 +97,11 @@ class Chain:
         return registers
 
     def _add(self, call: Call, leaves: Sequence[object]) -> None:
+        if call.idle or call.function is aten.t.default:
+            same = self._seen(call)
+            if same is not None:
+                self._alias[call.results[0]] = same  # type: ignore[index]
+                return
         function, args = _direct(call.function), [self._register(x) for x in leaves]
         plain, named = tree_unflatten(args, call.spec)
         if named:
@@ -118,21 +127,40 @@ class Chain:
         self._links.append((agreeing, own, self._new()))
         self.checked = True
 
+    def _seen(self, call: Call) -> int | None:
+        """The register in which a view stands already: what it is of, if that is all of it, or a transpose that was made before."""
+        own, to = self._of(call.leaves[0].number), call.results[0]
+        if call.idle:
+            return own
+        if own in self._transposed:
+            return self._transposed[own]
+        assert to is not None
+        self._transposed |= {own: to, to: own}
+        return None
+
+    def _of(self, number: int) -> int:
+        return self._alias.get(number, number)
+
     def _register(self, x: object) -> int:
         """The register in which an argument stands."""
         if isinstance(x, Slot):
-            return x.number
+            return self._of(x.number)
         if isinstance(x, Size):
             return self._length(x)
-        key = (type(x), repr(x) if isinstance(x, float) else x)
+        return self._register_of(x)
+
+    def _register_of(self, x: Any) -> int:
+        """The register of a constant."""
+        key = (type(x), repr(x))
         if key not in self._constants:
             self._constants[key] = self._new(x)
+            self._constant.add(self._constants[key])
         return self._constants[key]
 
     def _length(self, x: Size) -> int:
         if x not in self._lengths:
             self._lengths[x] = self._new()
-            own = (x.number,) if x.other is None else (x.number, x.other[0])
+            own = (x.number,) if x.other is None else (x.number, x.other[0])  # never an alias: its shape is asked for
             self._links.append((partial(_length, x), own, self._lengths[x]))
         return self._lengths[x]
 
@@ -140,7 +168,10 @@ class Chain:
         """The register of an argument that may be a list: of registers, put together when all are there."""
         if not isinstance(x, list | tuple):
             return int(x)
-        own, to = tuple(self._packed(y) for y in x), self._new()
+        own = tuple(self._packed(y) for y in x)
+        if all(n in self._constant for n in own):
+            return self._register_of(tuple(self.registers[n] for n in own))
+        to = self._new()
         self._links.append((_tuple, own, to))
         return to
 
@@ -166,7 +197,7 @@ class Missed(Exception):
 
 
 def _agreeing(fixed: tuple[int | None, ...], mine: tuple[int, ...], theirs: tuple[int, ...], x: Tensor, *others: Tensor) -> None:
-    same = all(wanted is None or wanted == length for wanted, length in zip(fixed, x.shape, strict=True))
+    same = all(length > 1 if wanted is None else wanted == length for wanted, length in zip(fixed, x.shape, strict=True))
     if not same or any(x.shape[d] != y.shape[c] for d, c, y in zip(mine, theirs, others, strict=True)):
         raise Missed
 

@@ -49,13 +49,14 @@ class Player:
         self.watch = Watch(model)
         self.kinds: OrderedDict[Any, Kind] = OrderedDict()
         self.recorded, self.replayed = 0, 0
+        self.whole = True  # whether the view is recorded, too; else it runs by itself, and what it makes is what a chain reads
 
     def __call__(self, model: MPNN, graph: Graph) -> Outputs:
         switches = state()
         if switches is None:
             return model(graph)
         given = model.taken(graph)
-        graphs = (given,) if model.view is None else (given, model.view(given))
+        graphs = (given,) if self.whole or model.view is None else (given, model.view(given))
         what = kind(graphs)
         if what is None:
             return _body(model, graphs)
@@ -121,6 +122,9 @@ class Player:
     def _learn(self, known: Kind, tape: Tape | None, flags: list[tuple[Place, Any]], reason: str) -> None:
         known.tries += 1
         self.recorded += 1
+        if self.whole and (tape is None or tape.shapes.keys() > tape.inputs.keys()):  # sizes that data alone tell
+            self.whole, self.kinds = False, OrderedDict()
+            return
         if tape is None:
             known.refused = reason
             return
@@ -137,8 +141,10 @@ class Player:
 
 
 def _body(model: MPNN, graphs: Graphs) -> Outputs:
-    """All of a network but its view."""
-    states = graphs[-1]
+    """All of a network, but for a view that has been run."""
+    if len(graphs) == 1:
+        return model(graphs[0])
+    states = graphs[1]
     for name, step in model.chain():
         if name != "view":
             states = step(states)
@@ -152,10 +158,11 @@ class _Replay(torch.autograd.Function):
     def forward(ctx: Any, chain: Chain, inputs: list[Tensor], again: Any, *parameters: Tensor) -> tuple[Tensor, ...]:
         registers = chain.start(inputs)
         run(chain.forward, registers)
-        ctx.chain, ctx.again = chain, again
-        ctx.numbers = [registers[n] for n in chain.saved_numbers]
-        ctx.save_for_backward(*(registers[n] for n in chain.saved_tensors))
         outputs = tuple(registers[n] for n in chain.outputs)
+        for n in chain.returned:  # what is returned knows this context: no circle
+            registers[n] = registers[n].detach()
+        ctx.chain, ctx.again, ctx.registers = chain, again, registers
+        ctx.versions = [registers[n]._version for n in chain.watched]
         ctx.mark_non_differentiable(*(y for y, (_, _, grad) in zip(outputs, chain.tape.outputs, strict=True) if not grad))
         return outputs
 
@@ -165,11 +172,9 @@ class _Replay(torch.autograd.Function):
         wanted = [g for g, (_, _, grad) in zip(slopes, chain.tape.outputs, strict=True) if grad]
         if torch.is_grad_enabled():
             return None, None, None, *_again(chain, ctx.again, wanted)
-        registers = chain.registers.copy()
-        for n, value in zip(chain.saved_tensors, ctx.saved_tensors, strict=True):
-            registers[n] = value
-        for n, value in zip(chain.saved_numbers, ctx.numbers, strict=True):
-            registers[n] = value
+        registers = ctx.registers.copy()
+        if [registers[n]._version for n in chain.watched] != ctx.versions:
+            raise RuntimeError("a tensor that gradients are computed with was changed in place after the network ran")
         for n, g in zip(chain.tape.slopes, wanted, strict=True):
             registers[n] = g.contiguous()
         run(chain.backward, registers)

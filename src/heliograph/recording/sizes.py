@@ -71,7 +71,7 @@ def _alike(a: Tape, b: Tape) -> bool:
     if any(len(a.shapes[n]) != len(b.shapes[n]) for n in a.shapes):
         return False
     return all(
-        x.function is y.function and x.spec == y.spec and x.results == y.results and x.several == y.several
+        x.function is y.function and x.spec == y.spec and x.results == y.results and x.several == y.several and x.idle == y.idle
         for x, y in zip(a.calls, b.calls, strict=True)
     )
 

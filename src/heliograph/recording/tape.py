@@ -22,6 +22,7 @@ aten = torch.ops.aten
 SEED = 2**32  # a number read from a tensor is a seed from here on: no size is as large
 MAX_HELD = 32  # tensors that are neither made by a call nor found in graph or network
 _READS = (aten._local_scalar_dense.default,)
+_SEEN = (aten.view.default, aten._unsafe_view.default, aten.expand.default)
 _PAST = {"tolist", "numpy", "data_ptr", "untyped_storage", "__dlpack__"}  # methods that let data be read, or set, without a call
 
 
@@ -46,6 +47,7 @@ class Call:
     spec: TreeSpec
     results: tuple[int | None, ...]
     several: bool  # whether it returns more than one
+    idle: bool = False  # whether it returns what it was given, seen as it was
 
 
 @dataclass(slots=True)
@@ -113,7 +115,8 @@ class Recorder(TorchDispatchMode):
             results = tuple(self._result(x, func) for x in (result if isinstance(result, tuple | list) else (result,)))
         if torch.Tag.dynamic_output_shape in func.tags:
             self.tape.shapes |= {n: tuple(x.shape) for n, x in zip(results, _several(result), strict=True) if n is not None}
-        self.tape.calls.append(Call(func, noted, spec, results, isinstance(result, tuple | list)))
+        idle = func in _SEEN and (args[0].shape, args[0].stride()) == (result.shape, result.stride())
+        self.tape.calls.append(Call(func, noted, spec, results, isinstance(result, tuple | list), idle))
 
     def number(self, x: Tensor) -> int:
         """The number of a tensor; one that is new here comes from outside."""
