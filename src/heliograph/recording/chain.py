@@ -7,38 +7,14 @@ from functools import partial
 from operator import getitem, itemgetter
 from typing import Any, final
 
-import torch
 from torch import Tensor
 from torch.utils._pytree import tree_unflatten
 
-from heliograph.kernels.operator import FUNCTIONS
+from heliograph.recording.shortcuts import changes, direct
 from heliograph.recording.sizes import Common, Size
-from heliograph.recording.tape import Call, Refused, Slot, aten
+from heliograph.recording.tape import Call, Refused, Slot, Tape, aten
 
 Link = tuple[Callable[..., Any], Callable[[list[Any]], Any], int, tuple[int, ...]]  # what, of which registers, where to, what ends here
-
-# the same kernels by a shorter way than through an operator's schema
-_SHORT: dict[Any, Callable[..., Any]] = {
-    aten.mul.Tensor: torch.mul,
-    aten.add.Tensor: torch.add,
-    aten.sub.Tensor: torch.sub,
-    aten.div.Tensor: torch.div,
-    aten.mm.default: torch.mm,
-    aten.addmm.default: torch.addmm,
-    aten.bmm.default: torch.bmm,
-    aten.t.default: torch.t,
-    aten.view.default: Tensor.view,
-    aten.index_select.default: torch.index_select,
-    aten.relu.default: torch.relu,
-    aten.neg.default: torch.neg,
-    aten.cat.default: torch.cat,
-    aten.sum.dim_IntList: torch.sum,
-    aten.unsqueeze.default: torch.unsqueeze,
-    aten.expand.default: Tensor.expand,
-    aten.exp.default: torch.exp,
-    aten.cos.default: torch.cos,
-    aten._local_scalar_dense.default: Tensor.item,
-}
 
 
 @final
@@ -59,11 +35,13 @@ class Chain:
         self._lengths: dict[Size, int] = {}
         self.checked = False  # whether a size is looked at on the way
         self._links: list[tuple[Callable[..., Any], tuple[int, ...], int]] = []
-        for call, leaves in zip(tape.calls[: tape.forward], common.leaves, strict=False):
-            self._add(call, leaves)
-        middle = len(self._links)
-        for call, leaves in zip(tape.calls[tape.forward :], common.leaves[tape.forward :], strict=True):
-            self._add(call, leaves)
+        needed = _needed(tape)
+        middle = 0
+        for k, (call, leaves) in enumerate(zip(tape.calls, common.leaves, strict=True)):
+            if k in needed:
+                self._add(call, leaves)
+            if k < tape.forward:
+                middle = len(self._links)
         self.outputs = tuple(self._of(n) for _, n, _ in tape.outputs)
         self.gradients = tuple(None if n is None else self._of(n) for n in tape.gradients)
         ends = {n for n in self.gradients if n is not None}
@@ -76,7 +54,7 @@ class Chain:
         self.watched = tuple(n for n in saved if n in tape.inputs)
         self.forward = _ordered(self._links[:middle], {*self.outputs, *saved, *self._constant})
         self.backward = _ordered(self._links[middle:], ends | self._constant)
-        self.pure = not any(_changes(call) for call in tape.calls)
+        self.pure = not any(changes(call) for call in tape.calls)
         self.replays = 0
 
     def fits(self, inputs: Sequence[Tensor]) -> bool:
@@ -102,7 +80,7 @@ class Chain:
             if same is not None:
                 self._alias[call.results[0]] = same  # type: ignore[index]
                 return
-        function, args = _direct(call.function), [self._register(x) for x in leaves]
+        function, args = direct(call), [self._register(x) for x in leaves]
         plain, named = tree_unflatten(args, call.spec)
         if named:
             function, plain = partial(_by_name, function, tuple(named)), [*plain, *named.values()]
@@ -180,9 +158,16 @@ class Chain:
         return len(self.registers) - 1
 
 
-def _direct(function: Any) -> Callable[..., Any]:
-    """The shortest way to an operator's kernel."""
-    return _SHORT.get(function) or FUNCTIONS.get(function) or function
+def _needed(tape: Tape) -> set[int]:
+    """The calls whose results are used, or that change something."""
+    wanted = {n for _, n, _ in tape.outputs} | {n for n in tape.gradients if n is not None}
+    found = set()
+    for k in reversed(range(len(tape.calls))):
+        call = tape.calls[k]
+        if changes(call) or not wanted.isdisjoint(call.results):
+            found.add(k)
+            wanted.update(x.number for x in call.leaves if isinstance(x, Slot))
+    return found
 
 
 def _length(size: Size, x: Tensor, y: Tensor | None = None) -> int:
@@ -236,8 +221,3 @@ def run(links: Iterable[Link], registers: list[Any]) -> None:
         registers[to] = function(*own(registers))
         for n in last:
             registers[n] = None
-
-
-def _changes(call: Call) -> bool:
-    """Whether a call changes one of its arguments, or draws a number."""
-    return call.function._schema.is_mutable or torch.Tag.nondeterministic_seeded in call.function.tags

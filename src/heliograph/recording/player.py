@@ -49,7 +49,9 @@ class Player:
         self.watch = Watch(model)
         self.kinds: OrderedDict[Any, Kind] = OrderedDict()
         self.recorded, self.replayed = 0, 0
-        self.whole = True  # whether the view is recorded, too; else it runs by itself, and what it makes is what a chain reads
+        self.whole = (
+            model.view is not None
+        )  # whether the view is recorded, too; else it runs by itself, and what it makes is what a chain reads
 
     def __call__(self, model: MPNN, graph: Graph) -> Outputs:
         switches = state()
@@ -122,8 +124,8 @@ class Player:
     def _learn(self, known: Kind, tape: Tape | None, flags: list[tuple[Place, Any]], reason: str) -> None:
         known.tries += 1
         self.recorded += 1
-        if self.whole and (tape is None or tape.shapes.keys() > tape.inputs.keys()):  # sizes that data alone tell
-            self.whole, self.kinds = False, OrderedDict()
+        if tape is None and self.whole:
+            self._apart()
             return
         if tape is None:
             known.refused = reason
@@ -133,11 +135,19 @@ class Player:
         known.flags, known.tapes = flags, [*known.tapes, tape][-MAX_TAPES:]
         if len(known.tapes) >= MIN_TAPES:
             try:
-                known.chain, known.tries = Chain(common(known.tapes)), 0
+                shared = common(known.tapes)
+                if self.whole and not shared.foreseen():
+                    self._apart()
+                    return
+                known.chain, known.tries = Chain(shared), 0
             except Refused as why:
                 known.tapes, reason = [tape], str(why)
         if known.tries >= MAX_TRIES:
             known.refused, known.tapes = reason or "no two steps of equal kind are alike", []
+
+    def _apart(self) -> None:
+        """Begin anew with a view that runs by itself."""
+        self.whole, self.kinds = False, OrderedDict()
 
 
 def _body(model: MPNN, graphs: Graphs) -> Outputs:

@@ -38,6 +38,15 @@ class Common:
     fixed: dict[int, tuple[int | None, ...]]
     equal: tuple[tuple[tuple[int, int], ...], ...]
 
+    def foreseen(self) -> bool:
+        """Whether every length on the way was always that of some input, or never varied."""
+        agree = {at for group in self.equal if group[0][0] in self.tape.inputs for at in group}
+        return all(
+            n in self.tape.inputs or length is not None or (n, d) in agree
+            for n, shape in self.fixed.items()
+            for d, length in enumerate(shape)
+        )
+
 
 def common(tapes: Sequence[Tape]) -> Common:
     """Return what the tapes have in common. Raises Refused where their calls differ, or a number can't be explained."""
