@@ -113,7 +113,7 @@ class Recorder(TorchDispatchMode):
             results: tuple[int | None, ...] = (self._read(result),)
         else:
             results = tuple(self._result(x, func) for x in (result if isinstance(result, tuple | list) else (result,)))
-        if torch.Tag.dynamic_output_shape in func.tags:
+        if torch.Tag.dynamic_output_shape in func.tags and not _by_numbers(func, args):
             self.tape.shapes |= {n: tuple(x.shape) for n, x in zip(results, _several(result), strict=True) if n is not None}
         idle = func in _SEEN and (args[0].shape, args[0].stride()) == (result.shape, result.stride())
         self.tape.calls.append(Call(func, noted, spec, results, isinstance(result, tuple | list), idle))
@@ -160,6 +160,11 @@ class Recorder(TorchDispatchMode):
     def _next(self) -> int:
         self.tape.count += 1
         return self.tape.count - 1
+
+
+def _by_numbers(func: Any, args: Any) -> bool:
+    """Whether rows are picked by numbers, not by truth values, of which data alone tell how many are true."""
+    return func is aten.index.Tensor and all(x is None or x.dtype not in (torch.bool, torch.uint8) for x in args[1])
 
 
 def _several(result: Any) -> Sequence[Any]:
