@@ -70,7 +70,7 @@ def test_a_training_step_is_the_same_bit_for_bit(name: str, geometry: bool) -> N
 def test_so_is_a_prediction(name: str, geometry: bool, inference: bool) -> None:
     net = network(name, geometry)
     with torch.inference_mode(inference), torch.no_grad():
-        for graph in graphs(1, 8):
+        for graph in graphs(1, 12):
             assert torch.equal(recording.play(net, graph)["y"], net(graph)["y"])
     assert player.known(net).replayed
 

@@ -16,7 +16,7 @@ from heliograph.model import MPNN
 from heliograph.recording import tape as tapes
 from heliograph.recording.chain import Chain, Missed, run
 from heliograph.recording.places import SIZES, Place, find, walk
-from heliograph.recording.sizes import common
+from heliograph.recording.sizes import common, foreseen
 from heliograph.recording.switch import enabled
 from heliograph.recording.tape import Refused, Tape
 from heliograph.recording.watch import Watch, kind, state
@@ -124,7 +124,7 @@ class Player:
     def _learn(self, known: Kind, tape: Tape | None, flags: list[tuple[Place, Any]], reason: str) -> None:
         known.tries += 1
         self.recorded += 1
-        if tape is None and self.whole:
+        if self.whole and (tape is None or not foreseen(tape)):
             self._apart()
             return
         if tape is None:

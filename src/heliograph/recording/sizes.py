@@ -28,6 +28,12 @@ class Size:
     other: tuple[int, int] | None = None
 
 
+def foreseen(tape: Tape) -> bool:
+    """Whether each length on the way is that of an input."""
+    known = {length for n in tape.inputs for length in tape.shapes[n]} | {0, 1}
+    return all(length in known for n, shape in tape.shapes.items() if n not in tape.inputs for length in shape)
+
+
 @dataclass(frozen=True, slots=True)
 class Common:
     """The newest of several tapes, its numbers as sizes where they vary, and the conditions: `fixed` shapes {number: (length or None, ...)}
