@@ -64,10 +64,10 @@ class Gilmer(nn.Module):
         d, hidden = math.isqrt(W2.out_features), W2.in_features
         self.start, self.project, self.head = (copy.deepcopy(m) for m in (net.embed.W, net.readout.W, net.readout.head))
         self.cell, self.T = copy.deepcopy(net.layers[0].update.cell), len(net.layers)
-        network = nn.Sequential(nn.Linear(net.embed.W1[0].in_features, hidden), nn.ReLU(), nn.Linear(hidden, d * d))
+        network = nn.Sequential(nn.Linear(net.embed.W1.in_features, hidden), nn.ReLU(), nn.Linear(hidden, d * d))
         self.conv = NNConv(d, d, network, aggr="add", root_weight=False, bias=False)  # resets the weights of `network`
         W2 = net.layers[0].message.W2
-        network[0].load_state_dict(net.embed.W1[0].state_dict())
+        network[0].load_state_dict(net.embed.W1.state_dict())
         network[2].weight.data = W2.weight.data.view(d, d, hidden).transpose(0, 1).reshape(d * d, hidden).clone()
         network[2].bias.data = W2.bias.data.view(d, d).T.reshape(-1).clone()
         self.set2set = Set2Set(d, processing_steps=net.readout.set2set.steps)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from heliograph import algebra, kernels
+from heliograph import algebra, kernels, recording
 from heliograph.graph import Graph, Indexed
 from heliograph.kernels.knots import TAPS
 from heliograph.model import MPNN
@@ -63,10 +63,12 @@ class Plan:
 
     sizes: dict[str, int]
     steps: list[Step]
+    replayed: str = field(default="", compare=False)  # what is recorded of a training step
 
     def __str__(self) -> str:
         lines = [
             ", ".join(f"{n:,} {name}" for name, n in self.sizes.items()),
+            *([f"replayed on small batches: {self.replayed}"] if self.replayed else []),
             "",
             f"{'':<24}{'MFLOP':>10}{'':>9}{'MB moved':>10}{'':>9}{'largest MB':>12}",
         ]
@@ -94,7 +96,7 @@ def plan(model: MPNN, graph: Graph) -> Plan:
             steps[-1].times += 1
         else:
             steps.append(Step(name, plain, fast))
-    return Plan(_sizes(seen), steps)
+    return Plan(_sizes(seen), steps, recording.noted(model, graph))
 
 
 def _walk(model: MPNN, graph: Graph, fast: bool) -> tuple[list[tuple[str, Cost]], Graph]:

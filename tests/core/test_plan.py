@@ -58,3 +58,8 @@ def test_awkward_graphs_and_the_switch() -> None:
     assert [s.name for s in p.steps] == ["embed", "layer 1", "layer 3", "readout"]
     with algebra(False):  # both ways are run, whatever is set outside
         assert plan(network("dmpnn", d=8), awkward()) == p
+
+
+def test_it_says_what_is_replayed() -> None:
+    assert "calls forward and" in planned("gcn", d=8).replayed and "calls forward and" in str(planned("gcn", d=8)).splitlines()[1]
+    assert "reads data" in planned("kgnn", d=8).replayed

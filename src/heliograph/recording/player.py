@@ -110,14 +110,7 @@ class Player:
             return found
         for place in known.places:
             find(place, graphs)
-        flags: list[tuple[Place, Any]] = []
-        there: dict[int, tuple[Tensor, Place]] = {}
-        for place, value in walk(graphs):
-            if isinstance(value, Tensor):
-                there.setdefault(id(value), (value, place))
-            elif place[-1] not in SIZES and "steps" not in place:
-                flags.append((place, value))
-        found, tape, reason = tapes.record(lambda: _body(model, graphs), there | self.watch.known(), self.watch.trained())
+        found, tape, flags, reason = _taped(model, graphs, self.watch)
         self._learn(known, tape, flags, reason)
         return found
 
@@ -148,6 +141,19 @@ class Player:
     def _apart(self) -> None:
         """Begin anew with a view that runs by itself."""
         self.whole, self.kinds = False, OrderedDict()
+
+
+def _taped(model: MPNN, graphs: Graphs, watch: Watch) -> tuple[Outputs, Tape | None, list[tuple[Place, Any]], str]:
+    """Run the network: what it returns, the tape (or None and, last, why), and the numbers that were derived from data."""
+    flags: list[tuple[Place, Any]] = []
+    there: dict[int, tuple[Tensor, Place]] = {}
+    for place, value in walk(graphs):
+        if isinstance(value, Tensor):
+            there.setdefault(id(value), (value, place))
+        elif place[-1] not in SIZES and "steps" not in place:
+            flags.append((place, value))
+    found, tape, reason = tapes.record(lambda: _body(model, graphs), there | watch.known(), watch.trained())
+    return found, tape, flags, reason
 
 
 def _body(model: MPNN, graphs: Graphs) -> Outputs:
@@ -233,6 +239,25 @@ def _restore(before: Any) -> None:
         with torch.no_grad():
             for x, value in before[1]:
                 x.copy_(value)
+
+
+def noted(model: MPNN, graph: Graph) -> str:
+    """Return how many calls a step of the network on this graph is recorded as, or why it is not recorded. The network runs twice."""
+    switches, given = state(), model.taken(graph)
+    if switches is None or kind((given,)) is None:
+        return "not recorded: switches, or a graph without edges"
+    for whole in (True, False) if model.view is not None else (True,):
+        graphs = (given,) if whole or model.view is None else (given, model.view(given))
+        with torch.enable_grad():
+            _body(model, graphs)
+            _, tape, _, reason = _taped(model, graphs, Watch(model))
+        if tape is not None and (foreseen(tape) or not whole or model.view is None):
+            try:
+                chain = Chain(common([tape]))
+            except Refused as why:
+                return f"not recorded: {why}"
+            return f"{len(chain.forward)} calls forward and {len(chain.backward)} backward are recorded"
+    return f"not recorded: {reason}"
 
 
 _players: WeakKeyDictionary[MPNN, Player] = WeakKeyDictionary()

@@ -21,6 +21,7 @@ from heliograph.recording.places import Place
 aten = torch.ops.aten
 SEED = 2**32  # a number read from a tensor is a seed from here on: no size is as large
 MAX_HELD = 32  # tensors that are neither made by a call nor found in graph or network
+MAX_BYTES = 2**28  # that calls return: in larger steps Python's share is small, and recording holds all of them at once
 _READS = (aten._local_scalar_dense.default,)
 _SEEN = (aten.view.default, aten._unsafe_view.default, aten.expand.default)
 _PAST = {"tolist", "numpy", "data_ptr", "untyped_storage", "__dlpack__"}  # methods that let data be read, or set, without a call
@@ -74,7 +75,7 @@ class Recorder(TorchDispatchMode):
         self.tape, self.known = Tape(), known
         self.numbers: dict[int, int] = {}  # id -> number
         self.alive: list[Any] = []  # so that no id comes twice
-        self.refused, self.inside = "", 0
+        self.refused, self.inside, self.bytes = "", 0, 0
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -136,7 +137,13 @@ class Recorder(TorchDispatchMode):
             return None
         if not isinstance(x, Tensor):
             raise Refused(f"{func} reads data for a decision")
-        return self.numbers[id(x)] if id(x) in self.numbers else self._name(x, self._next())
+        if id(x) in self.numbers:
+            return self.numbers[id(x)]
+        self.bytes += x.numel() * x.element_size()
+        if self.bytes > MAX_BYTES:
+            self.alive = []
+            raise Refused("it is large: little of its time is Python's")
+        return self._name(x, self._next())
 
     def _read(self, value: Any) -> int:
         """A number that was read from a tensor: fine if it is a seed, since nothing but noise depends on it."""
