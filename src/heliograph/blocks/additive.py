@@ -17,7 +17,7 @@ from heliograph.topology import Segments
 
 
 def per_head(d: int, heads: int) -> int:
-    """The width of one of `heads` heads that have width `d` together. Raises UsageError where that is no whole number."""
+    """Return the width of one of `heads` heads that have width `d` together. Raises UsageError where that is no whole number."""
     if d % heads:
         raise UsageError(f"a width of {d} does not split into {heads} heads: give a multiple of {heads}")
     return d // heads

@@ -126,7 +126,7 @@ DECODERS: dict[str, type[nn.Module]] = {"distmult": DistMult, "complex": ComplEx
 
 
 def decoder(name: str, d: int) -> nn.Module:
-    """The decoder of this name for states of width `d`. Raises DataError where d does not fit."""
+    """Make the decoder of this name for states of width `d`. Raises DataError where d does not fit."""
     return ConvE(d) if name == "conve" else DECODERS[name]()
 
 

@@ -23,7 +23,7 @@ class JumpingKnowledge(nn.Module):
         self.layers, self.join = nn.ModuleList(layers), join
 
     def states(self, graph: Graph) -> tuple[Graph, list[Tensor]]:
-        """The graph after all layers, and h^1, ..., h^L."""
+        """Return the graph after all layers, and h^1, ..., h^L."""
         states = list[Tensor]()
         for layer in self.layers:
             before, graph = _state(graph), layer(graph)

@@ -12,7 +12,7 @@ from heliograph.graph import Feature, Features, Graph, dense
 
 
 def normalised(graph: Graph, h: Feature, **features: Feature) -> Graph:
-    """The graph with states h [N, d] and norm_i = 1 / sqrt(d_i) [N, 1], d = 1 + number of neighbours, in their precision."""
+    """Return the graph with states h [N, d] and norm_i = 1 / sqrt(d_i) [N, 1], d = 1 + number of neighbours, in their precision."""
     count = graph.topology.degree
     norm = (1 + count).to(h.dtype).rsqrt()[:, None]
     colour.put(norm, [count], lambda degree: degree)

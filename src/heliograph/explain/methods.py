@@ -37,12 +37,12 @@ def occlusion(f: Value, seed: int) -> np.ndarray:
 
 
 def gradient(f: Value, seed: int) -> np.ndarray:
-    """The gradient at the molecule, times its features."""
+    """Attribute by the gradient at the molecule, times its features."""
     return _along(f, np.array([1.0]), np.array([1.0]))
 
 
 def integrated_gradients(f: Value, seed: int) -> np.ndarray:
-    """The gradient's mean between nothing and the molecule, times its features."""
+    """Attribute by the gradient's mean between nothing and the molecule, times its features."""
     points, weights = np.polynomial.legendre.leggauss(POINTS)
     return _along(f, (points + 1.0) / 2.0, weights / 2.0)
 
@@ -74,7 +74,7 @@ def shapley(f: Value, seed: int) -> np.ndarray:
 
 
 def myerson(f: Value, seed: int) -> np.ndarray:
-    """The same of the game in which only connected atoms act together."""
+    """Attribute by Shapley values of the game in which only connected atoms act together."""
     neighbours = f.bonded()
     known: dict[int, np.ndarray] = {}
 
@@ -119,7 +119,7 @@ def _over_orders(f: Value, v: Callable[[np.ndarray], np.ndarray], seed: int) -> 
 
 
 def random(f: Value, seed: int) -> np.ndarray:
-    """Numbers that know nothing."""
+    """Draw random contributions, to compare with."""
     drawn = np.random.default_rng([seed, f.n]).standard_normal((f.n, len(f.predictor.models)))
     ends = f(np.stack([np.ones(f.n, dtype=bool), np.zeros(f.n, dtype=bool)]))
     return np.asarray(drawn - drawn.mean(0) + (ends[0] - ends[1]) / f.n)

@@ -46,7 +46,7 @@ class Frames:
         return len(self.data)
 
     def batch(self, rows: np.ndarray, step: int | None) -> Graph:
-        """The structures of `rows`, in their order."""
+        """Return the structures of `rows`, in their order."""
         return self.data.batch(rows)
 
     def targets(self, rows: np.ndarray) -> Targets:

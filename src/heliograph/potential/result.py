@@ -132,7 +132,7 @@ def _epoch(row: dict[str, Any]) -> Epoch:
 
 
 def is_potential(folder: Path) -> bool:
-    """Whether a run folder is of a potential."""
+    """Tell whether a run folder is of a potential."""
     try:
         return bool(json.loads((folder / RESULTS).read_text(encoding="utf-8")).get("kind") == KIND)
     except (OSError, ValueError, AttributeError):

@@ -36,7 +36,7 @@ class MasterNode(nn.Module):
 
 
 def without_master(graph: Graph) -> Graph:
-    """The graph without its master nodes, whose features become graph features of the same name."""
+    """Return the graph without its master nodes, whose features become graph features of the same name."""
     t = graph.topology
     stays, edge_stays = (dense(side["master"])[:, 0] == 0 for side in (graph.nodes, graph.edges))
     place = stays.long().cumsum(0) - 1

@@ -102,13 +102,13 @@ def _spread(feature: Feature, rows: Tensor, E: int) -> Feature:
 
 
 def with_distances(graph: Graph) -> Graph:
-    """The graph with `distance` [E, 1] in angstrom, one row of a table per undirected pair."""
+    """Return the graph with `distance` [E, 1] in angstrom, one row of a table per undirected pair."""
     r = geometry.pair_vectors(graph)  # [P, 3]
     return graph.with_edges(distance=Indexed(geometry.lengths(r), graph.topology.pairs.index))
 
 
 def within(graph: Graph, cutoff: float) -> Graph:
-    """A graph that has vectors of pairs, without the edges that are `cutoff` long or longer."""
+    """Return a graph with vectors of pairs without the edges that are `cutoff` long or longer."""
     t, vectors = graph.topology, graph.edges[geometry.VECTOR]
     assert isinstance(vectors, Indexed)
     near = vectors.table.detach().square().sum(-1) < cutoff * cutoff  # [P]

@@ -33,7 +33,7 @@ class SharedTriangles(nn.Module):
 
 
 def triangles(t: Topology) -> Int[Tensor, " E"]:
-    """How many triangles have both ends of each edge among their corners.
+    """Count the triangles that have both ends of each edge among their corners.
 
     Each triangle is found once, from its corner of fewest edges, by asking whether two neighbours that have more are joined: at most
     O(E^1.5) questions, asked all at once.
