@@ -48,7 +48,7 @@ ENVIRONMENT = {"GOMP_SPINCOUNT": "1000"}
 
 # Options that only one graph, given as tables, has: its verbs have modules of their own.
 GRAPHS = {
-    "train": ("train_graph", ("--edges",)),
+    "train": ("train_graph", ("--edges", "--level")),
     "predict": ("predict_graph", ("--edges", "--pairs", "--top-k")),
     "explain": ("explain_graph", ("--edges", "--do")),
 }

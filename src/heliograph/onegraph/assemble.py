@@ -149,7 +149,11 @@ def _supervised(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) 
         column = config.data.splits_column
         words = graph.node_cells(column) if level == "node" else graph.edge_texts(column)
     classes = np.nan_to_num(y[:, 0], nan=-1) if task.kind != "regression" else None
-    parts = labels.divide(np.isfinite(y).any(1), words, config.split, config.fit.seed, classes)
+    labelled = np.isfinite(y).any(1)
+    if graph.molecules is not None and words is None:
+        parts = labels.whole(graph.molecules.molecule[graph.edge_rows], labelled, config.split, config.fit.seed)
+    else:
+        parts = labels.divide(labelled, words, config.split, config.fit.seed, classes)
     notes = [*found.notes, *check_training_labels(task, y[parts["train"]])]
     scaling = _scaling(task, y[parts["train"]])
     arch, args, more = architecture(config, graph)
@@ -183,7 +187,7 @@ def _supervised(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) 
         fit=fit_config(config, drawn.batch or all_rows),
         score=TaskScore(task, scaling, y, names),
         metrics=names,
-        select=names[0] if config.fit.metrics or task.kind != "regression" else "loss",
+        select=names[0] if config.fit.metrics else "loss",
         optimizer=optimizer,
         members=config.model.ensemble_size,
         folder=folder,

@@ -54,6 +54,9 @@ class GraphDataConfig(Group):
         default=None,
         description="column that says train, val or test (blank: passes messages, but its label is not used)",
     )
+    smiles_column: str | None = Field(
+        default=None, description="with --level edge: the table has molecules in this column; a target cell lists a value for each bond"
+    )
     direction: bool = Field(
         default=False, description="with --level edge: learn which way edges run, from the graph without their directions"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from heliograph.data.formats.schema import Schema, is_schema, read_schema
 from heliograph.data.graph_store import GraphStore
 from heliograph.errors import DataError, suggest
 from heliograph.onegraph.arrays import mapped, opened
+from heliograph.onegraph.bonds import Molecules, read_molecules
 from heliograph.onegraph.config import GraphDataConfig
 
 Tables = tuple[Any, Any]  # nodes (None: none) and edges: files, DataFrames or Arrow tables
@@ -52,6 +53,7 @@ class Encoders:
     target: str = ""
     hyperedges: bool = False
     array: int = 0  # width of features that come as an array instead of columns
+    smiles_column: str | None = None  # of a table of molecules, whose bonds are the edges
 
     @property
     def width(self) -> int:
@@ -79,6 +81,7 @@ class Encoders:
             **(several if self.kinds else {}),
             **({"hyperedges": True} if self.hyperedges else {}),
             **({"array": self.array} if self.array else {}),
+            **({"smiles_column": self.smiles_column} if self.smiles_column else {}),
         }
 
     @classmethod
@@ -89,6 +92,7 @@ class Encoders:
         return cls(
             nodes, edges, data["directed"], data["bipartite"], tuple(data["relations"]), data["relation_column"],
             kinds, between, data.get("target", ""), bool(data.get("hyperedges", False)), int(data.get("array", 0)),
+            data.get("smiles_column"),
         )  # fmt: skip
 
 
@@ -118,6 +122,7 @@ class OneGraph:
     first_side: int = 0
     end_columns: tuple[str, str] = ("source", "target")
     begins: tuple[int, ...] = ()
+    molecules: Molecules | None = None
 
     @cached_property
     def names(self) -> pa.Array:
@@ -174,6 +179,8 @@ def load(
     Raises DataError where a table can't be read or holds nothing that can be used.
     """
     given_nodes, given_edges = tables
+    if config.smiles_column is not None:
+        return _of_molecules(config, given_nodes, labels_of_edges, encoders)
     if is_schema(given_nodes):
         from heliograph.onegraph.typed import load_typed
 
@@ -233,6 +240,20 @@ def load(
     return OneGraph(
         store, fitted, edges.ids, ends, edges.rows[keep], cells, relation, nodes, rows, edges.name, read, reasons,
         [*notes, *more], edges.first_side, edges.columns,
+    )  # fmt: skip
+
+
+def _of_molecules(config: GraphDataConfig, given: Any, labels_of_edges: Sequence[str], encoders: Encoders | None) -> OneGraph:
+    """All molecules of a table as one graph, whose edges are their bonds."""
+    others = () if config.splits_column is None or encoders else (config.splits_column,)
+    found = read_molecules(given, config.smiles_column or "", labels_of_edges, others)
+    plain = config.model_copy(update={"smiles_column": None, "target_columns": (), "id_column": "id", "edge_columns": None})
+    graph = load(plain, (found.atoms, found.bonds), labels_of_edges, encoders)
+    counts, usable = dict(Counter(found.reasons.values())), len(found.table) - len(found.reasons)
+    return replace(
+        graph, encoders=replace(graph.encoders, smiles_column=config.smiles_column), molecules=found,
+        reasons={"edges": graph.reasons.get("edges", {}), "nodes": counts}, rows_read=graph.rows_read | {"nodes": len(found.table)},
+        notes=[f"{usable:,} molecules; a bond's label is learned, whole molecules train or test.", *graph.notes],
     )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def training(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> 
     job = Job(
         source=Edges(graph.store, asked.ends, {"y": torch.from_numpy(y).float()}), parts=parts, build=network,
         objective=Supervised({"y": Loss(losses.resolve(config.fit.loss, "binary"), FORTH)}), fit=fit_config(config, most),
-        score=TaskScore(FORTH, scaling, y, names), metrics=names, select=names[0], optimizer=optimizer,
+        score=TaskScore(FORTH, scaling, y, names), metrics=names, select=names[0] if config.fit.metrics else "loss", optimizer=optimizer,
         members=config.model.ensemble_size, folder=folder, unit="edges",
     )  # fmt: skip
     more = ["Edges are used both ways, without their directions; each is asked for as the table has it, or turned."]

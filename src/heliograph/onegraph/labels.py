@@ -63,3 +63,12 @@ def divide(
                 pieces[part].append(rows[chosen])
         return {part: np.sort(np.concatenate([np.zeros(0, np.int64), *found])) for part, found in pieces.items()}
     return {part: there[rows] for part, rows in splits.random_split(len(there), config.split_sizes, seed).items()}
+
+
+def whole(group: np.ndarray, labelled: np.ndarray, config: GraphSplitConfig, seed: int) -> dict[str, np.ndarray]:
+    """Rows of each part, all rows of a `group` [n] in one part. Raises UsageError for a stratified split."""
+    if config.split != "random":
+        raise UsageError("--split stratified would divide molecules: use --split random, or a splits column")
+    names = np.unique(group[labelled])
+    parts = splits.random_split(len(names), config.split_sizes, seed)
+    return {part: np.flatnonzero(labelled & np.isin(group, names[rows])) for part, rows in parts.items()}

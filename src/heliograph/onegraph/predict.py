@@ -70,6 +70,13 @@ def read_graph(config: GraphPredictConfig, predictor: GraphPredictor) -> OneGrap
     if is_schema(nodes):
         level: Level = predictor.level  # type: ignore[assignment]  # one of them
         return load(GraphDataConfig(level=level), (nodes, None), encoders=predictor.encoders)
+    if predictor.encoders.smiles_column is not None:
+        smiles = GraphDataConfig(level="edge", smiles_column=predictor.encoders.smiles_column)
+        if nodes is None and trained is not None:
+            nodes = trained.data_path
+        if nodes is None:
+            raise DataError("give the table of molecules: heliograph predict run molecules.csv")
+        return load(smiles, (nodes, None), encoders=predictor.encoders)
     if edges is None or not Path(edges).is_file():
         where = f"{edges} is not here" if edges else f"there is no run beside {config.model_path.name} that names it"
         raise DataError(
@@ -92,7 +99,28 @@ def _nodes(config: GraphPredictConfig, predictor: GraphPredictor, graph: OneGrap
     return _kept(config.output_path, predictor, table, graph.node_rows[of_type], why, y, p, std)
 
 
+def _bonds(config: GraphPredictConfig, predictor: GraphPredictor, graph: OneGraph) -> Summary:
+    """The table of molecules with lists, a value for each bond."""
+    found, task = graph.molecules, predictor.task
+    assert found is not None
+    y, p, std = predictor.combine(predictor.of_pairs(predictor.placed(graph)[0], graph.ends))
+    names, of = answers.columns_of(task, std is not None), found.molecule[graph.edge_rows]
+    cells: list[list[list[str]]] = [[[] for _ in names] for _ in range(len(found.table))]
+    for k, row in enumerate(of):
+        values = answers.cells_of(task, y[k], None if p is None else p[k], None if std is None else std[k])
+        for column, value in zip(cells[row], values, strict=True):
+            column.append(value)
+    out = found.table
+    for c, name in enumerate(names):
+        out = out.append_column(free(name, out), pa.array([";".join(row[c]) for row in cells]))
+    out = out.append_column(free("reason", out), pa.array([found.reasons.get(row, "") for row in range(len(out))]))
+    write_table(out, config.output_path)
+    return Summary(len(out), len(out) - len(found.reasons), 0.0, dict(Counter(found.reasons.values())))
+
+
 def _edges(config: GraphPredictConfig, predictor: GraphPredictor, graph: OneGraph) -> Summary:
+    if graph.molecules is not None:
+        return _bonds(config, predictor, graph)
     y, p, std = predictor.combine(predictor.of_pairs(predictor.placed(graph)[0], graph.ends))
     table = read_cells(config.edges or graph.edge_name) if config.edges else graph.edge_cells
     rows = graph.edge_rows if config.edges else np.arange(len(table))

@@ -112,6 +112,9 @@ def _check(config: GraphTrainConfig, tables: Tables | None) -> None:
     if is_schema(tables[0] if tables else data.data_path):
         if data.edges is not None or data.bipartite or data.relation_column or data.id_column or data.feature_columns is not None:
             raise UsageError("a schema names all tables and what they mean: leave the other options of tables out")
+    elif data.smiles_column is not None:
+        if data.level != "edge" or data.direction or data.edges is not None:
+            raise UsageError("--smiles-column with --level edge learns labels of bonds: leave --edges and --direction out")
     elif tables is None and data.edges is None:
         raise UsageError("no edges: give their table with --edges edges.csv")
     nodes, edges = tables or (data.data_path, data.edges)
