@@ -12,7 +12,7 @@ import torch
 from heliograph import zoo
 from heliograph.batching import batch
 from heliograph.diagnose.findings import Diffusion
-from heliograph.diagnose.page import Diagnosis, mean_edge_length, of_graph
+from heliograph.diagnose.page import Diagnosis, of_graph
 from heliograph.graph import Graph
 from heliograph.model import MPNN, Inputs
 
@@ -130,7 +130,7 @@ def diffusion(k: int, layers: float, steps: int) -> Diagnosis:
     side = 6 + k % 5
     nx = networkx.grid_2d_graph(side, side)
     graph = graph_of(nx).with_nodes(pos=0.3 * torch.tensor(list(nx.nodes), dtype=torch.float32))
-    h = mean_edge_length(graph)
+    h = 0.3  # the length of an edge
     return of_graph(graph, steps=steps, diffusion=Diffusion(0.5, (layers * h) ** 2 / 2, 2, h))
 
 

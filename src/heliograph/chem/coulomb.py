@@ -69,15 +69,6 @@ def bag_of_bonds(molecules: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarr
     return out
 
 
-def row_norms(molecules: Sequence[tuple[np.ndarray, np.ndarray]], size: int | None = None) -> np.ndarray:
-    """[M, size] float64: the falling row norms alone, a shorter and smoother description. Raises DataError as `coulomb`."""
-    size = _size(molecules, size)
-    out = np.zeros((len(molecules), size))
-    for row, (z, pos) in enumerate(molecules):
-        out[row, : len(z)] = -np.sort(-np.linalg.norm(coulomb_matrix(z, pos), axis=1))
-    return out
-
-
 def _size(molecules: Sequence[tuple[np.ndarray, np.ndarray]], size: int | None) -> int:
     largest = max((len(z) for z, _ in molecules), default=0)
     if size is None:

@@ -29,7 +29,7 @@ from heliograph.diagnose.homophily import homophily
 from heliograph.diagnose.network import Network, network
 from heliograph.diagnose.structure import Progress, Structure, structure
 from heliograph.files import atomic
-from heliograph.graph import Graph, dense
+from heliograph.graph import Graph
 from heliograph.model import MPNN
 from heliograph.views.curvature import Ints
 
@@ -198,9 +198,3 @@ def network_facts(n: Network) -> list[str]:
         pairs = ", ".join(f"{d}: {j:.2g} ({b:.2g})" for d, (j, b) in enumerate(zip(n.jacobian, n.bound, strict=True)) if d <= 10)
         facts.append(f"Jacobian by distance, over that at 0, and beside it c (S^K)_vu: {pairs}.")
     return facts
-
-
-def mean_edge_length(graph: Graph) -> float:
-    """Return the mean length of edges from positions `pos` of nodes."""
-    t, pos = graph.topology, dense(graph.nodes["pos"])
-    return float((pos[t.senders] - pos[t.receivers]).norm(dim=-1).mean())

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _PRECISION: dict[str, Any] = {"32": "32-true", "64": "64-true", "bf16": "bf16-mixed"}
 
 
-def train(job: Job, progress: Progress | None = None, about: Mapping[str, Any] | None = None) -> tuple[Counters, list[Finished]]:
+def train(job: Job, progress: Progress | None = None, about: Mapping[str, object] | None = None) -> tuple[Counters, list[Finished]]:
     """Train every member that is not finished yet, going on from the state in `job.folder` where there is one.
 
     Returns the counters (with the history of all epochs) and all finished members. `about` says what the training is of; a state of
@@ -66,12 +66,12 @@ def fabric_for(fit: FitConfig) -> Fabric:
         return Fabric(accelerator=accelerator, devices=fit.devices, strategy=strategy, precision=_PRECISION[fit.precision])
 
 
-def _on_each(fabric: Fabric, job: Job, about: dict[str, Any]) -> None:
+def _on_each(fabric: Fabric, job: Job, about: dict[str, object]) -> None:
     """One process of several: only the first speaks and writes."""
     _train(fabric, job, Lines() if fabric.is_global_zero else Lines(lambda text: None), about)
 
 
-def _train(fabric: Fabric, job: Job, progress: Progress, about: dict[str, Any]) -> tuple[Counters, list[Finished]]:
+def _train(fabric: Fabric, job: Job, progress: Progress, about: dict[str, object]) -> tuple[Counters, list[Finished]]:
     keep_freed_memory()
     counters, tensors = _start(fabric, job, about)
     finished = [] if job.folder is None else state.load_members(job.folder, counters.member)
@@ -89,7 +89,7 @@ def _train(fabric: Fabric, job: Job, progress: Progress, about: dict[str, Any]) 
     return counters, finished
 
 
-def _start(fabric: Fabric, job: Job, about: dict[str, Any]) -> tuple[Counters, dict[str, Tensor]]:
+def _start(fabric: Fabric, job: Job, about: dict[str, object]) -> tuple[Counters, dict[str, Tensor]]:
     """The saved state, or a fresh one; metrics.csv and train.log as they were then."""
     found = None if job.folder is None else state.load(job.folder)
     counters, tensors = found or (Counters(about=about), {})
@@ -117,7 +117,7 @@ def _finished(job: Job, counters: Counters, member: Member) -> Finished:
     return Finished({k: v.detach().cpu().clone() for k, v in tensors_of(member.model).items()}, plain(summary))
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """JSON's own types; a number that is none is null."""
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}

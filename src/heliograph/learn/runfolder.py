@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -48,7 +47,7 @@ def goes_on(
 def refuse_changes(saved: BaseModel, asked: BaseModel, free: Collection[str] = ()) -> None:
     """Raise UsageError where a run that goes on is asked for with other settings than it began with, but for those that are `free`."""
 
-    def flat(config: BaseModel) -> dict[tuple[str, str], Any]:
+    def flat(config: BaseModel) -> dict[tuple[str, str], object]:
         groups = config.model_dump(exclude={"output_dir"})
         return {(group, name): value for group, values in groups.items() for name, value in values.items()}
 

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +48,7 @@ class Counters:
     history: tuple[Epoch, ...] = ()  # of all members
     best_epochs: tuple[int, ...] = ()  # of the members that are finished
     log_bytes: int = 0
-    about: dict[str, Any] = field(default_factory=dict)  # what the training is of; must be the same when it goes on
+    about: dict[str, object] = field(default_factory=dict)  # what the training is of; must be the same when it goes on
 
     def next_epoch(self, row: Epoch) -> Counters:
         """The epoch is over."""

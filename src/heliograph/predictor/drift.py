@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from heliograph.errors import DataError, UsageError
-from heliograph.predictor.predictor import Predictor, joined
+from heliograph.predictor.predictor import Answers, Predictor, joined
 from heliograph.predictor.predictor import open as open_model
 from heliograph.uncertainty.domain import OUTSIDE
 
@@ -91,7 +91,7 @@ def drift(config: DriftConfig) -> Drift:
     return Drift(figures, tuple(sentences))
 
 
-def _answers(predictor: Predictor, config: DriftConfig) -> Iterator[Any]:
+def _answers(predictor: Predictor, config: DriftConfig) -> Iterator[Answers]:
     from itertools import islice
 
     from heliograph.chem.pool import featurize_table

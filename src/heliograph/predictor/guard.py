@@ -78,7 +78,7 @@ def within(tensors: Iterable[Tensor]) -> Iterator[None]:
         hook.remove()
 
 
-def sizes(what: Any, tensors: Iterable[Tensor]) -> None:
+def sizes(what: object, tensors: Iterable[Tensor]) -> None:
     """Raise Refused for a whole number in a document (arguments, a composition) that no tensor's shape can explain."""
     largest = max((size for t in tensors for size in t.shape), default=0)
     for number in _numbers(what):
@@ -86,7 +86,7 @@ def sizes(what: Any, tensors: Iterable[Tensor]) -> None:
             raise Refused(f"it asks for {number:.3g} of something, and its largest tensor has {largest}")
 
 
-def _numbers(what: Any) -> Iterator[int]:
+def _numbers(what: object) -> Iterator[int]:
     if isinstance(what, Mapping):
         what = list(what.values())
     if isinstance(what, list | tuple):

@@ -147,7 +147,11 @@ class Predictor:
 
     @classmethod
     def _built(
-        cls, document: Document, members: Sequence[Mapping[str, torch.Tensor]], path: str | os.PathLike[str], arch_file: Any
+        cls,
+        document: Document,
+        members: Sequence[Mapping[str, torch.Tensor]],
+        path: str | os.PathLike[str],
+        arch_file: str | os.PathLike[str] | None,
     ) -> Predictor:
         """The networks that a document describes, filled, after sizes in it were held against the tensors."""
         output, inputs = document.outputs["y"], Inputs(**document.inputs)

@@ -40,7 +40,7 @@ def one_column(X: Iterable[Any]) -> list[Any]:
     return list(X)
 
 
-def is_missing(value: Any) -> bool:
+def is_missing(value: object) -> bool:
     """None, NaN, pandas' NA and NaT: everything that is not equal to itself."""
     if value is None:
         return True
