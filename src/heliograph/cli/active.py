@@ -10,7 +10,7 @@ import typer
 
 from heliograph import manifest
 from heliograph.active.config import CampaignConfig, SimulateConfig, SuggestConfig
-from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
+from heliograph.cli.common import Bar, Model, Quiet, Verbose, guarded, new_app
 from heliograph.cli.options import build, expand_lists, named, options_of, with_options
 
 SIMULATE = options_of(SimulateConfig, "Simulation", leave_out=("data_path",))
@@ -61,7 +61,7 @@ def simulate(
 @app.command()
 @with_options(SUGGEST)
 def suggest(
-    model: Annotated[str, typer.Argument(metavar="MODEL_OR_RUN", help="a model file, or a run folder")],
+    model: Model,
     pool: Annotated[Path, typer.Argument(metavar="POOL", help="table of molecules to choose from")],
     overwrite: Overwrite = False,
     verbose: Verbose = False,

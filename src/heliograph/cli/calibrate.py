@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
+from heliograph.cli.common import Bar, Model, Quiet, Verbose, guarded, new_app
 from heliograph.cli.options import build, expand_lists, named, options_of, with_data, with_options
 from heliograph.train.labelled import CalibrateConfig
 
@@ -25,7 +25,7 @@ def arguments(args: Sequence[str]) -> list[str]:
 @app.command()
 @with_options(OPTIONS)
 def calibrate(
-    model: Annotated[str, typer.Argument(metavar="MODEL_OR_RUN", help="a model file, or the folder of a run")],
+    model: Model,
     data: Annotated[str | None, typer.Argument(metavar="LABELLED", help="table with truths that no member was trained on")] = None,
     verbose: Verbose = False,
     quiet: Quiet = False,

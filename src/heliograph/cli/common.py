@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="say more; show the traceback of an error", rich_help_panel="Talk")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="say nothing but errors", rich_help_panel="Talk")]
+Model = Annotated[str, typer.Argument(metavar="MODEL_OR_RUN", help="a model file, or the folder of a run")]
+Potential = Annotated[Path, typer.Argument(metavar="MODEL_OR_RUN", help="model file of a potential, or its run folder")]
+Molecules = Annotated[str | None, typer.Argument(metavar="DATA", help="table of molecules (the same as -i)")]
+Nodes = Annotated[str | None, typer.Argument(metavar="NODES", help="table of nodes (the same as -i)")]
 
 PLAIN_EVERY = 10.0  # seconds between two lines of progress where there is no terminal
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
+from heliograph.cli.common import Bar, Model, Quiet, Verbose, guarded, new_app
 from heliograph.cli.options import build, named, options_of, with_data, with_options
 from heliograph.train.labelled import EvaluateConfig
 
@@ -19,7 +19,7 @@ app = new_app()
 @app.command()
 @with_options(OPTIONS)
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL_OR_RUN", help="a model file, or the folder of a run")],
+    model: Model,
     data: Annotated[str | None, typer.Argument(metavar="LABELLED", help="table with truths (the same as -i)")] = None,
     verbose: Verbose = False,
     quiet: Quiet = False,

@@ -4,11 +4,9 @@ drawn molecules, or a table.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
+from heliograph.cli.common import Bar, Model, Molecules, Quiet, Verbose, guarded, new_app
 from heliograph.cli.options import build, named, options_of, with_data, with_options
 from heliograph.explain import ExplainConfig
 
@@ -20,12 +18,8 @@ app = new_app()
 @app.command()
 @with_options(OPTIONS)
 def explain(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL_OR_RUN", help="a model file, or the folder of a run")
-    ],
-    data: Annotated[
-        str | None, typer.Argument(metavar="DATA", help="table of molecules (the same as -i)")
-    ] = None,
+    model: Model,
+    data: Molecules = None,
     verbose: Verbose = False,
     quiet: Quiet = False,
     **given: Any,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from heliograph.cli.common import Quiet, Verbose, guarded, new_app
+from heliograph.cli.common import Model, Nodes, Quiet, Verbose, guarded, new_app
 from heliograph.cli.options import build, named, options_of, with_data, with_options
 from heliograph.onegraph.intervene import InterveneConfig
 
@@ -18,8 +18,8 @@ app = new_app()
 @app.command()
 @with_options(OPTIONS)
 def explain_graph(
-    model: Annotated[str, typer.Argument(metavar="MODEL_OR_RUN", help="a model file, or the folder of a run")],
-    nodes: Annotated[str | None, typer.Argument(metavar="NODES", help="table of nodes (the same as -i)")] = None,
+    model: Model,
+    nodes: Nodes = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="replace an existing output", rich_help_panel="Intervention")
     ] = False,

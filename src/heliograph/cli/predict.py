@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from heliograph.cli.common import Bar, Quiet, Verbose, clock, guarded, new_app
+from heliograph.cli.common import Bar, Model, Molecules, Quiet, Verbose, clock, guarded, new_app
 from heliograph.cli.options import build, expand_lists, named, options_of, with_data, with_options
 from heliograph.errors import DataError, UsageError
 from heliograph.predictor.stream import PredictConfig, Summary
@@ -28,8 +28,8 @@ def arguments(args: Sequence[str]) -> list[str]:
 @app.command()
 @with_options(OPTIONS)
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL_OR_RUN", help="a model file, or the folder of a run (all models of its ensemble)")],
-    data: Annotated[str | None, typer.Argument(metavar="DATA", help="table of molecules (the same as -i)")] = None,
+    model: Model,
+    data: Molecules = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing output", rich_help_panel="Prediction")] = False,
     verbose: Verbose = False,
     quiet: Quiet = False,

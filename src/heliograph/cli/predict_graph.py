@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from heliograph.cli.common import Bar, Quiet, Verbose, clock, guarded, new_app
+from heliograph.cli.common import Bar, Model, Nodes, Quiet, Verbose, clock, guarded, new_app
 from heliograph.cli.options import build, named, options_of, with_data, with_options
 from heliograph.onegraph.asked import GraphPredictConfig
 
@@ -18,8 +18,8 @@ app = new_app()
 @app.command()
 @with_options(OPTIONS)
 def predict_graph(
-    model: Annotated[str, typer.Argument(metavar="MODEL_OR_RUN", help="a model file, or the folder of a run")],
-    nodes: Annotated[str | None, typer.Argument(metavar="NODES", help="table of nodes (the same as -i)")] = None,
+    model: Model,
+    nodes: Nodes = None,
     for_: Annotated[
         str | None, typer.Option("--for", metavar="PATH", help="with --top-k: table of the nodes that it is for")
     ] = None,

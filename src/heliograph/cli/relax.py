@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from heliograph.cli.common import Bar, Quiet, Verbose, clock, guarded, new_app
+from heliograph.cli.common import Bar, Potential, Quiet, Verbose, clock, guarded, new_app
 from heliograph.cli.options import build, named, options_of, with_options
 from heliograph.potential.use import RelaxConfig
 
@@ -19,10 +19,7 @@ app = new_app()
 @app.command()
 @with_options(OPTIONS)
 def relax(
-    model: Annotated[
-        Path,
-        typer.Argument(metavar="MODEL_OR_RUN", help="model file of a potential, or its run folder"),
-    ],
+    model: Potential,
     data: Annotated[
         Path,
         typer.Argument(

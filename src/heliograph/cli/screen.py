@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from heliograph.cli.common import Bar, Quiet, Verbose, clock, guarded, new_app
+from heliograph.cli.common import Bar, Model, Quiet, Verbose, clock, guarded, new_app
 from heliograph.cli.options import build, expand_lists, named, options_of, with_options
 from heliograph.screen.config import ScreenConfig
 
@@ -29,7 +29,7 @@ def arguments(args: Sequence[str]) -> list[str]:
 @app.command()
 @with_options(OPTIONS)
 def screen(
-    model: Annotated[str, typer.Argument(metavar="MODEL_OR_RUN", help="a model file, or the folder of a run (all models of its ensemble)")],
+    model: Model,
     library: Annotated[list[Path], typer.Argument(metavar="LIBRARY...", help="tables of molecules; several make one library")],
     resume: Annotated[bool, typer.Option("--resume", help="go on with the screening in --output-dir", rich_help_panel="Run")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the screening in --output-dir", rich_help_panel="Run")] = False,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
+from heliograph.cli.common import Bar, Molecules, Quiet, Verbose, guarded, new_app
 from heliograph.cli.options import build, expand_lists, named, options_of, with_data, with_options
 from heliograph.train.split_file import DivideConfig
 
@@ -25,9 +23,7 @@ def arguments(args: Sequence[str]) -> list[str]:
 @app.command()
 @with_options(OPTIONS)
 def split(
-    data: Annotated[
-        str | None, typer.Argument(metavar="DATA", help="table of molecules (the same as -i)")
-    ] = None,
+    data: Molecules = None,
     verbose: Verbose = False,
     quiet: Quiet = False,
     **given: Any,
