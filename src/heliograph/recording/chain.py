@@ -10,7 +10,8 @@ from typing import Any, final
 from torch import Tensor
 from torch.utils._pytree import tree_unflatten
 
-from heliograph.recording.shortcuts import changes, direct
+from heliograph.kernels.operator import FUNCTIONS
+from heliograph.recording.shortcuts import called_with, changes, direct
 from heliograph.recording.sizes import Common, Size
 from heliograph.recording.tape import Call, Refused, Slot, Tape, aten
 
@@ -32,6 +33,7 @@ class Chain:
         self._constant: set[int] = set()
         self._alias: dict[int, int] = {}  # register -> the one that holds the same
         self._transposed: dict[int, int] = {}
+        self._packs: dict[tuple[Callable[..., Any], tuple[int, ...]], int] = {}
         self._lengths: dict[Size, int] = {}
         self.checked = False  # whether a size is looked at on the way
         self._links: list[tuple[Callable[..., Any], tuple[int, ...], int]] = []
@@ -82,10 +84,17 @@ class Chain:
                 return
         function, args = direct(call), [self._register(x) for x in leaves]
         plain, named = tree_unflatten(args, call.spec)
-        if named:
+        if (
+            named
+            and all(n in self._constant for n in named.values() if isinstance(n, int))
+            and not any(isinstance(n, list) for n in named.values())
+        ):
+            function = called_with(function, {name: self.registers[n] for name, n in named.items()})
+        elif named:
             function, plain = partial(_by_name, function, tuple(named)), [*plain, *named.values()]
         to = next((n for n in call.results if n is not None), None)
-        own = tuple(self._packed(x) for x in plain)
+        pack = _arrays if call.function in FUNCTIONS else _tuple
+        own = tuple(self._packed(x, pack) for x in plain)
         if call.several or to is None:
             to = self._new()
         self._links.append((function, own, to))
@@ -142,16 +151,17 @@ class Chain:
             self._links.append((partial(_length, x), own, self._lengths[x]))
         return self._lengths[x]
 
-    def _packed(self, x: Any) -> int:
-        """The register of an argument that may be a list: of registers, put together when all are there."""
+    def _packed(self, x: Any, pack: Callable[..., Any]) -> int:
+        """The register of an argument that may be a list: of registers, put together once, when all are there."""
         if not isinstance(x, list | tuple):
             return int(x)
-        own = tuple(self._packed(y) for y in x)
+        own = tuple(self._packed(y, pack) for y in x)
         if all(n in self._constant for n in own):
             return self._register_of(tuple(self.registers[n] for n in own))
-        to = self._new()
-        self._links.append((_tuple, own, to))
-        return to
+        if (pack, own) not in self._packs:
+            self._packs[pack, own] = self._new()
+            self._links.append((pack, own, self._packs[pack, own]))
+        return self._packs[pack, own]
 
     def _new(self, value: Any = None) -> int:
         self.registers.append(value)
@@ -191,6 +201,11 @@ def _by_name(function: Callable[..., Any], names: tuple[str, ...], *args: Any) -
     """Call a function whose last arguments have names."""
     first = len(args) - len(names)
     return function(*args[:first], **dict(zip(names, args[first:], strict=True)))
+
+
+def _arrays(*members: Tensor | None) -> tuple[Any, ...]:
+    """Indices as the loops of the kernels read them: made once, however many of them do."""
+    return tuple(None if x is None else x.numpy() for x in members)
 
 
 def _tuple(*members: Any) -> tuple[Any, ...]:

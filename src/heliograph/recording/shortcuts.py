@@ -76,21 +76,38 @@ _SHORT: dict[Any, Callable[..., Any]] = {
     aten.view.default: Tensor.view,
     aten.where.self: torch.where,
 }
+_MADE: dict[Any, Callable[..., Any]] = {  # those that make tensors, on the CPU
+    aten.arange.default: torch.arange,
+    aten.arange.start: torch.arange,
+    aten.arange.start_step: torch.arange,
+    aten.clone.default: torch.clone,
+    aten.empty_like.default: torch.empty_like,
+    aten.full.default: torch.full,
+    aten.new_empty.default: Tensor.new_empty,
+    aten.new_zeros.default: Tensor.new_zeros,
+    aten.ones.default: torch.ones,
+    aten.ones_like.default: torch.ones_like,
+    aten.sort.stable: torch.sort,
+    aten.zeros.default: torch.zeros,
+    aten.zeros_like.default: torch.zeros_like,
+}
 _copied = partial(Tensor.to, copy=True)
 
 
 def direct(call: Call) -> Callable[..., Any]:
     """Return what runs the kernel of a call with the fewest steps before it."""
     function = call.function
-    if function is aten._to_copy.default and _names(call) == ["dtype"]:
-        return _copied
     return _SHORT.get(function) or FUNCTIONS.get(function) or function
 
 
-def _names(call: Call) -> list[str]:
-    """The arguments by name."""
-    named = call.spec.children()[1].context
-    return list(named or [])
+def called_with(function: Any, named: dict[str, Any]) -> Callable[..., Any]:
+    """Return a function with constants as arguments by name; those that say what is so anyway are left out."""
+    if function is aten._to_copy.default and list(named) == ["dtype"]:
+        return partial(_copied, **named)
+    if function not in _MADE:
+        return partial(function, **named)
+    usual = {"layout": torch.strided, "device": torch.device("cpu"), "pin_memory": False}
+    return partial(_MADE[function], **{k: v for k, v in named.items() if v is not None and usual.get(k) != v})
 
 
 def changes(call: Call) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from operator import is_
 from typing import Any, final
 
 import torch
@@ -42,15 +43,17 @@ class Watch:
                 else:
                     self.attributes.append((own, name, value))
             self.dicts.append((own, len(own)))
+        self._holders, self._names, self._values = zip(*self.attributes, strict=True)  # apart, since `map` is the quickest loop
+        self._dicts, self._lengths = [d for d, _ in self.dicts], [n for _, n in self.dicts]
         self.parameters = [(d, key) for d, key, kind in self.tensors if kind[0]]
 
     def same(self) -> bool:
         """Whether the network is as it was, and nobody listens."""
         return (
             not any(self.hooks)
-            and all(d.get(name) is value for d, name, value in self.attributes)
+            and all(map(is_, map(dict.get, self._holders, self._names), self._values))
+            and list(map(len, self._dicts)) == self._lengths
             and all(_kind(d.get(name)) == kind for d, name, kind in self.tensors)
-            and all(len(d) == n for d, n in self.dicts)
         )
 
     def known(self) -> dict[int, tuple[Tensor, Place]]:
