@@ -42,7 +42,7 @@ def test_likelihood_of_a_gaussian_to_a_ten_thousandth(p: Process, nearest: float
 
 def test_likelihood_of_a_mixture() -> None:
     x = torch.linspace(-3, 4, 15, dtype=torch.float64)[:, None]
-    found = log_likelihood(Flow(), lambda s, t: exact(Flow(), s[:, 0], t)[:, None], x, steps=800, nearest=1e-5)
+    found = log_likelihood(Flow(), lambda s, t: exact(Flow(), s[:, 0], t)[:, None], x, steps=300, nearest=1e-5)
     density = sum(float(w) * stats.norm.pdf(x[:, 0].numpy(), float(m), float(s)) for w, m, s in zip(SHARES, MEANS, SIGMAS, strict=True))
     np.testing.assert_allclose(found.numpy(), np.log(density), atol=2e-3)
     with pytest.raises(UsageError, match="without noise"):
@@ -105,7 +105,7 @@ def test_p_values_over_a_hundred_seeds_are_as_chance_has_them(p: Process) -> Non
 def test_masks_reach_a_known_table_of_two_dependent_types() -> None:
     """Two positions with a joint table and its exact conditional predictions: pairs come out as often as the table says."""
     table = torch.tensor([[0.4, 0.1, 0.0], [0.05, 0.25, 0.2]], dtype=torch.float64)
-    n, masked, steps = 30_000, 3, 200
+    n, masked, steps = 10_000, 3, 100
     rng = torch.Generator().manual_seed(0)
     state = torch.full((n, 2), masked)
     grid = np.linspace(0, 1, steps + 1).tolist()
@@ -119,7 +119,7 @@ def test_masks_reach_a_known_table_of_two_dependent_types() -> None:
         b = discrete.step(state[:, 1], second.log(), t, after - t, masked, 2.0, rng)
         state = torch.stack([a, b], 1)
     found = torch.bincount(state[:, 0] * 3 + state[:, 1], minlength=6).reshape(2, 3).double() / n
-    torch.testing.assert_close(found, table, rtol=0, atol=0.02)
+    torch.testing.assert_close(found, table, rtol=0, atol=0.025)
 
 
 def test_the_likelihoods_step_converges_at_fourth_order() -> None:

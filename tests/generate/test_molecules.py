@@ -261,7 +261,7 @@ def test_from_a_table_to_a_file_of_samples(tmp_path: Path) -> None:
     assert text.count("<asked_gap>") == 6
     with pytest.raises(UsageError, match="holds a run already"):
         runner.run(config(tmp_path), progress=silent())
-    with pytest.raises(UsageError, match="epochs changed"):
+    with pytest.raises(UsageError, match="--epochs was 3, is 4"):
         runner.run(config(tmp_path).model_copy(update={"fit": GeneratorFit(epochs=4, batch_size=8)}), resume=True, progress=silent())
     (tmp_path / "run" / "mine.txt").write_text("precious")
     runner.run(config(tmp_path), overwrite=True, progress=silent())

@@ -129,7 +129,7 @@ class Sampler:
     vocabulary: Vocabulary
     process: Process
     steps: int = 50
-    churn: float = 5.0  # of types: how often a shown one is masked again
+    churn: float = 15.0  # of types: how often a shown one is masked again
 
     def sample(self, n: int, wish: Wish | None = None, seed: int = 0, batch_size: int = 64) -> Iterator[Drawn]:
         """Yield `n` molecules in batches; the same seed, batch size and wish give the same molecules."""
