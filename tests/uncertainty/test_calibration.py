@@ -13,7 +13,8 @@ from sklearn.isotonic import IsotonicRegression
 from heliograph.errors import DataError, UsageError
 from heliograph.uncertainty import class_metrics, classes, conformal, metrics, regression, scales
 from heliograph.uncertainty.conformal import Scores
-from heliograph.uncertainty.regression import Calibration, Rows, Shape
+from heliograph.uncertainty.regression import Calibration, Rows
+from heliograph.uncertainty.shape import Shape
 
 
 def test_coverage_of_exchangeable_data_is_never_below_what_is_claimed() -> None:

@@ -15,7 +15,7 @@ import pytest
 from scipy import optimize
 
 from heliograph.uncertainty import classes, conformal, metrics, scales
-from heliograph.uncertainty.regression import Shape
+from heliograph.uncertainty.shape import Shape
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "oracles.json").read_text())[
     "cases"
