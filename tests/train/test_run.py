@@ -78,6 +78,25 @@ def test_the_model_file_predicts_the_same_from_smiles(config: Config, tmp_path: 
     assert found.metrics["test"]["mean"]["rmse"] == pytest.approx(math.sqrt(np.square(part.y_pred - part.y_true).mean()))
 
 
+def test_what_it_cost_is_written_down(config: Config, tmp_path: Path) -> None:
+    found = run(config(epochs=4, ensemble_size=2), progress=silent())
+    cost, spent = found.cost, sum(row.seconds for row in found.history)
+    assert cost.epochs == len(found.history) == 8
+    assert cost.parameters == sum(p.numel() for p in predictor.open(tmp_path / "run").models[0].parameters())
+    assert cost.molecules_per_second == pytest.approx(8 * len(found.rows["train"]) / spent)
+    assert 0.0 < spent <= cost.seconds_train and cost.seconds_predict > 0 and cost.seconds_featurize > 0
+    assert cost.device == "cpu" and cost.threads >= 1
+    again = TrainResult.load(tmp_path / "run").cost
+    assert (again.epochs, again.parameters, again.threads) == (cost.epochs, cost.parameters, cost.threads)
+
+
+def test_without_a_test_part_error_bars_are_judged_out_of_fold_alone(config: Config) -> None:
+    found = run(config(members="folds", ensemble_size=2, epochs=1, split_sizes=(0.8, 0.2, 0.0)), progress=silent())
+    assert set(found.trust) == {"out_of_fold"} and found.trust["out_of_fold"]["y"]["n"] == len(found.rows["train"]) + len(found.rows["val"])
+    both = run(config(members="folds", ensemble_size=2, epochs=1, output_dir=config().output_dir.with_name("both")), progress=silent())
+    assert set(both.trust) == {"out_of_fold", "test"} and both.trust["test"]["y"]["n"] == len(both.rows["test"])
+
+
 def test_it_learns(config: Config) -> None:
     found = run(config(epochs=60, arch_args={"d": 64, "depth": 3}, max_lr=3e-3), progress=silent())
     assert found.history[-1].train_loss < 0.2 * found.history[0].train_loss
