@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from heliograph import zoo
+from heliograph.active import SuggestConfig, suggest
 from heliograph.blocks.readout import AtomWise
 from heliograph.chem import featurize
 from heliograph.chem.draw import RING, draw_svg
@@ -245,3 +246,14 @@ def test_new_atoms_are_ringed_and_fragments_are_thick(tmp_path: Path) -> None:
     assert row["new_atoms"] == "3 4" and row["fragment"] == " ".join(str(k + 1) for k in one.fragment)
     page = write([one], about, tmp_path / "a.html").read_text()
     assert "<dt>new atoms</dt><dd>2</dd>" in page and f"{len(one.fragment)} of 4 atoms" in page
+
+
+def test_structures_are_read_from_the_column_of_training(tmp_path: Path) -> None:
+    p = predictor()
+    Predictor(p.models, replace(p.document, training={"structure_column": "molecule"})).save(tmp_path / "m.safetensors")
+    data = tmp_path / "in.csv"
+    data.write_text("smiles,molecule\nnot one,CCCO\nnor this,CCN\n")
+    found, _ = explain_file(ExplainConfig(model_path=tmp_path / "m.safetensors", data_path=data, output_path=tmp_path / "a.csv"))
+    assert [one.text for one in found] == ["CCCO", "CCN"] and not any(one.reason for one in found)
+    chosen = suggest(SuggestConfig(model_path=tmp_path / "m.safetensors", data_path=data, output_path=tmp_path / "b.csv", count=2))
+    assert chosen.chosen == 2 and chosen.bad == 0
