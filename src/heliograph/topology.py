@@ -132,11 +132,9 @@ class Topology:
         """
         if N is not None:
             self.need_whole("a view that makes other nodes")
+        rows = receivers.argsort(stable=True) if known is None else torch.arange(len(receivers), device=receivers.device)
         if known is None:
-            rows = receivers.argsort(stable=True)
             senders, receivers, shift = senders[rows], receivers[rows], None if shift is None else shift[rows]
-        else:
-            rows = torch.arange(len(receivers), device=receivers.device)
         other = Topology(
             senders,
             receivers,
