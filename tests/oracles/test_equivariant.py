@@ -1,4 +1,4 @@
-"""Harmonics against SciPy, `dimenet_pp` against PyTorch Geometric's triplets, `egnn` against its equations written out."""
+"""Harmonics against SciPy, `dimenet` and `dimenet_pp` against PyTorch Geometric's triplets, `egnn` against its equations written out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import warnings
 from math import pi
 
 import numpy as np
+import pytest
 import torch
 from scipy import special
 from torch import Tensor
@@ -149,8 +150,34 @@ def test_dimenet_without_triplets_is_dimenet_with_them() -> None:
     assert_agree(net, awkward(), theirs)
 
 
-def test_collinear_atoms_have_finite_forces() -> None:
-    net = zoo.build("dimenet_pp", Inputs(ATOMS, BONDS, True), 1, {"d": 16, "depth": 2}).double().eval()
+def test_a_step_of_dimenet_is_one_with_triplets() -> None:
+    """PyTorch Geometric's interaction block on listed pairs of edges, with the paper's angle."""
+    torch.manual_seed(0)
+    net = zoo.build("dimenet", Inputs(ATOMS, BONDS, True), 2, {"d": 16, "depth": 1, "cutoff": CUTOFF}).double().eval()
+    other = dimenet.InteractionBlock(16, 8, 7, 6, 1, 2, torch.nn.functional.silu).double()
+    names = {
+        "lin_rbf.weight": "e.weight", "lin_sbf.weight": "a.weight", "W": "bilinear", "lin.weight": "W.weight", "lin.bias": "W.bias",
+        **{f"lin_{k}.{p}": f"{k}.{p}" for k in ("kj", "ji") for p in ("weight", "bias")},
+        **{f"layers_before_skip.0.lin{n}.{p}": f"before.W.{2 * n - 2}.{p}" for n in (1, 2) for p in ("weight", "bias")},
+        **{f"layers_after_skip.{k}.lin{n}.{p}": f"after.{k}.W.{2 * n - 2}.{p}" for k in (0, 1) for n in (1, 2) for p in ("weight", "bias")},
+    }  # fmt: skip
+    step = net.layers[0]
+    for name, parameter in other.named_parameters():
+        parameter.data.copy_(step.get_parameter(names[name]).data)
+    graph = net.embed(Neighbours(CUTOFF)(awkward()).to(torch.device("cpu"), torch.float64))
+    t, u = graph.topology, -dense(graph.edges["direction"])
+    kj, ji = t.continuations
+    cos = (u[kj] * u[ji]).sum(1).numpy()
+    P = np.stack([np.sqrt((2 * n + 1) / (4 * pi)) * special.eval_legendre(n, cos) for n in range(7)], 1)
+    sbf = (dense(graph.edges["a"])[kj] * torch.from_numpy(P)[:, :, None]).flatten(1)
+    expected = other(dense(graph.edges["m"]), dense(graph.edges["e"]), sbf, kj, ji)
+    found = dense(step(graph).edges["m"])
+    assert len(kj) > 100 and torch.allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["dimenet", "dimenet_pp"])
+def test_collinear_atoms_have_finite_forces(name: str) -> None:
+    net = zoo.build(name, Inputs(ATOMS, BONDS, True), 1, {"d": 16, "depth": 2}).double().eval()
     pos = torch.tensor([[0.0, 0, k * 1.2] for k in range(4)], dtype=torch.float64, requires_grad=True)  # along z, where angles fail
     i, j = zip(*itertools.permutations(range(4), 2), strict=True)
     graph = Graph.build(torch.tensor(j), torch.tensor(i), [4], [12], nodes={"z": torch.tensor([6, 6, 6, 7]), "pos": pos})

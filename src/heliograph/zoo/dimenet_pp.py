@@ -16,68 +16,17 @@ Expressivity: above 1-WL on distances, since angles enter; energies are invarian
 
 from __future__ import annotations
 
-from math import pi
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from heliograph import kernels, segment
-from heliograph.blocks import MLP, AtomWise
+from heliograph.blocks import AtomWise
 from heliograph.blocks.continued import Continued
-from heliograph.blocks.harmonics import Envelope, SphericalBessel, harmonics
+from heliograph.blocks.directed import Answer, DirectedStart, MessageResidual
 from heliograph.graph import Graph, Indexed, dense
 from heliograph.model import MPNN, Inputs
 from heliograph.views import Neighbours
 
 FEATURIZER, GEOMETRY, BOUND = "elements", "required", "above 1-WL"
-
-
-class Start(nn.Module):
-    """Functions of distances and directions, and the first messages [E, d]."""
-
-    def __init__(self, d: int, out: int, wide: int, spherical: int, radial: int, cutoff: float):
-        super().__init__()
-        self.frequency, self.cutoff, self.orders, self.out = nn.Parameter(pi * torch.arange(1.0, radial + 1)), cutoff, spherical, out
-        self.envelope, self.bessel = Envelope(), SphericalBessel(spherical, radial, cutoff)
-        self.element, self.e, self.W = nn.Embedding(119, d), nn.Linear(radial, d), nn.Linear(3 * d, d)
-        self.answer = Answer(d, out, wide, radial)
-
-    def forward(self, graph: Graph) -> Graph:
-        t, act, x = graph.topology, nn.functional.silu, (dense(graph.edges["distance"]) / self.cutoff).clamp(min=1e-3)  # [E, 1]
-        e = self.envelope(x) * (self.frequency * x).sin()  # [E, radial]
-        h, own = self.element(dense(graph.nodes["z"]).long()), act(self.e(e))
-        m = act(self.W(torch.cat([kernels.gather(h, t.receivers), kernels.gather(h, t.senders), own], -1)))  # [E, d]
-        toward = -dense(graph.edges["direction"])  # from sender to receiver
-        distance = graph.edges["distance"]
-        assert isinstance(distance, Indexed)
-        a = Indexed(self.bessel(distance.table), distance.index)  # [E, l, n], a row for each pair
-        edges = {"e": e, "a": a, "Y": harmonics(toward, self.orders - 1), "m": m}
-        return self.answer(graph.with_edges(**edges).with_nodes(h=h, answer=h.new_zeros(graph.N, self.out)))
-
-
-class Answer(nn.Module):
-    """answer_i += mlp(sum_j W e(r_ji) * m_ji); the last linear map has no bias."""
-
-    def __init__(self, d: int, out: int, wide: int, radial: int):
-        super().__init__()
-        self.e, self.up = nn.Linear(radial, d, bias=False), nn.Linear(d, wide, bias=False)
-        self.mlp, self.last = MLP(wide, wide, wide, wide, act=nn.SiLU), nn.Linear(wide, out, bias=False)
-
-    def forward(self, graph: Graph) -> Graph:
-        m = self.e(dense(graph.edges["e"])) * dense(graph.edges["m"])
-        h = nn.functional.silu(self.mlp(self.up(segment.sum(m, graph.topology.incoming))))  # [N, wide]
-        return graph.with_nodes(h=h, answer=dense(graph.nodes["answer"]) + self.last(h))
-
-
-class Residual(nn.Module):
-    """m + act W act W m."""
-
-    def __init__(self, d: int):
-        super().__init__()
-        self.W = nn.Sequential(nn.Linear(d, d), nn.SiLU(), nn.Linear(d, d), nn.SiLU())
-
-    def forward(self, m: Tensor) -> Tensor:
-        return m + self.W(m)
 
 
 class Interaction(nn.Module):
@@ -89,7 +38,7 @@ class Interaction(nn.Module):
         self.a_in, self.a_out = nn.Linear(spherical * radial, 8, bias=False), nn.Linear(8, narrow, bias=False)
         self.kj, self.ji = nn.Linear(d, d), nn.Linear(d, d)
         self.down, self.up = nn.Linear(d, narrow, bias=False), nn.Linear(narrow, d, bias=False)
-        self.before, self.W, self.after = Residual(d), nn.Linear(d, d), nn.Sequential(Residual(d), Residual(d))
+        self.before, self.W, self.after = MessageResidual(d), nn.Linear(d, d), nn.Sequential(MessageResidual(d), MessageResidual(d))
         self.answer, self.continued = Answer(d, out, wide, radial), Continued(spherical)
 
     def forward(self, graph: Graph) -> Graph:
@@ -107,6 +56,5 @@ class Interaction(nn.Module):
 def build(inputs: Inputs, out: int, d: int = 128, depth: int = 4, spherical: int = 7, radial: int = 6, cutoff: float = 5.0) -> MPNN:
     """`depth` interactions of width `d`; orders l below `spherical`, `radial` functions of the distance within `cutoff` angstrom."""
     blocks = [Interaction(d, out, 2 * d, d // 2, spherical, radial) for _ in range(depth)]
-    return MPNN(Start(d, out, 2 * d, spherical, radial, cutoff), blocks, AtomWise(nn.Identity(), of="answer"), view=Neighbours(cutoff))
-
-
+    start, readout = DirectedStart(d, out, 2 * d, spherical, radial, cutoff), AtomWise(nn.Identity(), of="answer")
+    return MPNN(start, blocks, readout, view=Neighbours(cutoff))
