@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -233,6 +235,7 @@ def test_a_network_that_reads_data_is_refused() -> None:
         (lambda x: x.sum().item(), "decision"),
         (lambda x: bool(x[0, 0] > 0), "decision"),
         (lambda x: torch.equal(x, x), "decision"),
+        (lambda x: len(x * torch.tensor([2.0])), "neither"),
     ):
         net = MPNN(Reads(how), [], Out())
         for graph in graphs(0, 6):
@@ -240,6 +243,25 @@ def test_a_network_that_reads_data_is_refused() -> None:
         assert not player.known(net).replayed
         assert any(why in kind.refused for kind in player.known(net).kinds.values())
     assert sys.getprofile() is None
+
+
+def test_a_network_is_not_kept_alive() -> None:
+    net, _ = recorded("gat")
+    alive = weakref.ref(net)
+    del net
+    gc.collect()
+    assert alive() is None
+
+
+def test_weights_changed_before_the_backward_pass() -> None:
+    net, _ = recorded("gat")
+    for graph in graphs(0, 6):
+        y = recording.play(net, graph)["y"]
+    with torch.no_grad():
+        for p in net.parameters():
+            p.mul_(2)
+    with pytest.raises(RuntimeError, match="in place"):
+        y.sum().backward()
 
 
 def test_every_operator_has_its_function() -> None:

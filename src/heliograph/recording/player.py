@@ -91,9 +91,7 @@ class Player:
             return None
         inputs = []
         for origin in chain.tape.inputs.values():
-            if isinstance(origin, Tensor):
-                inputs.append(origin)
-            elif origin[0] == "network":
+            if origin[0] == "network":
                 inputs.append(self.watch.tensor(int(origin[1])))
             else:
                 inputs.append(find(origin, graphs))
@@ -230,7 +228,7 @@ def _before(chain: Chain, inputs: list[Tensor]) -> Any:
     if chain.pure or not chain.checked:
         return None
     return torch.get_rng_state(), [(x, x.clone()) for x, origin in zip(inputs, chain.tape.inputs.values(), strict=True)
-                                   if isinstance(origin, tuple) and origin[0] == "network" and not x.requires_grad]  # fmt: skip
+                                   if origin[0] == "network" and not x.requires_grad]  # fmt: skip
 
 
 def _restore(before: Any) -> None:

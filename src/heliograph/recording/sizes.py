@@ -79,9 +79,7 @@ def _alike(a: Tape, b: Tape) -> bool:
     """Whether two tapes differ in nothing but numbers and lengths."""
     same = (a.forward, a.outputs, a.slopes, a.gradients, a.count, list(a.seeds)) == (
         b.forward, b.outputs, b.slopes, b.gradients, b.count, list(b.seeds))  # fmt: skip
-    if not same or len(a.calls) != len(b.calls) or list(a.inputs) != list(b.inputs) or list(a.shapes) != list(b.shapes):
-        return False
-    if any(p is not q and (not isinstance(p, tuple) or p != q) for p, q in zip(a.inputs.values(), b.inputs.values(), strict=True)):
+    if not same or len(a.calls) != len(b.calls) or list(a.inputs.items()) != list(b.inputs.items()) or list(a.shapes) != list(b.shapes):
         return False
     if any(len(a.shapes[n]) != len(b.shapes[n]) for n in a.shapes):
         return False

@@ -20,7 +20,6 @@ from heliograph.recording.places import Place
 
 aten = torch.ops.aten
 SEED = 2**32  # a number read from a tensor is a seed from here on: no size is as large
-MAX_HELD = 32  # tensors that are neither made by a call nor found in graph or network
 MAX_BYTES = 2**28  # that calls return: in larger steps Python's share is small, and recording holds all of them at once
 _READS = (aten._local_scalar_dense.default,)
 _SEEN = (aten.view.default, aten._unsafe_view.default, aten.expand.default)
@@ -57,7 +56,7 @@ class Tape:
 
     calls: list[Call] = field(default_factory=list)
     forward: int = 0  # calls before the backward pass
-    inputs: dict[int, Place | Tensor] = field(default_factory=dict)
+    inputs: dict[int, Place] = field(default_factory=dict)
     shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)
     seeds: dict[int, int] = field(default_factory=dict)  # number -> value
     outputs: tuple[tuple[str, int, bool], ...] = ()  # name, number, whether it has a gradient
@@ -123,13 +122,10 @@ class Recorder(TorchDispatchMode):
         """The number of a tensor; one that is new here comes from outside."""
         if id(x) in self.numbers:
             return self.numbers[id(x)]
-        origin: Place | Tensor = x
-        if id(x) in self.known:
-            origin = self.known[id(x)][1]
-        elif sum(isinstance(o, Tensor) for o in self.tape.inputs.values()) >= MAX_HELD:
-            raise Refused("too many tensors are made outside the network")
+        if id(x) not in self.known:
+            raise Refused("it reads a tensor that is neither in the graph nor among its parameters and buffers")
         n = self._name(x, self._next())
-        self.tape.inputs[n], self.tape.shapes[n] = origin, tuple(x.shape)
+        self.tape.inputs[n], self.tape.shapes[n] = self.known[id(x)][1], tuple(x.shape)
         return n
 
     def _result(self, x: Any, func: Any) -> int | None:
