@@ -51,6 +51,7 @@ def test_frames_end_with_a_verdict(tmp_path: Path, capsys: pytest.CaptureFixture
     shown = capsys.readouterr().out
     assert "has the best force component, MAE" in shown and "Train " in shown and "± divisions" in shown
     saved = json.loads((tmp_path / "out" / "potentials.json").read_text(encoding="utf-8"))
+    assert len({tuple(row) for row in saved["values"]}) == 3  # each division is another
     assert np.array(saved["values"]).shape == (3, 2) and saved["metric"] == "forces_mae" and len(saved["verdict"]) >= 2
     models = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("*/model.safetensors")}
     assert len(models) == 6
