@@ -19,6 +19,7 @@ from heliograph.kernels import operator
 from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.recording import player, tape
+from heliograph.recording.watch import kind
 from tests.conformance.test_zoo import OUT, network
 from tests.graphs import ATOMS, BONDS, DTYPE
 from tests.recording.test_recorded import graphs
@@ -272,3 +273,19 @@ def test_every_operator_has_its_function() -> None:
             if isinstance(value, operator.Operator):
                 assert operator.FUNCTIONS[value.dispatched.default] is value.function
     assert tape.SEED > 2**31
+
+
+def test_parameters_that_get_a_gradient_again() -> None:
+    net = network("gcn", False)
+    net.embed.requires_grad_(False)
+    for graph in graphs(0, 8):
+        recording.play(net, graph)
+    assert player.known(net).replayed
+    net.embed.requires_grad_(True)
+    recording.play(net, graph)["y"].sum().backward()
+    assert all(p.grad is not None for p in net.parameters())
+
+
+def test_strides_are_of_a_kind() -> None:
+    (graph,) = graphs(0, 1)
+    assert kind((strided(graph),)) != kind((dense_nodes(graph),))
