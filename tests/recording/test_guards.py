@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from heliograph import algebra, kernels, recording, zoo
+from heliograph import algebra, kernels, recording, segment, zoo
 from heliograph.batching import batch
 from heliograph.graph import Graph, Indexed
 from heliograph.kernels import operator
@@ -20,6 +20,7 @@ from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.recording import player, tape
 from heliograph.recording.watch import kind
+from heliograph.topology import Topology
 from tests.conformance.test_zoo import OUT, network
 from tests.graphs import ATOMS, BONDS, DTYPE
 from tests.recording.test_recorded import graphs
@@ -289,3 +290,47 @@ def test_parameters_that_get_a_gradient_again() -> None:
 def test_strides_are_of_a_kind() -> None:
     (graph,) = graphs(0, 1)
     assert kind((strided(graph),)) != kind((dense_nodes(graph),))
+
+
+class Total(nn.Module):
+    """The sum of the states of each graph."""
+
+    def forward(self, graph: Graph) -> dict[str, Tensor]:
+        return {"y": segment.sum(graph.nodes["h"], graph.topology.nodes_by_graph)}
+
+
+class Sized(nn.Module):
+    """A step whose answer has a number of the topology in it that no tensor of its own tells."""
+
+    def __init__(self, number: Callable[[Topology], int]):
+        super().__init__()
+        self.number, self.w = number, nn.Parameter(torch.ones(1, dtype=DTYPE))
+
+    def forward(self, graph: Graph) -> Graph:
+        total = torch.ones(self.number(graph.topology), dtype=DTYPE).sum()
+        return graph.with_nodes(h=self.w * graph.nodes["x"] * total)
+
+
+def ring(n: int, loops: int = 0, chords: int = 0) -> Graph:
+    a = torch.arange(n)
+    far = torch.arange(chords)
+    senders = torch.cat([a, (a + 1) % n, torch.arange(loops), far, far + 3])
+    receivers = torch.cat([(a + 1) % n, a, torch.arange(loops), far + 3, far])
+    return Graph.build(senders, receivers, [n], [len(senders)], nodes={"x": torch.randn(n, ATOMS, dtype=DTYPE)})
+
+
+@pytest.mark.parametrize(
+    "number",
+    [lambda t: 2 * t.pairs.P, lambda t: t.E - t.N, lambda t: 2 * t.N, lambda t: t.N + t.E, lambda t: 1 + t.pairs.P - t.N],
+    ids=["2P", "E-N", "2N", "N+E", "1+P-N"],
+)
+def test_what_was_so_by_chance_on_the_tapes_is_not_taken_to_stay_so(number: Callable[[Topology], int]) -> None:
+    net = MPNN(Sized(number), [], Total())
+    with torch.no_grad():
+        for n in range(20, 29):  # rings: P = N, E = 2 N
+            graph = ring(n)
+            assert torch.equal(recording.play(net, graph)["y"], net(graph)["y"])
+        assert player.known(net).replayed
+        for loops, chords in ((6, 0), (0, 3), (2, 2)):
+            graph = ring(25, loops, chords)
+            assert torch.equal(recording.play(net, graph)["y"], net(graph)["y"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from operator import getitem, itemgetter
 from typing import Any, final
@@ -10,9 +10,11 @@ from typing import Any, final
 from torch import Tensor
 from torch.utils._pytree import tree_unflatten
 
+from heliograph.graph import Graph
 from heliograph.kernels.operator import FUNCTIONS
+from heliograph.recording.places import find
 from heliograph.recording.shortcuts import called_with, changes, direct
-from heliograph.recording.sizes import Common, Size
+from heliograph.recording.sizes import Common, Relation, Size
 from heliograph.recording.tape import Call, Refused, Slot, Tape, aten
 
 Link = tuple[Callable[..., Any], Callable[[list[Any]], Any], int, tuple[int, ...]]  # what, of which registers, where to, what ends here
@@ -28,6 +30,14 @@ class Chain:
     def __init__(self, common: Common):
         tape = common.tape
         self.tape, self.fixed, self.equal = tape, common.fixed, common.equal
+        self.counts = common.counts
+        self.ahead = [pair for pair in common.related if all(n in tape.inputs for size in pair for n in size.numbers)]
+        self._there: set[int] = set()  # results whose size is known from data alone, so far
+        self.later: dict[int, list[Relation]] = {}  # by the last tensor that they need
+        for pair in common.related:
+            after = [n for size in pair for n in size.numbers if n not in tape.inputs]
+            if after:
+                self.later.setdefault(max(after), []).append(pair)
         self.registers: list[Any] = [None] * tape.count
         self._constants: dict[tuple[type, str], int] = {}
         self._constant: set[int] = set()
@@ -67,7 +77,16 @@ class Chain:
             wanted = self.fixed[n]
             if len(shape) != len(wanted) or any(b is not None and a != b for a, b in zip(shape, wanted, strict=True)):
                 return False
-        return all(len({shapes[n][d] for n, d in group if n in shapes}) <= 1 for group in self.equal)
+        if any(len({shapes[n][d] for n, d in group if n in shapes}) > 1 for group in self.equal):
+            return False
+        return all(_of_shapes(a, shapes) == _of_shapes(b, shapes) for a, b in self.ahead)
+
+    def counted(self, inputs: Sequence[Tensor], graphs: tuple[Graph, ...]) -> bool:
+        """Whether the numbers of the topologies follow from the sizes of the inputs as they did on the tapes."""
+        shapes = {n: x.shape for n, x in zip(self.tape.inputs, inputs, strict=True)}
+        return all(
+            find(place, graphs) == (size if isinstance(size, int) else _of_shapes(size, shapes)) for place, size in self.counts
+        )
 
     def start(self, inputs: Sequence[Any]) -> list[Any]:
         """Registers in which the inputs stand."""
@@ -113,6 +132,12 @@ class Chain:
         agreeing = partial(_agreeing, self.fixed[number], tuple(d for d, _, _ in mine), tuple(d for _, _, d in mine))
         self._links.append((agreeing, own, self._new()))
         self.checked = True
+        self._there.add(number)
+        for pair in self.later.get(number, ()):
+            needed = tuple(dict.fromkeys(n for size in pair for n in size.numbers))
+            if not {*needed} <= {*self.tape.inputs, *self._there}:
+                continue  # of a call that is left out
+            self._links.append((partial(_related, pair, needed), needed, self._new()))
 
     def _seen(self, call: Call) -> int | None:
         """The register in which a view stands already: what it is of, if that is all of it, or a transpose that was made before."""
@@ -181,10 +206,7 @@ def _needed(tape: Tape) -> set[int]:
 
 
 def _length(size: Size, x: Tensor, y: Tensor | None = None) -> int:
-    length = x.shape[size.dim]
-    if size.other is not None and y is not None:
-        length += y.shape[size.other[1]]
-    return size.scale * length + size.more
+    return size.of(x.shape[size.dim], 0 if size.other is None or y is None else y.shape[size.other[1]])
 
 
 class Missed(Exception):
@@ -194,6 +216,17 @@ class Missed(Exception):
 def _agreeing(fixed: tuple[int | None, ...], mine: tuple[int, ...], theirs: tuple[int, ...], x: Tensor, *others: Tensor) -> None:
     same = all(length > 1 if wanted is None else wanted == length for wanted, length in zip(fixed, x.shape, strict=True))
     if not same or any(x.shape[d] != y.shape[c] for d, c, y in zip(mine, theirs, others, strict=True)):
+        raise Missed
+
+
+def _of_shapes(size: Size, shapes: Mapping[int, Sequence[int]]) -> int:
+    other = 0 if size.other is None else shapes[size.other[0]][size.other[1]]
+    return size.of(shapes[size.number][size.dim], other)
+
+
+def _related(pair: Relation, needed: tuple[int, ...], *tensors: Tensor) -> None:
+    shapes = {n: x.shape for n, x in zip(needed, tensors, strict=True)}
+    if _of_shapes(pair[0], shapes) != _of_shapes(pair[1], shapes):
         raise Missed
 
 

@@ -95,7 +95,7 @@ class Player:
                 inputs.append(self.watch.tensor(int(origin[1])))
             else:
                 inputs.append(find(origin, graphs))
-        return inputs if chain.fits(inputs) else None
+        return inputs if chain.fits(inputs) and chain.counted(inputs, graphs) else None
 
     def _recorded(self, model: MPNN, graphs: Graphs, known: Kind) -> Outputs:
         """Run the network as it is, and note how."""
@@ -145,12 +145,17 @@ def _taped(model: MPNN, graphs: Graphs, watch: Watch) -> tuple[Outputs, Tape | N
     """Run the network: what it returns, the tape (or None and, last, why), and the numbers that were derived from data."""
     flags: list[tuple[Place, Any]] = []
     there: dict[int, tuple[Tensor, Place]] = {}
+    counts: dict[Place, int] = {}
     for place, value in walk(graphs):
         if isinstance(value, Tensor):
             there.setdefault(id(value), (value, place))
-        elif place[-1] not in SIZES and "steps" not in place:
+        elif place[-1] in SIZES or "steps" in place:
+            counts[place] = int(value)
+        else:
             flags.append((place, value))
     found, tape, reason = tapes.record(lambda: _body(model, graphs), there | watch.known(), watch.trained())
+    if tape is not None:
+        tape.counts = counts
     return found, tape, flags, reason
 
 

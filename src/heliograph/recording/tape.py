@@ -59,6 +59,7 @@ class Tape:
     inputs: dict[int, Place] = field(default_factory=dict)
     shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)
     seeds: dict[int, int] = field(default_factory=dict)  # number -> value
+    counts: dict[Place, int] = field(default_factory=dict)  # numbers of topologies: N, E, P ...
     outputs: tuple[tuple[str, int, bool], ...] = ()  # name, number, whether it has a gradient
     slopes: tuple[int, ...] = ()  # the gradients that the backward pass begins with
     gradients: tuple[int | None, ...] = ()  # those that it ends with, one a parameter
