@@ -1,6 +1,6 @@
 """Trains the generator that is shipped, `heliograph/generate/smallmol.safetensors`, on the shipped molecules.
 
-    python scripts/make_generator.py FOLDER            # about an hour of CPU time on one core; give it again to go on after a stop
+    python scripts/make_generator.py FOLDER   # about a quarter of an hour of CPU time on one core; give it again to go on after a stop
 
 The folder keeps the run (metrics.csv, the state to resume from). Only a training that reached its end replaces the shipped file.
 """
