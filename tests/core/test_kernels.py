@@ -382,6 +382,7 @@ def test_reference_has_the_same_functions() -> None:
             "compile_all",
             "multisets",
             "factorize",
+            "interpolate",  # plain gathers beside it: tests/core/test_knots.py
             "select_segments",
             "segment_max",
             "shifted_softplus",

@@ -142,7 +142,7 @@ def test_schnet(dtype: torch.dtype, cutoff: float, dipole: bool) -> None:
         other = SchNet(16, 16, 3, 20, cutoff, interaction_graph=pairs, dipole=dipole).to(dtype)
         of_graph = graph.topology.nodes_by_graph.index
         if dipole:  # PyG's charges need not add up to zero
-            other.lin2.register_forward_hook(lambda _, __, q: q - global_mean_pool(q, members)[members])
+            other.lin2.register_forward_hook(lambda _, __, q: q - global_mean_pool(q, of_graph)[of_graph])
         weights = {"embedding.weight": parameters["embed.element.weight"][:100]}
         for k in range(3):
             for mine, of in (("message.W", "mlp"), ("message.U", "conv.lin1"), ("update.V.0", "conv.lin2"), ("update.V.2", "lin")):

@@ -87,7 +87,7 @@ def test_kgnn(dtype: torch.dtype, k: int) -> None:
 
 
 def test_kgnn_refuses_other_k() -> None:
-    with pytest.raises(UsageError, match="k = 2 or 3, not 4"):
+    with pytest.raises(UsageError, match="k = 2 or 3; got 4"):
         network("kgnn", torch.float32, k=4)
 
 

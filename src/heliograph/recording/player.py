@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from heliograph.errors import HeliographError
-from heliograph.graph import Graph
+from heliograph.graph import Graph, Indexed
 from heliograph.model import MPNN
 from heliograph.recording import tape as tapes
 from heliograph.recording.chain import Chain, Missed, run
@@ -20,6 +20,7 @@ from heliograph.recording.sizes import common, foreseen
 from heliograph.recording.switch import enabled
 from heliograph.recording.tape import Refused, Tape
 from heliograph.recording.watch import Watch, kind, state
+from heliograph.topology import Topology
 
 MAX_KINDS = 32  # of graphs that are remembered for each network, the least recently used forgotten first
 MIN_TAPES, MAX_TAPES = 3, 6  # that must agree before anything is replayed; that are kept, so that sizes vary
@@ -244,15 +245,35 @@ def _restore(before: Any) -> None:
                 x.copy_(value)
 
 
+def _fresh(graph: Graph) -> Graph:
+    """An equal graph of other tensors, of which nothing is known yet."""
+    t, one = graph.topology, lambda x: None if x is None else x.clone()
+    own = [x.clone() for x in (t.senders, t.receivers, t.n_node, t.n_edge)]
+    topology = Topology(*own, N=t.N, R=t.steps, shift=one(t.shift), order=one(t.order))
+    sides = [
+        {name: Indexed(f.table.clone(), f.index.clone()) if isinstance(f, Indexed) else f.clone() for name, f in side.items()}
+        for side in (graph.nodes, graph.edges, graph.globals)
+    ]
+    return Graph(topology, *sides, one(graph.asked))
+
+
+def _derived(model: MPNN, first: Graphs, graphs: Graphs) -> None:
+    """Derive from the topologies of `graphs` what a step on equal ones, `first`, derives."""
+    before = {place for place, _ in walk(first)}
+    _body(model, first)
+    for place in [place for place, _ in walk(first) if place not in before]:
+        find(place, graphs)
+
+
 def noted(model: MPNN, graph: Graph) -> str:
     """Return how many calls a step of the network on this graph is recorded as, or why it is not recorded. The network runs twice."""
-    switches, given = state(), model.taken(graph)
+    switches, given = state(), _fresh(model.taken(graph))
     if switches is None or kind((given,)) is None:
         return "not recorded: switches, or a graph without edges"
     for whole in (True, False) if model.view is not None else (True,):
         graphs = (given,) if whole or model.view is None else (given, model.view(given))
         with torch.enable_grad():
-            _body(model, graphs)
+            _derived(model, tuple(map(_fresh, graphs)), graphs)
             _, tape, _, reason = _taped(model, graphs, Watch(model))
         if tape is not None and (foreseen(tape) or not whole or model.view is None):
             try:
