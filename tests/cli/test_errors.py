@@ -140,7 +140,7 @@ def test_interrupt_of_a_comparison_in_two_processes(good: Path, tmp_path: Path) 
     )
     journal = tmp_path / "run" / "journal.jsonl"
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None and not (journal.is_file() and "unit" in journal.read_text()):
+    while time.monotonic() < deadline and process.poll() is None and not (journal.is_file() and "evaluation" in journal.read_text()):
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, error = process.communicate(timeout=60)

@@ -250,11 +250,11 @@ def _fresh(graph: Graph) -> Graph:
     t, one = graph.topology, lambda x: None if x is None else x.clone()
     own = [x.clone() for x in (t.senders, t.receivers, t.n_node, t.n_edge)]
     topology = Topology(*own, N=t.N, R=t.steps, shift=one(t.shift), order=one(t.order))
-    sides = [
+    nodes, edges, globals = (
         {name: Indexed(f.table.clone(), f.index.clone()) if isinstance(f, Indexed) else f.clone() for name, f in side.items()}
         for side in (graph.nodes, graph.edges, graph.globals)
-    ]
-    return Graph(topology, *sides, one(graph.asked))
+    )
+    return Graph(topology, nodes, edges, globals, one(graph.asked))
 
 
 def _derived(model: MPNN, first: Graphs, graphs: Graphs) -> None:
