@@ -12,6 +12,7 @@ and tests/oracles/test_equivariant.py.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -191,7 +192,8 @@ def main() -> None:
 
     def start(python: str, who: str, what: str) -> subprocess.Popen[str]:
         command = [python, "-W", "ignore", str(Path(__file__).resolve()), "--worker", who, what, path]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        env = os.environ | {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}  # e3nn, which mace-torch needs, reads a file of constants so
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
 
     def ask(process: subprocess.Popen[str], mode: str) -> Any:
         assert process.stdin is not None and process.stdout is not None
