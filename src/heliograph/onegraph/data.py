@@ -215,7 +215,7 @@ def load(
     if nodes is not None:
         reasons["nodes"] = dict(Counter(nodes.reasons.values()))
     fitted, more = (
-        (encoders, []) if encoders else _fit(config, nodes, usable, cells, labels_of_edges, directed, relations)
+        (encoders, []) if encoders else fit_encoders(config, nodes, usable, cells, labels_of_edges, directed, relations)
     )
     x = None
     if fitted.array:
@@ -328,7 +328,7 @@ def runs_one_way(ends: np.ndarray) -> np.ndarray:
     return ~np.isin(forth, back) | (forth == back)
 
 
-def _fit(
+def fit_encoders(
     config: GraphDataConfig,
     nodes: NodeTable | None,
     usable: np.ndarray | None,
@@ -337,6 +337,7 @@ def _fit(
     directed: bool,
     relations: tuple[str, ...],
 ) -> tuple[Encoders, list[str]]:
+    """Choose what turns the columns of both tables into features, and say what was chosen. Raises DataError for an unknown column."""
     notes: list[str] = []
     set_aside = {config.splits_column, *config.target_columns, config.relation_column, *labels_of_edges}
     encoder = Encoder()

@@ -5,17 +5,17 @@ its members, as `views.incidence` has them.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from heliograph.data.columns import Encoder
-from heliograph.data.formats.graph_tables import Given, Ids, NodeTable, read_between, read_nodes
+from heliograph.data.formats.graph_tables import Given, Ids, read_between, read_nodes
 from heliograph.data.graph_store import GraphStore
-from heliograph.errors import DataError, UsageError, suggest
+from heliograph.errors import DataError, UsageError
 from heliograph.onegraph.config import GraphDataConfig
-from heliograph.onegraph.data import Encoders, OneGraph, clean
+from heliograph.onegraph.data import Encoders, OneGraph, clean, fit_encoders
 
 PREFIX = "hyperedge:"  # before the name of a hyperedge, so that it is no vertex's
 
@@ -39,7 +39,8 @@ def load_hyper(config: GraphDataConfig, given_nodes: Given, members: Given, enco
     ends = np.stack([table.ends[:, 1].astype(np.int64), table.ends[:, 0].astype(np.int64) + n], 1)  # vertex, hyperedge
     keep, again, _ = clean(ends, True)
     ends = ends[keep]
-    found = encoders or Encoders(_encoder(config, nodes, usable), hyperedges=True)
+    fitted, more = (encoders, []) if encoders else fit_encoders(config, nodes, usable, pa.table({}), (), False, ())
+    found = replace(fitted, hyperedges=True)
     x = None
     if found.nodes.width:
         own = found.nodes.encode(nodes.cells if len(usable) == len(nodes) else nodes.cells.take(pa.array(usable)))
@@ -51,7 +52,7 @@ def load_hyper(config: GraphDataConfig, given_nodes: Given, members: Given, enco
     reasons = {"edges": dict(Counter(table.reasons) + Counter(repeated)), "nodes": dict(Counter(nodes.reasons.values()))}
     return OneGraph(
         store, found, store.ids, ends, table.rows[keep], pa.table({}), None, nodes, np.append(usable, np.full(H, -1)), table.name,
-        {"edges": table.read, "nodes": len(nodes)}, reasons, _notes(store, found, n, H), end_columns=table.columns,
+        {"edges": table.read, "nodes": len(nodes)}, reasons, [*_notes(store, n, H), *more], end_columns=table.columns,
     )  # fmt: skip
 
 
@@ -70,18 +71,7 @@ def ranks(ends: np.ndarray, n: int, H: int) -> dict[str, np.ndarray]:
     }
 
 
-def _encoder(config: GraphDataConfig, nodes: NodeTable, usable: np.ndarray) -> Encoder:
-    aside = {config.splits_column, *config.target_columns, nodes.id_column}
-    names = [c for c in nodes.cells.column_names if c not in aside]
-    if config.feature_columns is not None:
-        for column in config.feature_columns:
-            if column not in nodes.cells.column_names:
-                raise DataError(f"{nodes.name} has no column {column!r}; {suggest(column, nodes.cells.column_names)}")
-        names = list(config.feature_columns)
-    return Encoder.fit(nodes.cells.take(pa.array(usable)), names)[0]
-
-
-def _notes(store: GraphStore, encoders: Encoders, n: int, H: int) -> list[str]:
+def _notes(store: GraphStore, n: int, H: int) -> list[str]:
     sizes, alone = store.columns["size"][n:], int((store.columns["cell_degree"][:n] == 0).sum())
     notes = [
         f"A hypergraph: {n:,} nodes, {H:,} hyperedges of {sizes.min():.0f} to {sizes.max():.0f} members, {sizes.mean():.1f} on average. "
@@ -91,6 +81,4 @@ def _notes(store: GraphStore, encoders: Encoders, n: int, H: int) -> list[str]:
         notes.append(f"Hyperedges of one member: {single:,}; they are kept.")
     if alone:
         notes.append(f"Nodes in no hyperedge: {alone:,}; nobody sends to them.")
-    if encoders.nodes.width:
-        notes.append(f"Features of a node: {encoders.nodes.width:,} from {len(encoders.nodes.columns):,} columns.")
     return notes

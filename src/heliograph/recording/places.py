@@ -12,7 +12,6 @@ from heliograph.topology import Pairs, Segments, Topology
 
 Place = tuple[str | int, ...]  # names of attributes and features, and numbers of members, from a pair of graphs inwards
 SIZES = {"N", "E", "G", "R", "P", "n", "steps"}  # numbers that are lengths of tensors, too
-_HOLDERS = (Graph, Topology, Segments, Pairs, Indexed)
 
 
 def walk(graphs: tuple[Graph, ...]) -> Iterator[tuple[Place, Any]]:
