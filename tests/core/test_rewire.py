@@ -168,6 +168,14 @@ def test_a_rewired_graph_is_computed_once_and_is_the_same_again(monkeypatch: pyt
         Rewired("forsr")
 
 
+def test_graphs_of_one_size_with_other_edges_are_rewired_apart() -> None:
+    view = Rewired("fosr", add=1)
+    for nx in (networkx.path_graph(6), networkx.star_graph(5), networkx.cycle_graph(6)):
+        graph = Graph.from_networkx(nx)
+        seen, alone = view(graph).topology, Rewired("fosr", add=1)(graph).topology
+        assert torch.equal(seen.senders, alone.senders) and torch.equal(seen.receivers, alone.receivers)
+
+
 def test_a_composition_may_rewire(tmp_path: Path) -> None:
     from heliograph import zoo
     from heliograph.model import Inputs
