@@ -17,7 +17,7 @@ MOLECULES = "smiles,y\nCCO,1.0\nCCC,2.0\n"
 VERBS = {  # what each asks of a model; M is the model
     "predict M mols.csv -o out.csv": "molecules structures",  # it sees by itself which of the two
     "predict M --edges edges.csv -o out.csv": "graph",
-    "evaluate M mols.csv": "molecules",
+    "evaluate M mols.csv": "molecules structures",
     "calibrate M mols.csv -o out.safetensors": "molecules",
     "explain M mols.csv -o out.html": "molecules",
     "explain M --do a -o out.csv": "graph",

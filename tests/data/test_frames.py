@@ -178,3 +178,14 @@ def test_files_that_nobody_can_read(tmp_path: Path) -> None:
     (tmp_path / "empty.xyz").write_text("")
     with pytest.raises(DataError, match="no frame can be used"):
         collected(tmp_path / "empty.xyz")
+
+
+def test_of_a_cif_sites_that_are_shared_are_no_atoms_and_objects_of_its_reader_are_left(tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "whole.cif", ase.Atoms("NaCl", [[0, 0, 0], [2, 2, 2]], cell=[4, 4, 4], pbc=True))
+    text = (tmp_path / "whole.cif").read_text()
+    shared = text.replace("0.0  0.0  0.0  1.0000", "0.0  0.0  0.0  0.6000")
+    assert shared != text
+    (tmp_path / "shared.cif").write_text(shared)
+    (frame,), (other,) = read(tmp_path / "whole.cif"), read(tmp_path / "shared.cif")
+    assert not frame.reason and other.reason == "disordered: a site is shared"
+    assert not {"spacegroup", "occupancy"} & set(frame.info)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -348,6 +349,29 @@ def test_predictions_keep_every_frame_in_its_place(folder: Path, tmp_path: Path)
     atoms.calc = Calculator(folder / "run")
     assert float(back[4].info["energy"]) == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
     assert np.allclose(back[4].arrays["forces"], atoms.get_forces(), atol=1e-5)
+
+
+def test_evaluate_gives_the_errors_of_the_training_and_those_of_each_kind(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = PotentialResult.load(folder / "run")
+    source = ase.io.read(folder / "train.extxyz", index=":")
+    chosen = [source[k] for k in result.arrays["test_rows"]]
+    ase.io.write(tmp_path / "test.extxyz", [*chosen, ase.Atoms("Au", [[0, 0, 0]])])
+    with pytest.raises(SystemExit) as done:
+        main(f"evaluate {folder}/run {tmp_path}/test.extxyz -o {tmp_path}/found.json".split())
+    assert done.value.code in (0, None)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["metrics"] == pytest.approx(result.metrics["test"], rel=1e-4)
+    assert (found["frames"], found["usable"], found["reasons"]) == (4, 3, {"element not in the training frames": 1})
+    kinds = [atoms.info["config_type"] for atoms in chosen]
+    mean = np.mean([found["kinds"][kind]["forces_mae"] for kind in kinds])  # all frames have two atoms
+    assert mean == pytest.approx(found["metrics"]["forces_mae"], rel=1e-4)
+    assert "force component, MAE" in capsys.readouterr().out
+    for wrong, why in (("--forces-key dft", "no frame of test.extxyz has 'dft'"), ("--num-workers 1", "is for tables of molecules")):
+        with pytest.raises(SystemExit) as failed:
+            main(f"evaluate {folder}/run {tmp_path}/test.extxyz {wrong}".split())
+        assert failed.value.code and why in capsys.readouterr().err
 
 
 def test_relaxation_of_a_cell_ends_at_one_energy_in_cell_and_supercell(

@@ -58,6 +58,9 @@ def from_atoms(atoms: Any, where: str = "") -> Frame:
     key_values = info.pop("key_value_pairs", {})  # of an ASE database
     data = info.pop("data", {})
     info |= dict(key_values) | {k: v for k, v in dict(data).items() if k not in info}
+    sites = info.get("occupancy")  # of a CIF: site -> element -> share
+    shared = isinstance(sites, dict) and any(len(site) > 1 or min(site.values(), default=1) < 1 for site in sites.values())
+    info = {k: v for k, v in info.items() if isinstance(v, (str, bool, int, float, list, tuple, np.ndarray, np.generic))}
     arrays = {
         k: v
         for k, v in atoms.arrays.items()
@@ -81,6 +84,8 @@ def from_atoms(atoms: Any, where: str = "") -> Frame:
         reason = "no atoms"
     elif not np.isfinite(pos).all():
         reason = "positions are not finite"
+    elif shared:
+        reason = "disordered: a site is shared"
     elif z.min() < 1 or z.max() > 118:
         reason = f"unknown element: {int(z.min() if z.min() < 1 else z.max())}"
     box = cell if cell.any() else None

@@ -19,7 +19,7 @@ VERBS = {
     "predict": "Predict for a table of any length, every row kept",
     "screen": "Find the best of a library of any length, filtered and diverse",
     "explain": "Show which atoms a prediction rests on, drawn on the molecules",
-    "evaluate": "Judge a model on a table with truths: errors, and whether error bars hold",
+    "evaluate": "Judge a model on data with truths: errors, and whether error bars hold",
     "calibrate": "Calibrate a model's error bars on your own table",
     "expand": "Find neighbours and analogues of hits, each with its parent and its change",
     "active": "Choose what to measure next: simulate, suggest, or run with an oracle",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,6 +48,8 @@ def md(
         if not quiet:
             print(f"{summary.steps:,} steps of {config.timestep:g} fs in {clock(summary.seconds)}")
             print(f"mean temperature: {summary.temperature:.0f} K")
-            if config.ensemble == "nve":
+            if config.ensemble == "nve" and math.isnan(summary.drift):
+                print("drift of the total energy: not known from fewer than three lines of log.csv (a smaller --every writes more)")
+            elif config.ensemble == "nve":
                 print(f"drift of the total energy: {summary.drift:+.4g} meV/atom/ps")
             print(config.output_dir / "trajectory.extxyz")

@@ -38,7 +38,9 @@ def predict(
     """Predict for a table of any length: every row and column kept, a reason where a row can't be used."""
     with guarded(verbose, lambda: "Interrupted. Nothing was written: a prediction is whole or not there."):
         given = with_data(given, data)
-        if _is_potential(Path(model)):
+        from heliograph.potential.result import is_potential
+
+        if is_potential(Path(model)):
             _predict_frames(Path(model), given, overwrite, quiet)
             return
         config = build(PredictConfig, given | {"model_path": model}, named(given))
@@ -54,21 +56,6 @@ def predict(
                 f"none of the {summary.rows:,} rows could be predicted: {why}. The reasons are in {config.output_path}; "
                 "is it the right column (--smiles-columns)?"
             )
-
-
-def _is_potential(model: Path) -> bool:
-    """Whether MODEL is a potential, or the folder of one's run."""
-    from heliograph.potential.result import is_potential
-
-    if model.is_dir():
-        return is_potential(model)
-    from heliograph.errors import ModelFileError
-    from heliograph.predictor import modelfile
-
-    try:
-        return bool(modelfile.read(model)[0].kind == "structures")
-    except ModelFileError:
-        return False  # the reader that comes next says what is wrong
 
 
 def _predict_frames(model: Path, given: Any, overwrite: bool, quiet: bool) -> None:

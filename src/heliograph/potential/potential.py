@@ -25,12 +25,12 @@ from heliograph.learn.state import tensors_of
 from heliograph.model import MPNN, Inputs
 from heliograph.potential.properties import from_dict, with_heads
 from heliograph.potential.references import References
+from heliograph.potential.result import STRUCTURES as KIND
 from heliograph.predictor import guard, kinds, modelfile
 from heliograph.predictor.modelfile import Document
 from heliograph.predictor.predictor import architecture
 from heliograph.views import RadiusGraph
 
-KIND = "structures"
 FEW_EDGES = 160  # up to which plain PyTorch is quicker than finding out what to compute where: a molecule of a dozen atoms
 INPUTS = Inputs(0, 0, geometry=True)
 

@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from heliograph.errors import DataError
+from heliograph.errors import DataError, ModelFileError
 from heliograph.files import atomic
 from heliograph.learn.figures import Epoch
+from heliograph.predictor import modelfile
 
 RESULTS, ARRAYS = "results.json", "predictions.npz"
 FORMAT = 1
 KIND = "potential"
+STRUCTURES = "structures"  # the kind of its model file
 
 LABELS: dict[str, tuple[str, str]] = {  # metric -> (words, unit)
     "energy_mae": ("energy, MAE", "meV"),
@@ -131,10 +133,15 @@ def _epoch(row: dict[str, Any]) -> Epoch:
     return Epoch(**values)
 
 
-def is_potential(folder: Path) -> bool:
-    """Tell whether a run folder is of a potential."""
+def is_potential(path: Path) -> bool:
+    """Tell whether a model file, or the folder of a run, is of a potential; a damaged file is left to its reader."""
+    if not path.is_dir():
+        try:
+            return modelfile.read(path)[0].kind == STRUCTURES
+        except ModelFileError:
+            return False
     try:
-        return bool(json.loads((folder / RESULTS).read_text(encoding="utf-8")).get("kind") == KIND)
+        return bool(json.loads((path / RESULTS).read_text(encoding="utf-8")).get("kind") == KIND)
     except (OSError, ValueError, AttributeError):
         return False
 

@@ -26,6 +26,7 @@ from heliograph.model import MPNN
 from heliograph.potential import folder
 from heliograph.potential.config import PotentialConfig, TrainPotential
 from heliograph.potential.data import Frames, Read, load
+from heliograph.potential.judging import columns
 from heliograph.potential.potential import INPUTS, KIND, Potential, cutoff_of
 from heliograph.potential.properties import Scaled, fitted, to_dict, with_heads
 from heliograph.potential.references import References, references
@@ -297,21 +298,7 @@ class _Run:
         for start in range(0, len(rows), size):
             answers += potential.of(self.read.data, rows[start : start + size])
             self.progress("predicting", min(start + size, len(rows)), len(rows))
-        found: dict[str, np.ndarray] = {}
-        if potential.energies:
-            found = {
-                "energy": np.array([a.energy for a in answers]),
-                "forces": np.concatenate([a.forces for a in answers if a.forces is not None]),
-                "stress": np.stack([a.stress for a in answers if a.stress is not None]),
-            }
-        for p in self.properties:
-            each = [np.asarray(a.properties[p.name]) for a in answers]
-            found[p.name] = np.concatenate(each)[:, None] if p.of_atoms else np.stack([v.reshape(-1) if v.ndim == 0 else v for v in each])
-        if len(potential.models) > 1 and potential.energies:
-            found["energy_std"] = np.array([a.energy_std for a in answers])
-            found["forces_std"] = np.concatenate(
-                [a.forces_std for a in answers if a.forces_std is not None]
-            )
+        found = columns(potential, answers)
         return found, {name: v.numpy() for name, v in self.read.data.labels(rows).items() if name in found}
 
     def _nothing(self, rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +21,7 @@ from heliograph.files import atomic
 from heliograph.learn.config import Group
 from heliograph.learn.progress import Progress
 from heliograph.potential.calculator import Calculator
+from heliograph.potential.judging import batches
 from heliograph.potential.potential import Answer, Potential
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def predict(
         atomic(output) as temporary,
         open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file,
     ):
-        for batch in _batches(frames.read(data), batch_size):
+        for batch in batches(frames.read(data), batch_size):
             for frame, answer in zip(batch, potential(batch, batch_size), strict=True):
                 file.write(frames.text_of(labelled(frame, answer)))
                 if answer.reason:
@@ -119,11 +118,6 @@ def predict(
     return Summary(
         n, n - sum(reasons.values()), dict(reasons.most_common()), time.monotonic() - started
     )
-
-
-def _batches(source: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
-    while batch := list(itertools.islice(source, size)):
-        yield batch
 
 
 def labelled(frame: Frame, answer: Answer) -> Frame:

@@ -60,6 +60,3 @@ def _check(frame: frames.Frame) -> None:
         raise StructureError("a cell without volume")
     if len(frame.z) > MOST_ATOMS:
         raise StructureError(f"more than {MOST_ATOMS} atoms")
-    occupancy = frame.info.get("occupancy")
-    if isinstance(occupancy, dict) and any(len(site) > 1 or min(site.values()) < 1 for site in occupancy.values()):
-        raise StructureError("disordered: a site is shared")
