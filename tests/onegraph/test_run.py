@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from heliograph.learn.progress import Lines
 from heliograph.onegraph import GraphTrainConfig, run
 from heliograph.onegraph.predict import GraphPredictConfig, predict
 from heliograph.onegraph.predictor import GraphPredictor
-from heliograph.onegraph.result import GraphResult
+from heliograph.onegraph.result import Facts, GraphResult, verdict
 from heliograph.report import rewrite
 from heliograph.report.onegraph import write as report
+from heliograph.train.result import Baseline
 
 QUIET = Lines(lambda text: None)
 N = 120
@@ -105,6 +107,7 @@ def test_two_tables_on_the_command_line_become_a_model_a_report_and_predictions(
     }
     assert result.facts.reasons["nodes"] == {"1 fields, the header has 6": 1, "no id": 1, "an id that came before": 1}
     assert "label propagation" in (out / "report.html").read_text() and (out / "splits.json").is_file()
+    assert verdict(result, "test") in " ".join(said.out.split()) and "The best simple model, " in (out / "report.html").read_text()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     shutil.copy(out / "model.safetensors", elsewhere)
@@ -129,6 +132,21 @@ def test_two_tables_on_the_command_line_become_a_model_a_report_and_predictions(
     assert len(tested) == result.sizes["test"]
     for row in tested:  # the same answers as in the run
         assert known[row["id"]]["team_pred"] == row["team_pred"] and known[row["id"]]["team_p_t0"] == row["team_p_t0"]
+
+
+def test_the_verdict_names_the_best_simple_model_and_what_to_try() -> None:
+    def of(network: float, *, vectors: int | None = None, main: str = "accuracy", **simple: float) -> str:
+        baselines = {name.replace("_", " "): Baseline({"test": {"mean": {main: v}}}, 0.0) for name, v in simple.items()}
+        return verdict(
+            GraphResult({"model": {"node_vectors": vectors}}, "node", "multiclass", ("t",), (), main, {"test": {"mean": {main: network}}},
+                        baselines, Facts(3, 2, 1, False), {}, (), (), 0, {}, 0.0, (), "", {}, "", ""), "test"
+        )  # fmt: skip
+
+    assert of(0.5) == ""
+    assert of(0.5, majority=0.4, MLP=math.nan) == "The best simple model, majority, reaches 0.4: the network was worth it."
+    assert of(0.5, main="log_loss", majority=0.4).endswith("has not earned its cost here.")
+    assert "try --node-vectors 64" in of(0.5, majority=0.4, label_propagation=0.9)
+    assert "--node-vectors" not in of(0.5, label_propagation=0.9, vectors=64) + of(0.5, label_propagation=0.6, majority=0.9)
 
 
 @pytest.mark.parametrize("mode", ["whole", "sampled", "links", "sampled links"])

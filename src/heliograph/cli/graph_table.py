@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from heliograph.learn.figures import metric
-from heliograph.onegraph.result import GraphResult
+from heliograph.onegraph.result import GraphResult, verdict
 
 MOST = 5
 
@@ -32,5 +32,7 @@ def show(result: GraphResult, folder: Path, report: Path) -> None:
             figures = baseline.metrics.get(part, {}).get("mean", {})
             table.add_row(name, *(f"{figures[n]:.4f}" if n in figures else "" for n in names))
         console.print(table)
+        if sentence := verdict(result, part):
+            console.print(sentence)
     print(f"model   {folder / result.model_file}")
     print(f"report  {report}")

@@ -12,7 +12,7 @@ import numpy as np
 
 from heliograph.errors import DataError
 from heliograph.files import atomic
-from heliograph.learn.figures import Epoch, Metrics
+from heliograph.learn.figures import Epoch, Metrics, metric
 from heliograph.train.result import Baseline
 
 FORMAT = 1
@@ -34,6 +34,9 @@ class Facts:
     homophily: float = math.nan  # share of edges between nodes of one class
     rows_read: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+FROM_EDGES = ("label propagation", "Correct & Smooth")  # simple models that see along edges which labels are near
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,23 @@ class GraphResult:
             return cls(**d)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} is no result of a training on one graph: {error}") from None
+
+
+def verdict(result: GraphResult, part: str) -> str:
+    """Return a sentence on the network beside the best simple model of a part, and what to try where that one is ahead; "" without one."""
+    name, higher = result.main_metric, metric(result.main_metric).higher_is_better
+    scores = {b: r.metrics.get(part, {}).get("mean", {}).get(name, math.nan) for b, r in result.baselines.items()}
+    known = {b: v for b, v in scores.items() if math.isfinite(v)}
+    if not known:
+        return ""
+    best = (max if higher else min)(known, key=lambda b: known[b])
+    value, lead = result.metrics[part]["mean"].get(name, math.nan), f"The best simple model, {best}, reaches {known[best]:.3g}: "
+    if value > known[best] if higher else value < known[best]:
+        return lead + "the network was worth it."
+    lead += "the network has not earned its cost here."
+    if best in FROM_EDGES and result.facts.features and not result.config["model"].get("node_vectors"):
+        lead += " The edges say more than the columns do: try --node-vectors 64, a learned vector for each node."
+    return lead
 
 
 def _plain(value: Any) -> Any:

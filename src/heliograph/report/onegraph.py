@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from heliograph.learn.figures import Epoch, metric
-from heliograph.onegraph.result import GraphResult
+from heliograph.onegraph.result import GraphResult, verdict
 from heliograph.report import page, plots, sections
 from heliograph.report.digits import count, duration, listed, megabytes, number, percent, shorten
 
@@ -67,29 +67,13 @@ def _headline(result: GraphResult, part: str) -> dict[str, Any]:
         return {"lead": "Trained; no part was left to judge it by.", "rest": [], "figures": []}
     name = result.main_metric
     label, value = metric(name).label, result.metrics[part]["mean"].get(name, math.nan)
-    best = _best_baseline(result, part, name)
     word = "test" if part == "test" else "validation"
-    rest = []
-    if best is not None:
-        other, figure = best
-        better = value > figure if metric(name).higher_is_better else value < figure
-        rest.append(
-            f"The best simple model, {other}, reaches {number(figure)}: "
-            + ("the network was worth it." if better else "the network has not earned its cost here.")
-        )
+    rest = [sentence] if (sentence := verdict(result, part)) else []
     figures = [
         (number(v), metric(k).label) for k, v in list(result.metrics[part]["mean"].items())[:4] if math.isfinite(v)
     ]
     return {"lead": f"{_arch(result)} reaches {label} {number(value)} on {count(result.sizes[part])} {word} {result.level}s.", "rest": rest,
             "figures": figures}  # fmt: skip
-
-
-def _best_baseline(result: GraphResult, part: str, name: str) -> tuple[str, float] | None:
-    found = [(b, r.metrics.get(part, {}).get("mean", {}).get(name, math.nan)) for b, r in result.baselines.items()]
-    known = [(b, v) for b, v in found if math.isfinite(v)]
-    if not known:
-        return None
-    return (max if metric(name).higher_is_better else min)(known, key=lambda pair: pair[1])
 
 
 def _graph(result: GraphResult) -> list[tuple[str, str]]:
