@@ -1,16 +1,16 @@
 """Do the error bars hold? Members by folds on fixed splits of MoleculeNet sets, judged on their
 test molecules, pooled over splits.
 
-    python bench/uncertainty.py --runs FOLDER [--sets delaney freesolv lipophilicity] [--splits random_0 ... scaffold]
+    python bench/uncertainty.py --runs FOLDER [--sets delaney freesolv lipophilicity] [--splits random_0 ... scaffold butina_0 ...]
                                 [--calibrate-for random] [--domain full] [--epochs 30] [--head none] [-o FILE.jsonl]
 
 One training of five members a split through `heliograph.train`, with the defaults, nothing tuned;
 the test part is touched once. A run folder that is there already is gone on with, so an interrupted
-bench loses at most a minute. One JSON line a split, then one for each set over its random splits:
-coverage with the binomial interval of all molecules, figures beside those simulated from the
-model's own sigmas, and the interval score against that of one conformal width for all, paired by
-molecule. Molecules recur in the random splits, so binomial intervals are somewhat too narrow. Needs
-$HELIOGRAPH_DATA or ../shared/data.
+bench loses at most a minute. One JSON line a split, then one for each set over its random splits
+and one over its Butina splits, which are made here with seeds: coverage with the binomial interval
+of all molecules, figures beside those simulated from the model's own sigmas, and the interval score
+against that of one conformal width for all, paired by molecule. Molecules recur in the splits, so
+binomial intervals are somewhat too narrow. Needs $HELIOGRAPH_DATA or ../shared/data.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from heliograph.predictor import Predictor
 from heliograph.train import DataConfig, FitConfig, ModelConfig, SplitConfig, TrainConfig, run
 from heliograph.train.config import TrustConfig
 from heliograph.train.result import TrainResult
+from heliograph.train.split_file import DivideConfig, split_file
 from heliograph.uncertainty import conformal, judge, metrics
 from heliograph.uncertainty.regression import Calibration
 
@@ -40,13 +41,18 @@ def train(options: argparse.Namespace, name: str, split: str) -> tuple[TrainResu
     words = [name, split, options.calibrate_for, options.domain, options.head, str(options.epochs)]
     here = options.runs / "-".join(words)
     data = options.runs / f"{name}-{split}.csv"
-    if not data.exists():
+    if not data.exists() and split.startswith("butina"):
+        table(name, target, "scaffold", plain := options.runs / f"{name}-plain.csv")
+        seed = 1 + int(split.removeprefix("butina_"))  # 0 would leave the clusters in order of size
+        split_file(DivideConfig(data_path=plain, output_path=data, split="butina", seed=seed, num_workers=0))
+    elif not data.exists():
         table(name, target, split, data)
+    column = "split" if split.startswith("butina") else split
     config = TrainConfig(
         data=DataConfig(
             data_path=data, smiles_columns="smiles", target_columns=(target,), num_workers=0
         ),
-        split=SplitConfig(splits_column=split),
+        split=SplitConfig(splits_column=column),
         model=ModelConfig(ensemble_size=5, members="folds", uncertainty_method=options.head),
         fit=FitConfig(epochs=options.epochs, baselines=False, accelerator="cpu"),
         trust=TrustConfig(
@@ -160,7 +166,7 @@ def main() -> None:
         k: getattr(options, k) for k in ("calibrate_for", "calibrate", "domain", "head", "epochs")
     }
     for name in options.sets:
-        pooled: list[dict[str, np.ndarray]] = []
+        pooled: dict[str, list[dict[str, np.ndarray]]] = {}
         for split in options.splits:
             result, here = train(options, name, split)
             if result.kind == "binary":
@@ -172,15 +178,11 @@ def main() -> None:
             arrays = judged(result, here)
             why = [note for note in result.notes if note.startswith("Calibration of")]
             say({"set": name, "split": split} | about | summary(arrays) | {"why": why})
-            if split.startswith("random"):
-                pooled.append(arrays)
-        if len(pooled) > 1:
-            every = {k: np.concatenate([a[k] for a in pooled]) for k in pooled[0]}
-            say(
-                {"set": name, "split": f"{len(pooled)} random splits together"}
-                | about
-                | summary(every)
-            )
+            pooled.setdefault(split.partition("_")[0], []).append(arrays)
+        for kind, parts in pooled.items():
+            if len(parts) > 1:
+                every = {k: np.concatenate([a[k] for a in parts]) for k in parts[0]}
+                say({"set": name, "split": f"{len(parts)} {kind} splits together"} | about | summary(every))
 
 
 if __name__ == "__main__":
