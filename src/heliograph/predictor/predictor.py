@@ -23,7 +23,7 @@ from heliograph.learn.scale import Scaling
 from heliograph.learn.state import tensors_of
 from heliograph.learn.task import Task
 from heliograph.model import MPNN, Inputs
-from heliograph.predictor import guard, kinds, modelfile, thinned
+from heliograph.predictor import guard, kinds, laplace, modelfile, thinned
 from heliograph.predictor.compositions import Compositions
 from heliograph.predictor.environments import Environments
 from heliograph.predictor.modelfile import Document
@@ -87,6 +87,7 @@ class Predictor:
         if self.thinned is not None:
             for model in self.models:
                 thinned.check(model)
+        self.laplace = bool(output.get("laplace"))
         self.trust = Trust.of(self.task, document.calibration, document.domain)
         self.compositions: Compositions | None = None
         if output.get("compositions"):
@@ -166,6 +167,8 @@ class Predictor:
         for member in members:
             with guard.within(member.values()):
                 models.append(zoo.build(arch, inputs, out, document.arch_args))
+            if output.get("laplace"):
+                laplace.expect(models[-1], member, task)
             modelfile.fill(models[-1], member, path)
         return cls(models, document)
 
@@ -225,9 +228,11 @@ class Predictor:
 
     def _answers(self, model: MPNN, store: Store, rows: np.ndarray, batch_size: int, environments: Environments | None) -> Answers:
         """Answers of one network."""
-        with thinned.watched(model, self.thinned is not None) as pooled:
+        with thinned.watched(model, self.thinned is not None) as pooled, laplace.widened(model, self.laplace):
             raw = list(raw_outputs(model, store, rows, batch_size, environments))
         std = None
+        if self.laplace:
+            raw, std = self._with_laplace(model, raw)
         if self.thinned is not None:
             found = [self.thinned.spread(model, states).numpy() for states in pooled]
             std = np.concatenate([np.zeros((0, len(self.targets))), *found]) * np.array(self.scaling.std)
@@ -243,6 +248,19 @@ class Predictor:
             np.concatenate([part[1] for part in parts if part[1] is not None]) if self.task.kind == "multiclass" and parts else None
         )
         return Answers(y, probabilities, reasons=("",) * len(rows), head=std)
+
+
+    def _with_laplace(self, model: MPNN, raw: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], np.ndarray | None]:
+        """Answers of a network whose last layer has a posterior, and their standard deviations [n, T] of numbers."""
+        answers, variances = [], [torch.zeros(0, len(self.targets))]
+        for y in raw:
+            plain, phi = laplace.split(model, y)
+            variance = laplace.variance(model, phi).cpu()
+            answers.append(plain if self.task.kind == "regression" else laplace.moderated(plain.double().cpu(), variance))
+            variances.append(variance)
+        if self.task.kind != "regression":
+            return answers, None
+        return answers, torch.cat(variances).sqrt().numpy() * np.array(self.scaling.std)
 
 
 def outputs_of(task: Task, head: str | None) -> int:

@@ -27,7 +27,7 @@ from heliograph.learn.objectives.spread import Spread
 from heliograph.learn.score import TaskScore
 from heliograph.learn.task import Task
 from heliograph.model import Inputs
-from heliograph.predictor import Document, thinned
+from heliograph.predictor import Document, laplace, thinned
 from heliograph.predictor.compositions import Compositions
 from heliograph.predictor.predictor import outputs_of, source_sum
 from heliograph.predictor.thinned import Thinned
@@ -90,6 +90,10 @@ def assemble(
         with torch.random.fork_rng(devices=[]):
             thinned.check(build())
         document.outputs["y"]["dropout"] = Thinned(seed=fit.seed).to_dict()
+    if model.uncertainty_method == "laplace":
+        with torch.random.fork_rng(devices=[]):
+            laplace.check(build(), store, train)
+        document.outputs["y"]["laplace"] = True
     job = Job(
         source=Molecules(store, fitted.scaling.scale(labels.y, score.composition), weights / weights[train].mean(), labels.sides),
         parts=dict(parts),
@@ -112,9 +116,9 @@ def _head(model: ModelConfig, fit: FitConfig, task: Task) -> str | None:
     """The head that says how sure the network is. Raises UsageError where there is none for the task, or a loss is asked for beside it."""
     if model.uncertainty_method == "none":
         return None
-    if task.kind != "regression":
+    if task.kind != "regression" and not (model.uncertainty_method == "laplace" and task.kind == "binary"):
         raise UsageError(f"--uncertainty-method {model.uncertainty_method} is for numbers; the targets are {task.kind}")
-    if model.uncertainty_method == "dropout":
+    if model.uncertainty_method in ("dropout", "laplace"):
         return None
     if fit.loss != "auto":
         raise UsageError(

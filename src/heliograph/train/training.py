@@ -19,7 +19,7 @@ from heliograph.learn.score import TaskScore
 from heliograph.learn.state import network
 from heliograph.learn.task import Task
 from heliograph.model import MPNN, Inputs
-from heliograph.predictor import Predictor
+from heliograph.predictor import Predictor, laplace
 from heliograph.predictor.modelfile import Document
 from heliograph.views import keep_encodings
 
@@ -76,6 +76,11 @@ class Training:
         """Finished members as one predictor, with their summaries and calibration in its document."""
         models, rows, calibration = [network(self.job, member) for member in members], self.parts["val"], {}
         document = replace(self.document, members=[member.summary for member in members], training=plain(self.document.training))
+        if "laplace" in document.outputs["y"]:
+            y = self.score.scaling.scale(self.score.y, self.score.composition)
+            for k, model in enumerate(models):
+                learned = (self.job.folds[k] if self.job.folds else self.parts)["train"]
+                laplace.fit(model, self.store, learned, y[learned], self.task, 4 * self.fit.batch_size)
         predictor = Predictor(models, document)
         if self.task.kind == "regression" and len(rows) and not self.job.folds:  # with folds most members have trained on them
             errors = predictor.predict_store(self.store, 4 * self.fit.batch_size, rows).y - self.score.y[rows]  # [n, T]
