@@ -77,15 +77,15 @@ def assemble(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> 
     return _supervised(config, graph, folder)
 
 
-def architecture(config: GraphTrainConfig, graph: OneGraph) -> tuple[str, Mapping[str, Any], list[str]]:
-    """The name of the architecture, its arguments (defaults filled in), and notes."""
+def architecture(config: GraphTrainConfig, graph: OneGraph) -> tuple[str | Mapping[str, Any], Mapping[str, Any], list[str]]:
+    """The name of the architecture or its composition, its arguments (defaults filled in), and notes."""
     arch = config.model.arch
     if arch == "auto":
         arch = "hgnn" if graph.encoders.hyperedges else "rgcn" if graph.begins else "gcn"
     if arch == "none":
         return arch, {}, []
-    if arch not in zoo.names():  # no file of one's own: neither a run folder nor a model file could say that it may be run
-        raise UsageError(f"--arch {arch}: on one graph it is a name of the zoo, or none; {suggest(arch, zoo.names())}")
+    if arch not in zoo.names() and not arch.endswith(".toml"):  # no code: neither a run folder nor a model file could carry it
+        raise UsageError(f"--arch {arch}: on one graph it is of the zoo, a composition (.toml), or none; {suggest(arch, zoo.names())}")
     module = zoo.load(arch)
     if module.GEOMETRY == "required":
         raise UsageError(
@@ -98,7 +98,7 @@ def architecture(config: GraphTrainConfig, graph: OneGraph) -> tuple[str, Mappin
     chosen = {k: v for k, v in args.items() if k in known} | dict(config.model.arch_args)
     blind = graph.relation is not None and not _sees_edges(arch)
     notes = [f"{arch} does not see of which relation an edge is; rgcn and compgcn do."] if blind else []
-    return arch, zoo.resolved(module, chosen), notes
+    return getattr(module, "COMPOSITION", arch), zoo.resolved(module, chosen), notes
 
 
 def _sees_edges(arch: str) -> bool:

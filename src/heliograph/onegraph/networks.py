@@ -52,6 +52,11 @@ class Network:
     dropout: float = 0.0
     kinds: tuple[int, ...] = ()  # the type of the tail of each relation, inverse ones too, where there are several types
 
+    @property
+    def name(self) -> str:
+        """Of the architecture."""
+        return self.arch if isinstance(self.arch, str) else "composition"
+
     def __call__(self) -> MPNN:
         # drawn first, whatever comes after
         first = [Vectors(self.n, self.vectors, partial=bool(self.inputs.nodes))] if self.vectors else []

@@ -17,7 +17,7 @@ from torch import Tensor
 from heliograph import zoo
 from heliograph.data.graph_store import GraphStore, packed, unpacked
 from heliograph.data.sources.one_graph import LARGE
-from heliograph.errors import DataError, HeliographError, ModelFileError, UsageError
+from heliograph.errors import DataError, ModelFileError, UsageError
 from heliograph.graph import Graph, dense
 from heliograph.learn.scale import Scaling
 from heliograph.learn.state import tensors_of
@@ -66,7 +66,7 @@ class GraphPredictor:
         document, members = modelfile.read(file)
         about = document.parts
         kinds.expect(document.kind, KIND, file)
-        if document.arch not in (*zoo.names(), "none"):  # never a file that the model file names
+        if document.arch_composition is None and document.arch not in (*zoo.names(), "none"):  # never a file that the model file names
             known = ", ".join(zoo.names())
             raise ModelFileError(f"{file} is of the architecture {str(document.arch)[:60]!r}, which this version has not: it has {known}")
         try:
@@ -79,7 +79,7 @@ class GraphPredictor:
             guard.sizes(sizes, tensors)
             network = Network(
                 **about["network"]
-                | {"inputs": Inputs(**document.inputs), "arch": document.arch, "args": document.arch_args}
+                | {"inputs": Inputs(**document.inputs), "arch": document.arch_composition or document.arch, "args": document.arch_args}
             )
             models = []
             for member in members:
@@ -213,12 +213,11 @@ def document_of(
     from heliograph.train.assemble import versions
 
     plain = {k: v for k, v in asdict(replace(network, args={})).items() if k not in ("arch", "args", "inputs")}
-    if not isinstance(network.arch, str):
-        raise HeliographError("a composition can't be trained on one graph yet: name an architecture")
     level: str = "pair" if network.level == "link" else network.level
     return Document(
         kind=KIND,
-        arch=network.arch,
+        arch=network.name,
+        arch_composition=None if isinstance(network.arch, str) else dict(network.arch),
         arch_args=dict(network.args),
         inputs=asdict(network.inputs),
         outputs={"y": {"level": level, "task": task.to_dict(), "scaling": scaling.to_dict()}},

@@ -153,7 +153,7 @@ def _headline(config: GraphTrainConfig, training: Training) -> str:
     sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in training.job.parts.items())
     what = ", ".join(training.task.targets[:5]) if config.data.level != "link" else "missing edges"
     return (
-        f"{training.network.arch} on {what}: {config.data.level}s, {sizes}; batches of {training.job.fit.batch_size:,}."
+        f"{training.network.name} on {what}: {config.data.level}s, {sizes}; batches of {training.job.fit.batch_size:,}."
     )
 
 
@@ -199,7 +199,7 @@ def facts(graph: OneGraph, training: Training) -> Facts:
 def _resolved(config: GraphTrainConfig, training: Training, tables: Tables | None) -> dict[str, Any]:
     """The settings as they were used."""
     plain = config.model_dump(mode="json") | {"tables": [name_of(t) for t in (tables or ())]}
-    plain["model"] |= {"arch": training.network.arch, "arch_args": dict(training.network.args)}
+    plain["model"] |= {"arch": training.network.name, "arch_args": dict(training.network.args)}
     plain["fit"]["batch_size"] = training.job.fit.batch_size
     return plain
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,9 @@ class Sampling:
     notes: tuple[str, ...] = ()
 
 
-def sampling(config: GraphModelConfig, arch: str, args: dict[str, Any], store: GraphStore, train: int, seed: int) -> Sampling:
+def sampling(
+    config: GraphModelConfig, arch: str | Mapping[str, Any], args: dict[str, Any], store: GraphStore, train: int, seed: int
+) -> Sampling:
     """The sampler that is asked for. `train`: how many rows are learned from. Raises UsageError for one that does not fit."""
     how = config.sampler if config.sampler != "auto" else "full" if config.num_neighbors is None else "neighbor"
     _fits(config, how, arch, store)
@@ -51,7 +54,7 @@ def sampling(config: GraphModelConfig, arch: str, args: dict[str, Any], store: G
     return Sampling(pieces=pieces, check=near, batch=max(round(train * share), 1), notes=(note,))
 
 
-def _fits(config: GraphModelConfig, how: str, arch: str, store: GraphStore) -> None:
+def _fits(config: GraphModelConfig, how: str, arch: str | Mapping[str, Any], store: GraphStore) -> None:
     if config.num_neighbors is not None and how != "neighbor":
         raise UsageError(f"--num-neighbors is for --sampler neighbor; {how} takes --sample-sizes")
     if config.sample_sizes is not None and how in ("full", "neighbor"):

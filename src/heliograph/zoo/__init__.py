@@ -6,7 +6,8 @@ labels: "1-WL" where colour refinement is its limit, "above 1-WL" where it tells
 graph at once and can't be trained on samples of neighbours. `VECTORS` and `TENSORS` name node features that turn with the atoms.
 `EXTENSIVE = True` says that its prediction is a sum over atoms unless `build` is given `aggregate`: training takes the mean where the
 targets do not grow with the molecule. Where it knows more aggregations than `heliograph.segment`, `AGGREGATES` has them by name. An
-argument `neighbours`, what sums are divided by, is the mean of the training frames where a potential is trained.
+argument `neighbours`, what sums are divided by, is the mean of the training frames where a potential is trained. A file whose paper has
+another network for nodes than what suits graphs defines `of_nodes` with some of the same arguments.
 `--arch gin` is `zoo/gin.py`; `--arch path/to/mine.py` works the same, and
 `--arch mine.toml` puts parts together (`heliograph.compose`).
 """
@@ -18,7 +19,7 @@ import importlib.util
 import inspect
 import pkgutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,8 @@ def takes_parts(arch: str | Mapping[str, Any]) -> bool:
 def build(arch: str | Mapping[str, Any], inputs: Inputs, out: int, args: Mapping[str, Any] | None = None, level: str = "graph") -> MPNN:
     """Build the network of an architecture. `args` are those of its `build`, an aggregation by its name (in `heliograph.segment`).
 
-    `level` says what has a target: each "graph", each "node" or each "edge"; the readout is the only difference.
+    `level` says what has a target: each "graph", each "node" or each "edge"; the readout is the only difference, unless the file has
+    `of_nodes`.
     """
     module, args = load(arch), dict(args or {})
     parameters = inspect.signature(module.build).parameters
@@ -93,10 +95,18 @@ def build(arch: str | Mapping[str, Any], inputs: Inputs, out: int, args: Mapping
         args["aggregate"] = _aggregation(arch, module, args["aggregate"])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Initializing zero-element tensors is a no-op")  # maps of features that edges don't have
-        network: MPNN = module.build(inputs, out, **args)
+        network: MPNN = _builder(module, level)(inputs, out, **args)
     network = network if level == "graph" else _at(level, network, inputs, out)
     network.bare = inputs.edges == 0
     return network
+
+
+def _builder(module: ModuleType, level: str) -> Callable[..., MPNN]:
+    """`build`, or for nodes and edges the file's `of_nodes`, which is given those arguments that it has."""
+    if level == "graph" or not hasattr(module, "of_nodes"):
+        return module.build
+    known = inspect.signature(module.of_nodes).parameters
+    return lambda inputs, out, **args: module.of_nodes(inputs, out, **{k: v for k, v in args.items() if k in known})
 
 
 def _at(level: str, network: MPNN, inputs: Inputs, out: int) -> MPNN:
