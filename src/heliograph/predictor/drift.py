@@ -5,7 +5,7 @@ training's, a sentence each.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def drift(config: DriftConfig) -> Drift:
     )
     n = len(answers.y)
     outside = float((answers.in_domain < 0.5).mean())
-    p = _kolmogorov(answers.domain_distance)
+    p = kolmogorov(answers.domain_distance)
     figures: dict[str, Any] = {
         "n": n,
         "out_of_domain": outside,
@@ -121,9 +121,9 @@ def _answers(predictor: Predictor, config: DriftConfig) -> Iterator[Answers]:
         raise DataError(f"{table.name} has no usable row: {dict(reasons) or 'it is empty'}")
 
 
-def _kolmogorov(ranks: np.ndarray) -> float:
-    """The probability of ranks so far above uniform ones, if they were uniform."""
+def kolmogorov(ranks: Sequence[float] | np.ndarray) -> float:
+    """Return the probability of ranks so far above uniform ones, if they were uniform (one-sided Kolmogorov-Smirnov test)."""
     from scipy import stats
 
     jitter = np.random.default_rng(0).random(len(ranks)) * 1e-6  # equal ranks are many
-    return float(stats.kstest(np.clip(ranks + jitter, 0.0, 1.0), "uniform", alternative="less").pvalue)
+    return float(stats.kstest(np.clip(np.asarray(ranks) + jitter, 0.0, 1.0), "uniform", alternative="less").pvalue)

@@ -133,6 +133,9 @@ def _operations(app: FastAPI, service: Service, guard: Guard) -> None:
     async def metrics() -> PlainTextResponse:
         for name, queue in service.queues.items():
             service.metrics.gauge("queued_molecules", queue.queued, model=name)
+        for name, watch in service.watches.items():
+            for figure, value in watch.about().items():
+                service.metrics.gauge(f"drift_{figure}", value, model=name)
         service.metrics.gauge("requests_inside", guard.inside)
         return PlainTextResponse(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
@@ -147,7 +150,8 @@ def _questions(app: FastAPI, service: Service) -> None:
 
     @app.get("/v1/models", summary="The models and what they predict", tags=["predictions"])
     async def models() -> list[dict[str, Any]]:
-        return [model.about() for model in service.models.values()]
+        watched = {name: {"drift": watch.about()} for name, watch in service.watches.items()}
+        return [model.about() | watched.get(name, {}) for name, model in service.models.items()]
 
     @app.post("/v1/predict", summary="Predict for molecules", tags=["predictions"], response_model=Answers)
     async def predict(question: Question, request: Request) -> Response:

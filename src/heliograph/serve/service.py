@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +13,7 @@ from heliograph.serve.batching import Batcher
 from heliograph.serve.config import ServeConfig
 from heliograph.serve.metrics import SIZES, Metrics
 from heliograph.serve.served import Row, Served, load_all
+from heliograph.serve.watch import Watch
 
 
 class Service:
@@ -23,6 +24,8 @@ class Service:
         self.models = load_all(config.named(), config.arch, config.max_smiles)
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self.queues: dict[str, Batcher] = {}
+        self.watches: dict[str, Watch] = {}
+        self._watch()
 
     async def start(self) -> None:
         """Open the queues; in the event loop that answers."""
@@ -46,6 +49,7 @@ class Service:
             self.log({"event": "reload failed", "error": str(error)})
             return
         old, self.models = self.models, fresh
+        self._watch({name for name in fresh if fresh[name].sha256 == old[name].sha256})
         for model in old.values():
             await loop.run_in_executor(self.thread, model.close)  # after what that thread is at
         self.log({"event": "reloaded", "models": {name: model.sha256 for name, model in fresh.items()}})
@@ -74,7 +78,15 @@ class Service:
         rows = await self.queues[name].predict(smiles)
         self.metrics.count("molecules_total", len(rows), model=name)
         self.metrics.count("molecules_refused_total", sum(1 for row in rows if row.reason), model=name)
+        if name in self.watches and self.watches[name].see(rows):
+            self.log({"event": "drift", "model": name} | self.watches[name].about())
         return rows
+
+    def _watch(self, unchanged: Collection[str] = ()) -> None:
+        """Watch every model that has a domain; from the beginning, but those that are the same as before."""
+        domains = {name: model.predictor.trust.domain for name, model in self.models.items()}
+        fresh = {name: Watch(len(domain.quantiles)) for name, domain in domains.items() if domain is not None}
+        self.watches = fresh | {name: watch for name, watch in self.watches.items() if name in unchanged}
 
     def _queue(self, name: str) -> Batcher:
         def seen(size: int, seconds: float) -> None:
