@@ -24,10 +24,13 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 NEEDS_NETWORK = "fetch("
 RUN = """
-import json, shlex, subprocess, sys
+import itertools, json, shlex, subprocess, sys
 from heliograph.cli import main
+from heliograph.data.sets import smallmol
 from heliograph.train import baselines
 baselines.TREES = 20  # of a forest, which nobody looks at here
+whole = smallmol.records
+smallmol.records = lambda *args: itertools.islice(whole(*args), 500)  # of 6,373
 for kind, text in json.loads(sys.argv[1]):
     print(text, flush=True)
     if kind == "python":

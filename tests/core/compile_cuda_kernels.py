@@ -1,8 +1,9 @@
 """Compile every Triton kernel for a GPU that need not be there: what the interpreter lets pass and the compiler does not.
 
-    python -m tests.core.compile_cuda_kernels [CAPABILITY]
+    python -m tests.core.compile_cuda_kernels [CAPABILITY] [--first]
 
-A process of its own, since Triton decides at import whether it interprets. Prints a line for each kernel and form of its arguments.
+A process of its own, since Triton decides at import whether it interprets. Prints a line for each kernel and form of its arguments,
+with --first for the first form of each.
 """
 
 from __future__ import annotations
@@ -62,9 +63,11 @@ def compiled(name: str, constants: dict[str, Any], types: dict[str, str | None],
 
 
 def main() -> None:
-    capability = int(sys.argv[1]) if len(sys.argv) > 1 else 90
-    for name, constants, types in FORMS:
-        for pointer in ("*fp32", "*fp64") if name in ("act_slope_sum", "softmax", "softmax_slope", "take_best") else ("*fp32",):
+    first = "--first" in sys.argv
+    capability = next((int(word) for word in sys.argv[1:] if word.isdigit()), 90)
+    for name, constants, types in {form[0]: form for form in reversed(FORMS)}.values() if first else FORMS:
+        both = not first and name in ("act_slope_sum", "softmax", "softmax_slope", "take_best")
+        for pointer in ("*fp32", "*fp64") if both else ("*fp32",):
             print(name, constants, types, pointer, len(compiled(name, constants, types, pointer, capability)), flush=True)
 
 

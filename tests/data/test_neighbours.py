@@ -20,12 +20,13 @@ def triples(i: np.ndarray, j: np.ndarray, S: np.ndarray) -> set[tuple[int, ...]]
     return {(int(a), int(b), *map(int, s)) for a, b, s in zip(i, j, S, strict=True)}
 
 
+@pytest.mark.parametrize("count", [20, pytest.param(125, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("pbc", ALL_PBC)
-def test_lists_are_those_of_ase(pbc: tuple[bool, bool, bool]) -> None:
-    """125 cells of each kind: 1 to 50 atoms, left-handed ones, atoms outside, cutoffs up to four times the shortest vector."""
+def test_lists_are_those_of_ase(pbc: tuple[bool, bool, bool], count: int) -> None:
+    """Cells of each kind: 1 to 50 atoms, left-handed ones, atoms outside, cutoffs up to four times the shortest vector."""
     rng = np.random.default_rng(ALL_PBC.index(pbc))
     done = 0
-    while done < 125:
+    while done < count:
         cell = rng.normal(size=(3, 3)) * rng.uniform(1, 4)
         lengths = np.linalg.norm(cell, axis=1)
         if abs(np.linalg.det(cell)) < 0.2 * lengths.prod():
