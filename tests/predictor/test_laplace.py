@@ -90,7 +90,7 @@ def test_the_spread_is_bayesian_regression_on_the_last_features(arch: str, gaps:
     for t, scale in enumerate(p.scaling.std):
         there = np.isfinite(y[:40, t])
         found = evidence.numbers(phi[:40][there], y[:40, t][there])
-        np.testing.assert_allclose(answers.head[:, t], scale * np.sqrt(found.of(phi) + found.noise), rtol=1e-3)
+        np.testing.assert_allclose(answers.head[:, t], scale * np.sqrt(found.of(phi)), rtol=1e-3)
     other = [Chem.MolToSmiles(Chem.MolFromSmiles(s), canonical=False, doRandom=True) for s in MOLECULES[:20]]
     np.testing.assert_allclose(p.predict_records(other).head, answers.head[:20], rtol=1e-4)
     p.save(tmp_path / "m.safetensors")
@@ -124,7 +124,8 @@ def test_a_last_layer_that_is_not_linear() -> None:
     p, store, _ = predictor()
     p.model.readout.head.append(torch.nn.Tanh())
     with pytest.raises(UsageError, match="needs a network whose last step is a linear layer"):
-        laplace.check(p.model, store, np.arange(5))
+        laplace.possible(p.model, store, np.arange(5), np.zeros((5, 1)), required=True)
+    assert not laplace.possible(p.model, store, np.arange(5), np.zeros((5, 1)), required=False)
 
 
 def test_environments_and_members() -> None:
@@ -154,7 +155,7 @@ def test_probabilities_are_averaged_over_the_posterior(tmp_path: Path) -> None:
 
 
 def test_trained_and_calibrated(config, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
-    asked = config(arch="gcn", uncertainty_method="laplace", members="folds", ensemble_size=2, epochs=2)
+    asked = config(arch="gcn", members="folds", ensemble_size=2, epochs=2)
     train.run(asked)
     found = Predictor.load(asked.output_dir / "model.safetensors")
     assert found.laplace and found.trust.calibrated and found.trust.calibration["spread"] == "head"

@@ -25,6 +25,7 @@ from heliograph.train.config import TrainConfig
 from heliograph.train.labelled import CalibrateConfig, EvaluateConfig, calibrate, evaluate
 from heliograph.train.result import TrainResult
 from heliograph.uncertainty.domain import Domain
+from tests.train.conftest import MOLECULES
 
 Make = Callable[..., TrainConfig]
 
@@ -449,6 +450,47 @@ def test_domain_in_a_file_is_the_same_and_flags_what_is_foreign(
     assert answers.domain_distance[0] == answers.domain_distance[2]  # type: ignore[index]
     with pytest.raises(DataError, match="radius"):
         Domain.from_dict(domain.to_dict() | {"radius": 9})
+
+
+def test_errors_near_are_those_of_other_folds_by_similarity() -> None:
+    """Against a loop over molecules; in the training molecules' own places, and in those of new
+    ones, from a file too.
+    """
+    from heliograph.chem import featurize
+    from heliograph.chem.featurizer import preset
+    from heliograph.data.store import Store
+    from heliograph.predictor.trust import features
+    from heliograph.uncertainty import environments
+
+    featurizer = preset("chemprop_v2")
+    store = Store.build([featurize(s, featurizer) for s in MOLECULES], featurizer)
+    random, n = np.random.default_rng(0), 50
+    fold, errors = random.permutation(n) % 3, random.random((n, 2))
+    errors[::4, 1] = np.nan
+    domain, place = Domain.fit(store, np.arange(n), fold, "full", errors)
+    again = Domain.from_dict(json.loads(json.dumps(domain.to_dict())))(store)
+    bits = environments.fingerprints(environments.hashes(store, 1), store)
+
+    def expected(k: int, t: int, known: np.ndarray) -> float:
+        similar = np.array([(bits[k] & bits[j]).sum() / (bits[k] | bits[j]).sum() for j in known])
+        best = known[np.argsort(-similar, kind="stable")[:5]]
+        w = np.sort(similar)[::-1][:5] ** 2 * np.isfinite(errors[best, t])
+        return float((w @ np.nan_to_num(errors[best, t]) + np.nanmean(errors[known, t])) / (w.sum() + 1))
+
+    for k in (3, 17, 29):
+        similar = np.sort([(bits[k] & b).sum() / (bits[k] | b).sum() for b in bits[:n][fold != fold[k]]])
+        if similar[-5] > similar[-6]:  # ties may go either way
+            assert place.near is not None
+            for t in (0, 1):
+                assert place.near[k, t] == pytest.approx(expected(k, t, np.flatnonzero(fold != fold[k])))
+    k = 55
+    for t in (0, 1):
+        assert again.near is not None and again.near.shape == (len(store), 2)
+        assert again.near[k, t] == pytest.approx(expected(k, t, np.arange(n)), rel=1e-6)
+        assert features(store, np.zeros(len(store)), None, again, (), t)["errors near"][k] == again.near[k, t]
+    plain = Domain.fit(store, np.arange(n), fold, "full")[0]  # of classes, and in files of before
+    without = Domain.from_dict(json.loads(json.dumps(plain.to_dict())))(store)
+    assert without.near is None and (without.distance == again.distance).all() and not np.isnan(without.distance).any()
 
 
 def test_kinds_of_atoms_find_a_noise_that_sizes_do_not_tell() -> None:

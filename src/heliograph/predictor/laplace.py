@@ -1,11 +1,11 @@
 """Last-layer Laplace: how sure a trained network is, from the posterior of its last linear layer's weights.
 
-    y = W phi + b;   the variance of y_t is phi' A_t^-1 phi (+ noise_t, for numbers), phi ends with 1 for b
+    y = W phi + b;   the variance of y_t is phi' A_t^-1 phi, phi ends with 1 for b
 
 The features phi of a molecule are what reaches the answer when the last layer is replaced by the identity: for a network that adds up
 its atoms' answers, the sum of its atoms' features. Prior and noise are those that make the training labels most likely
-(`uncertainty.evidence`). Answers of numbers stay as they are; a probability is averaged over the posterior,
-sigmoid(y / sqrt(1 + pi / 8 variance)) (MacKay 1992, doi:10.1162/neco.1992.4.5.720).
+(`uncertainty.evidence`). Answers of numbers stay as they are, and their noise is left to calibration; a probability is averaged over the
+posterior, sigmoid(y / sqrt(1 + pi / 8 variance)) (MacKay 1992, doi:10.1162/neco.1992.4.5.720).
 After Daxberger et al. 2021, arXiv:2106.14806; Kristiadi et al. 2020, arXiv:2002.10118.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
@@ -32,35 +32,45 @@ NAME = "posterior"  # under which it is a part of its network
 
 @final
 class Posterior(nn.Module):
-    """Covariances of the last layer's weights, of T targets: `basis` [B, D, D] (B = 1: one for all), `variance` [T, D], `noise` [T]."""
+    """Covariances of the last layer's weights, of T targets: `basis` [B, D, D] (B = 1: one for all), `variance` [T, D]."""
 
     basis: Tensor
     variance: Tensor
-    noise: Tensor
 
     def __init__(self, targets: int, bases: int, d: int):
         super().__init__()
         self.register_buffer("basis", torch.zeros(bases, d, d))
         self.register_buffer("variance", torch.zeros(targets, d))
-        self.register_buffer("noise", torch.zeros(targets))
 
     def forward(self, phi: Tensor) -> Tensor:
-        """Return the variances of the answers to molecules with features [G, D], [G, T] in float64, with the noise."""
-        turned = torch.einsum("gd,bdk->gbk", phi.double(), self.basis.double()).square()  # [G, B, D]
-        return torch.einsum("gtk,tk->gt", turned.expand(-1, len(self.noise), -1), self.variance.double()) + self.noise.double()
+        """Return the variances of the answers to molecules with features [G, D], [G, T]."""
+        turned = (phi[:, None, None, :] @ self.basis)[:, :, 0].square() if len(self.basis) > 1 else (phi @ self.basis[0]).square()[:, None]
+        return (turned * self.variance).sum(-1)  # [G, T, D] -> [G, T]
+
+
+@final
+class Wide(nn.Linear):
+    """A linear layer that can hand on what it is given: W x + b, and behind it x and 1 while `also` is true."""
+
+    def __init__(self, linear: nn.Linear):
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.weight, self.bias, self.also = linear.weight, linear.bias, False
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        return torch.cat([y, x, y.new_ones(*y.shape[:-1], 1)], -1) if self.also else y
 
 
 def fit(model: MPNN, store: Store, rows: np.ndarray, y: np.ndarray, task: Task, batch_size: int = 256) -> None:
     """Give a network the posterior of its last layer, from training molecules `rows` [n] of a store with labels y [n, T] (NaN: none)
     on the network's scale.
 
-    Raises UsageError where the last layer is not linear, or there are too many targets with gaps.
+    Raises UsageError where the last layer is not linear.
     """
     answers, phi = _features(model, store, rows, batch_size)
     weights, known, d = _weights(model), np.isfinite(y), phi.shape[1]
-    shared = task.kind == "regression" and bool((known == known[:, :1]).all())
-    if (1 if shared else y.shape[1]) * d * d > MOST_NUMBERS:
-        raise UsageError(f"--uncertainty-method laplace: {y.shape[1]} targets of {d} features each are too many; use another method")
+    shared = task.kind == "regression" and _shared(y)
     found = []
     for t, there in enumerate(known.T):
         if not there.any():
@@ -70,14 +80,31 @@ def fit(model: MPNN, store: Store, rows: np.ndarray, y: np.ndarray, task: Task, 
         else:
             found.append(evidence.classes(phi[there], 1.0 / (1.0 + np.exp(-answers[there, t])), weights[t]))
     posterior = attach(model, len(found), 1 if shared else len(found), d)
-    for name in ("variance", "noise"):
-        getattr(posterior, name).copy_(torch.from_numpy(np.array([getattr(one, name) for one in found])))
+    posterior.variance.copy_(torch.from_numpy(np.array([one.variance for one in found])))
     posterior.basis.copy_(torch.from_numpy(np.array([one.basis for one in (found[:1] if shared else found)])))
 
 
-def check(model: MPNN, store: Store, rows: np.ndarray) -> None:
-    """Raise UsageError where the network's last layer is not linear, tried on a few molecules."""
-    _features(model, store, rows[:8], 8)
+def possible(model: MPNN, store: Store, rows: np.ndarray, y: np.ndarray, required: bool) -> bool:
+    """Whether a network's last layer can have a posterior, tried on a few molecules `rows` of a store; `y` [n, T] are their labels.
+
+    Raises UsageError with the reason where it is `required` and can't: the layer is not linear, or there are too many targets with gaps.
+    """
+    try:
+        _features(model, store, rows[:8], 8)
+        d = last_layer(model).in_features + 1
+        if (1 if _shared(y) else y.shape[1]) * d * d > MOST_NUMBERS:
+            raise UsageError(f"--uncertainty-method laplace: {y.shape[1]} targets of {d} features each are too many; use another method")
+    except UsageError:
+        if required:
+            raise
+        return False
+    return True
+
+
+def _shared(y: np.ndarray) -> bool:
+    """Whether every row has a label of all targets or of none."""
+    known = np.isfinite(y)
+    return bool((known == known[:, :1]).all())
 
 
 def attach(model: MPNN, targets: int, bases: int, d: int) -> Posterior:
@@ -111,7 +138,7 @@ def split(model: MPNN, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def variance(model: MPNN, phi: Tensor) -> Tensor:
-    """Return the variances of the answers to molecules with features [G, D], [G, T] in float64 (`Posterior`)."""
+    """Return the variances of the answers to molecules with features [G, D], [G, T] (`Posterior`)."""
     posterior = model.get_submodule(NAME)
     assert isinstance(posterior, Posterior)
     found: Tensor = posterior(phi)
@@ -130,21 +157,31 @@ def widened(model: MPNN, wanted: bool = True) -> Iterator[None]:
         yield
         return
 
-    def also(_: nn.Module, given: tuple[Any, ...], y: Tensor) -> Tensor:
-        return torch.cat([y, given[0], y.new_ones(*y.shape[:-1], 1)], -1)
-
-    handle = last_layer(model).register_forward_hook(also)
+    wide = _wide(model)
+    wide.also = True
     try:
         yield
     finally:
-        handle.remove()
+        wide.also = False
+
+
+def _wide(model: MPNN) -> Wide:
+    """Return the last layer as one that can hand on its features, which takes its place in the network for good."""
+    last = last_layer(model)
+    if isinstance(last, Wide):
+        return last
+    wide = Wide(last)
+    path = next(name for name, module in model.named_modules() if module is last)
+    above, _, own = path.rpartition(".")
+    setattr(model.get_submodule(above), own, wide)
+    return wide
 
 
 def _features(model: MPNN, store: Store, rows: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     """Answers [n, out] and features [n, D] of molecules, in float64."""
     parts = []
     model.eval()
-    last = last_layer(model)
+    last = _wide(model)
     with widened(model):
         for start in range(0, len(rows), batch_size):
             graph = store.batch(rows[start : start + batch_size])  # outside: training may use what the store keeps

@@ -255,7 +255,7 @@ class Predictor:
         answers, variances = [], [torch.zeros(0, len(self.targets))]
         for y in raw:
             plain, phi = laplace.split(model, y)
-            variance = laplace.variance(model, phi).cpu()
+            variance = laplace.variance(model, phi).double().cpu()
             answers.append(plain if self.task.kind == "regression" else laplace.moderated(plain.double().cpu(), variance))
             variances.append(variance)
         if self.task.kind != "regression":

@@ -50,12 +50,14 @@ def features(
     spread: np.ndarray | None,
     place: Place | None,
     kinds: Sequence[str] = (),
+    target: int = 0,
 ) -> dict[str, np.ndarray]:
     """Return what sigma may depend on: numbers [n] that are known of n molecules of `store` before
     their truth is.
 
     `y` [n]: the answers; `spread` [n]: of a head or of members that are comparable; `place`: in the
-    training's domain; `kinds`: names of features that count a kind of atom (`kinds_of`).
+    training's domain; `kinds`: names of features that count a kind of atom (`kinds_of`); `target`:
+    whose errors count among those near.
     """
     found = {
         "size": np.log(np.maximum(store.n_node, 1)),
@@ -74,6 +76,8 @@ def features(
         found |= {f"new atoms, radius {r}": share for r, share in enumerate(place.shares)}
         if not np.isnan(place.distance).any():
             found["distance"] = place.distance
+        if place.near is not None and not np.isnan(place.near[:, target]).any():
+            found["errors near"] = place.near[:, target]
     if spread is not None:
         found["spread"] = spread
         found["log spread"] = np.log(np.maximum(spread, np.finfo(np.float64).tiny))  # in any unit
@@ -238,7 +242,7 @@ class Trust:
             calibration = Calibration.from_dict(entry)
             y, spread = answers.y[:, t], None if spreads is None else spreads[:, t]
             kinds = [name for name in calibration.uses if name.startswith(KIND)]
-            std[:, t] = calibration.sigma(features(store, y, spread, place, kinds), n)
+            std[:, t] = calibration.sigma(features(store, y, spread, place, kinds, t), n)
             for c, coverage in enumerate(self.coverages):
                 lower[:, t, c], upper[:, t, c] = calibration.interval(y, std[:, t], coverage)
         return replace(answers, std=std, lower=lower, upper=upper, coverages=self.coverages)

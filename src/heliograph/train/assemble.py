@@ -77,7 +77,8 @@ def assemble(
         training=dict(about or {}),
         versions=versions(),
     )
-    head = _head(model, fit, task)
+    method = model.uncertainty_method
+    head = _head(method, fit, task)
     if head:
         document.outputs["y"]["head"] = head
     document.outputs["y"]["compositions"] = Compositions.of(counts[train]).to_dict()
@@ -86,14 +87,14 @@ def assemble(
     loss = Loss(losses.resolve(fit.loss, task.kind), task)
     kept = store if fit.precision != "64" else None  # encodings are kept in float32
     build = Network(composed or model.arch, Inputs(**document.inputs), outputs_of(task, head), document.arch_args, kept)
-    if model.uncertainty_method == "dropout":
+    if method == "dropout":
         with torch.random.fork_rng(devices=[]):
             thinned.check(build())
         document.outputs["y"]["dropout"] = Thinned(seed=fit.seed).to_dict()
-    if model.uncertainty_method == "laplace":
+    if method == "laplace" or (method == "auto" and folds is not None and task.kind == "regression"):
         with torch.random.fork_rng(devices=[]):
-            laplace.check(build(), store, train)
-        document.outputs["y"]["laplace"] = True
+            possible = laplace.possible(build(), store, train, labels.y[train], required=method == "laplace")
+        document.outputs["y"] |= {"laplace": True} if possible else {}
     job = Job(
         source=Molecules(store, fitted.scaling.scale(labels.y, score.composition), weights / weights[train].mean(), labels.sides),
         parts=dict(parts),
@@ -112,19 +113,17 @@ def assemble(
     return training, [*notes, *fitted.notes, *more]
 
 
-def _head(model: ModelConfig, fit: FitConfig, task: Task) -> str | None:
+def _head(method: str, fit: FitConfig, task: Task) -> str | None:
     """The head that says how sure the network is. Raises UsageError where there is none for the task, or a loss is asked for beside it."""
-    if model.uncertainty_method == "none":
+    if method in ("auto", "none"):
         return None
-    if task.kind != "regression" and not (model.uncertainty_method == "laplace" and task.kind == "binary"):
-        raise UsageError(f"--uncertainty-method {model.uncertainty_method} is for numbers; the targets are {task.kind}")
-    if model.uncertainty_method in ("dropout", "laplace"):
+    if task.kind != "regression" and not (method == "laplace" and task.kind == "binary"):
+        raise UsageError(f"--uncertainty-method {method} is for numbers; the targets are {task.kind}")
+    if method in ("dropout", "laplace"):
         return None
     if fit.loss != "auto":
-        raise UsageError(
-            f"--loss {fit.loss}: --uncertainty-method {model.uncertainty_method} has a loss of its own. Leave one of them out."
-        )
-    return model.uncertainty_method
+        raise UsageError(f"--loss {fit.loss}: --uncertainty-method {method} has a loss of its own. Leave one of them out.")
+    return method
 
 
 def arguments(module: ModuleType, model: ModelConfig, fitted: Fitted, task: Task) -> tuple[dict[str, Any], list[str]]:

@@ -80,10 +80,10 @@ class ModelConfig(Group):
         default="seeds",
         description="folds: each network leaves a fold out, so that every training molecule is new to one and calibrates the error bars",
     )
-    uncertainty_method: Literal["none", "mve", "evidential", "quantiles", "dropout", "laplace"] = Field(
-        default="none",
+    uncertainty_method: Literal["auto", "none", "mve", "evidential", "quantiles", "dropout", "laplace"] = Field(
+        default="auto",
         description="how the network itself says how sure it is of a number: by a head, by dropout in its last layers, or by the posterior "
-        "of its last layer's weights (laplace; of two classes too)",
+        "of its last layer's weights (laplace; of two classes too); auto: laplace for numbers with --members folds, where it can be",
     )
     references: Literal["auto", "none", "fit"] = Field(
         default="auto", description="per-element reference values subtracted from a target; auto: where composition explains most of it"

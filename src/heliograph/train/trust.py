@@ -98,7 +98,8 @@ def learn(predictor: Predictor, store: Store, y: np.ndarray, folds: Folds | None
     members, rows = predictor.members, folds.rows
     answers = out_of_fold(members, store, folds)
     spread = "head" if answers.head is not None else "none"
-    domain, place = (None, None) if config.domain == "none" else Domain.fit(store, rows, folds.fold, config.domain)
+    errors = np.abs(answers.y - y[rows]) if predictor.task.kind == "regression" else None
+    domain, place = (None, None) if config.domain == "none" else Domain.fit(store, rows, folds.fold, config.domain, errors)
     one = _Fit(predictor.task, store.take(rows), y[rows], answers, folds.fold, place, config)
     factors = [_factor(members, store, y[:, t], folds, answers, t) if one.numbers else 1.0 for t in range(len(predictor.targets))]
     return one.learned(predictor, rows, spread, factors, {} if domain is None else domain.to_dict())
@@ -198,7 +199,7 @@ class _Fit:
     ) -> tuple[dict[str, Any], dict[str, Any] | None]:
         pred, truth = self.answers.y[:, t], self.y[there, t]
         spreads = {"members": self.answers.std, "head": self.answers.head}.get(spread)
-        known = features(self.store, pred, None if spreads is None else spreads[:, t], self.place, kinds_of(self.store))
+        known = features(self.store, pred, None if spreads is None else spreads[:, t], self.place, kinds_of(self.store), t)
         residual = factor * (truth - pred[there])
         rows = regression.Rows(residual, {name: f[there] for name, f in known.items()}, folds)
         found = regression.fit(rows, method)

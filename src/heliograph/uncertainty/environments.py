@@ -80,28 +80,24 @@ def fingerprints(found: list[np.ndarray], store: Store) -> np.ndarray:
     return bits
 
 
-def nearest(
-    asked: np.ndarray, known: np.ndarray, k: int, excluded: np.ndarray | None = None
-) -> np.ndarray:
-    """Return 1 - the mean Tanimoto similarity of each of `asked` [m, BITS] to its k nearest of
-    `known` [n, BITS], [m].
-
-    `excluded` [m, n]: pairs that do not count. 1 where none is left.
+def neighbours(asked: np.ndarray, known: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return which k of `known` [n, BITS] are most like each of `asked` [m, BITS], and their
+    Tanimoto similarities, the nearest first: [m, min(k, n)] each.
     """
     a, b = asked.astype(np.float32), known.astype(np.float32)
     size, other = a.sum(1), b.sum(1)
-    result = np.ones(len(a))
+    most = min(k, len(b))
+    index, similar = np.zeros((len(a), most), dtype=np.int64), np.zeros((len(a), most))
     for start in range(0, len(a), 1024):
         rows = slice(start, start + 1024)
         both = a[rows] @ b.T  # [m, n]
         similarity = both / np.maximum(size[rows, None] + other - both, 1.0)
-        if excluded is not None:
-            similarity[excluded[rows]] = 0.0
-        most = min(k, similarity.shape[1])
-        if most:
-            top = np.partition(similarity, similarity.shape[1] - most, axis=1)[:, -most:]
-            result[rows] = 1.0 - top.mean(1)
-    return result
+        best = np.argpartition(similarity, len(b) - most, axis=1)[:, len(b) - most :]
+        found = np.take_along_axis(similarity, best, 1)
+        order = np.argsort(-found, axis=1, kind="stable")
+        index[rows] = np.take_along_axis(best, order, 1)
+        similar[rows] = np.take_along_axis(found, order, 1)
+    return index, similar
 
 
 def clusters(bits: np.ndarray, similarity: float = 0.4) -> np.ndarray:
