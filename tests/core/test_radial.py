@@ -194,3 +194,63 @@ def test_a_graph_keeps_it_as_a_table() -> None:
     r, _ = lazy(2500)
     feature = algebra.held({"w": WAYS["gaussians"](torch.float32, r)})["w"]
     assert isinstance(feature, Indexed) and feature.table.shape == (2500, 4)
+
+
+def frozen(dtype: torch.dtype = torch.float32) -> tuple[nn.Sequential, Callable[[EdgeTensor], EdgeTensor]]:
+    """Weights that do not learn, and the filter of them."""
+    torch.manual_seed(2)
+    net, basis, cut = nn.Sequential(nn.Linear(20, 64), ShiftedSoftplus(), nn.Linear(64, 4)), Gaussians(20, 5.0), CosineCutoff(5.0)
+    net.requires_grad_(False)
+    return net, lambda r: net(basis(r)) * cut(r)
+
+
+@pytest.mark.parametrize("P", [300, 2500])
+def test_a_table_is_made_once_where_weights_stay(P: int, tables: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    checks: list[bool] = []
+    monkeypatch.setattr("heliograph.algebra.radial.accurate", lambda values, step: checks.append(accurate(values, step)) or checks[-1])
+    _, way = frozen()
+    kept: algebra.Tables = {}
+    found = []
+    for on in (True, True, False):
+        r, table = lazy(P)
+        with algebra.keep(kept), algebra.use(on):
+            y = way(r if on else table)
+            y = y.dense()[:P] if isinstance(y, EdgeTensor) else y
+            (slope,) = torch.autograd.grad(y[:, 0].sum(), table, create_graph=True)
+            (bend,) = torch.autograd.grad(slope.square().sum(), table)
+        found.append((y.detach(), slope.detach(), bend))
+    assert len(tables) == 2 and len(checks) == 1 and len(kept) == 1
+    for first, again, plain, allowed in zip(*found, (1e-6, 2e-5, 1e-3), strict=True):
+        assert torch.equal(first, again)
+        assert (first - plain).abs().max() <= allowed * plain.abs().max()
+
+
+@pytest.mark.parametrize("change", ["in place", "other weights", "learns", "no parameter", "farther"])
+def test_a_kept_table_is_of_these_weights(change: str, tables: list[int]) -> None:
+    net, way = frozen()
+    kept: algebra.Tables = {}
+    if change == "farther":
+        basis = Gaussians(20, 5.0)
+        way = lambda r: net(basis(r))  # noqa: E731  # which knows no end
+    if change == "no parameter":
+        own = net
+        way = lambda r: nn.functional.linear(own[:2](Gaussians(20, 5.0)(r)), own[2].weight * float(own[2].bias[0]))  # noqa: E731
+    with algebra.keep(kept):
+        way(lazy(2500)[0]).dense()
+        before = len(kept)
+        with torch.no_grad():
+            if change == "in place":
+                net[0].weight.mul_(2)
+            elif change == "other weights":
+                net[0].weight.data = net[0].weight * 2
+            elif change == "no parameter":
+                net[2].bias[0] = 3.0
+        if change == "learns":
+            net.requires_grad_(True)
+        r, table = lazy(2500, top=7.0 if change == "farther" else 5.0)
+        found = way(r).dense()[:2500]
+    with algebra.use(False):
+        assert torch.allclose(found, way(table), atol=2e-6)
+    assert len(tables) == 2 and before == (change != "no parameter")
+    if change == "learns":
+        assert torch.autograd.grad(found.sum(), net[0].weight)[0].abs().max() > 0

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from heliograph import algebra
+from heliograph import algebra, zoo
+from heliograph.algebra import radial
 from heliograph.data.frames import Frame
 from heliograph.potential import potential as potential_module
+from heliograph.potential.potential import INPUTS, Potential
 from tests.potential.made import ALL_PAIRS, SMALL, answer, crystal, molecule, potential
 
 
@@ -267,3 +269,30 @@ def test_few_edges_run_plainly_to_the_same_answer(monkeypatch: pytest.MonkeyPatc
         found.append(answer(net, frame))
     a, b = found
     assert ways[-2:] == [False, True] and a.energy == pytest.approx(b.energy, rel=1e-12) and np.allclose(a.forces, b.forces, atol=1e-10)
+
+
+def test_tables_of_distances_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32 a second call reads them; what it answers depends neither on that nor, beyond rounding, on knots at all."""
+    made: list[float] = []
+    check = radial.accurate
+    monkeypatch.setattr(radial, "accurate", lambda values, step: made.append(step) or check(values, step))
+    sizes = {"d": 16, "depth": 2, "gaussians": 30, "cutoff": 4.0}
+    like = potential("schnet")
+    torch.manual_seed(0)
+    net = Potential([zoo.build("schnet", INPUTS, 1, sizes)], like.document)
+    first, other = crystal(seed=2), crystal(seed=3)
+    a, count = answer(net, first), len(made)
+    assert count
+    answer(net, other)
+    again = answer(net, first)
+    assert len(made) == count and np.array_equal(a.forces, again.forces) and a.energy == again.energy
+    with algebra.use(False):
+        plain = answer(net, first)
+    assert np.abs(a.forces - plain.forces).max() < 2e-5 * np.abs(plain.forces).max()
+    for p in net.models[0].parameters():
+        p.mul_(1.5)
+    changed = answer(net, first)
+    assert len(made) > count
+    with algebra.use(False):
+        wanted = answer(net, first)
+    assert np.abs(changed.forces - wanted.forces).max() < 2e-5 * np.abs(wanted.forces).max()

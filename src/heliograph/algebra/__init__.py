@@ -6,7 +6,8 @@
 
 from heliograph.algebra import rules as _rules  # noqa: F401  # what lazy tensors know
 from heliograph.algebra.features import aggregated, held, of_distance, seen, summable, updated
+from heliograph.algebra.radial import Tables, keep
 from heliograph.algebra.switch import enabled, use
 from heliograph.algebra.tensor import EdgeTensor
 
-__all__ = ["EdgeTensor", "aggregated", "enabled", "held", "of_distance", "seen", "summable", "updated", "use"]
+__all__ = ["EdgeTensor", "Tables", "aggregated", "enabled", "held", "keep", "of_distance", "seen", "summable", "updated", "use"]

@@ -173,7 +173,7 @@ def multiplied(expressions: Sequence[Expression]) -> Expression:
     of_distances = [f for f in factors if isinstance(f, Radial)]
     if len(of_distances) > 1:
         shape = reduce(_broadcast, (f.shape for f in of_distances))
-        one = joined(of_distances, lambda *values: reduce(torch.mul, values), shape)
+        one = joined(of_distances, lambda *values: reduce(torch.mul, values), shape, "mul")
         factors = factors if one is None else [f for f in factors if not isinstance(f, Radial)] + [one]
     return _merge(factors, lambda f, g: f.shape == g.shape)
 

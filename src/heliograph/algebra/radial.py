@@ -7,17 +7,21 @@ products with functions of the same distances continue it; then it runs on K kno
 Interpolation is twice continuously differentiable (`heliograph.kernels.knots`). Each table is compared with the same one on every
 second knot, by which its error is known: at most VALUE of the largest value, and SLOPE of the largest first derivative. Where a
 finer table does not reach that either, or would have more rows than half of the pairs, the function runs on the pairs.
+
+Inside `keep(tables)` the weights do not change: a table is made and checked once, and then few pairs read it as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from math import ceil, inf, prod
 from typing import Any, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -34,6 +38,51 @@ WORTH = 4.0  # multiplications of the function per one of the interpolation, fro
 SMOOTH = frozenset(
     ("silu", "gelu", "softplus", "shifted_softplus", "sigmoid", "logsigmoid", "tanh", "exp", "sin", "cos", "square", "neg", "erf")
 )
+Table = tuple[Tensor, float]  # values on knots [n + TAPS - 1, F], their step
+Tables = dict[Hashable, Table | None]  # of which function, up to where -> its table, None where no table is accurate
+MOST_KEPT = 256  # tables, above which they are made anew: for structures without a cutoff each largest distance has its own
+_tables: ContextVar[Tables | None] = ContextVar("tables", default=None)
+
+
+@contextmanager
+def keep(tables: Tables) -> Iterator[None]:
+    """Keep the tables of knots of functions whose weights need no gradient in `tables`, from one use of this `with` block to the next.
+
+    `tables` belongs to one network, whose weights stay where they are. What is computed does not depend on what is kept already.
+    """
+    token = _tables.set(tables)
+    try:
+        yield
+    finally:
+        _tables.reset(token)
+
+
+@final
+class _Is:
+    """A tensor as a part of a key: it equals itself alone, and lives as long as the key."""
+
+    __slots__ = ("of",)
+
+    def __init__(self, of: Tensor):
+        self.of = of
+
+    def __hash__(self) -> int:
+        return id(self.of)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Is) and self.of is other.of
+
+
+def _weights(*tensors: Tensor | None) -> Hashable:
+    """A key of weights as they are now; None for those that learn, or are no parameter's."""
+    found: list[Hashable] = []
+    for w in tensors:
+        if w is not None:
+            whole = w if w._base is None else w._base
+            if w.requires_grad or not isinstance(whole, nn.Parameter) or whole.is_inference():
+                return None
+            found.append((_Is(whole), whole._version, w.data_ptr(), w.shape, w.stride()))
+    return tuple(found)
 
 
 @final
@@ -41,7 +90,8 @@ class Radial(Expression):
     """A smooth function of `r`, a gather of a table [P, 1] of numbers >= 0.
 
     Without `parents` it is f(r), or `inside`(r) on knots, which equals f up to `end` and goes on smoothly a little beyond both ends;
-    with parents it is f of their values. `scale`: over how much of r it changes; `work`: multiplications a row.
+    with parents it is f of their values. `scale`: over how much of r it changes; `work`: multiplications a row; `key`: equal for the
+    same function, None where that is not known.
     """
 
     def __init__(
@@ -55,8 +105,10 @@ class Radial(Expression):
         inside: TensorFunction | None = None,
         scale: float = inf,
         end: float = inf,
+        key: Hashable = None,
     ):
         self.r, self.f, self.inside, self.parents, self.E, self.shape = r, f, inside, tuple(parents), r.E, shape
+        self.key = key
         self.scale: float = min([scale, *(p.scale for p in parents)])
         self.end: float = min([end, *(p.end for p in parents)])
         self.work: float = work + sum(p.work for p in parents)
@@ -69,15 +121,18 @@ class Radial(Expression):
     def linear(self, weight: Tensor, bias: Tensor | None) -> Expression:
         """W f(r) + bias is a function of r."""
         shape = (*self.shape[:-1], len(weight))
-        
+
         def f(t: Tensor) -> Tensor:
             return F.linear(t, weight.to(t.dtype), None if bias is None else bias.to(t.dtype))
 
-        return Radial(self.r, f, shape, prod(self.shape) * len(weight), [self])
+        by = None if self.key is None or _tables.get() is None else _weights(weight, bias)
+        return Radial(self.r, f, shape, prod(self.shape) * len(weight), [self], key=by and ("linear", self.key, by))
 
     def map(self, f: TensorFunction, name: str = "") -> Expression:
         """So is a(f(r)); one with kinks, or unknown, runs on the pairs."""
-        return Radial(self.r, f, self.shape, 8.0 * prod(self.shape), [self]) if name in SMOOTH else self.gathered.map(f, name)
+        if name not in SMOOTH:
+            return self.gathered.map(f, name)
+        return Radial(self.r, f, self.shape, 8.0 * prod(self.shape), [self], key=self.key and (name, self.key))
 
     def axes(self, f: TensorFunction) -> Expression:
         return self._picked(f)
@@ -123,21 +178,39 @@ class Radial(Expression):
         r, width = self.r.table, prod(self.shape)
         if self.work < WORTH * knots.TAPS * width or torch.is_autocast_enabled("cpu"):
             return None
+        tables = None if self.key is None else _tables.get()
         least = ceil((self.end if self.end < inf else 1.0) * KNOTS_PER_SCALE[0] / self.scale)
-        if len(r) < 2 * (least + 1):  # too few, whatever the numbers are
+        if tables is None and len(r) < 2 * (least + 1):  # too few, whatever the numbers are
             return None
         reach = _reach(r)
         if not reach <= self.end:  # not a number, negative, or beyond what it is known for
             return None
         top = self.end if self.end < inf else max(1.0, float(ceil(reach)))
+        found = self._table(top, len(r) // 2) if tables is None else self._kept(tables, top)
+        return None if found is None else kernels.interpolate(found[0], r, found[1]).view(len(r), *self.shape)
+
+    def _kept(self, tables: Tables, top: float) -> Table | None:
+        """The table that is kept, or made now whatever it costs."""
+        key = (self.key, top)
+        if key not in tables:
+            found = self._table(top, inf)
+            if found is not None and found[0].requires_grad:  # the basis learns
+                return found
+            if len(tables) >= MOST_KEPT:
+                tables.clear()
+            tables[key] = found
+        return tables[key]
+
+    def _table(self, top: float, most: float) -> Table | None:
+        """The coarsest table on 0 .. top that is accurate, of at most so many knots."""
         for fineness in KNOTS_PER_SCALE:
             n = ceil(top * fineness / self.scale)
-            if len(r) < 2 * (n + 1):
+            if n + 1 > most:
                 return None
             step = top / n
-            values = self.on(_points(n, step)).to(r.dtype).reshape(-1, width)  # [n + TAPS - 1, width]
+            values = self.on(_points(n, step)).to(self.r.table.dtype).reshape(-1, prod(self.shape))  # [n + TAPS - 1, width]
             if accurate(values.detach(), step):
-                return kernels.interpolate(values, r, step).view(len(r), *self.shape)
+                return values, step
         return None
 
 
@@ -155,15 +228,17 @@ def radial(
         return None
     if r.table.dtype != torch.float32 or r.table.device.type != "cpu" or kernels.chosen() == "reference":
         return None
-    return Radial(r, f, shape, 8.0 * prod(shape), inside=inside, scale=scale, end=end)
+    key = (f, inside, shape) if hasattr(f, "__self__") else None  # a method of a module: the same at each call
+    return Radial(r, f, shape, 8.0 * prod(shape), inside=inside, scale=scale, end=end, key=key)
 
 
-def joined(factors: Sequence[Expression], f: Callable[..., Tensor], shape: tuple[int, ...]) -> Radial | None:
-    """A function of several functions of the same numbers; None where they are not."""
+def joined(factors: Sequence[Expression], f: Callable[..., Tensor], shape: tuple[int, ...], name: str) -> Radial | None:
+    """A function of several functions of the same numbers, called `name`; None where they are not."""
     of = [x for x in factors if isinstance(x, Radial)]
     if len(of) < 2 or len(of) < len(factors) or any(x.r.table is not of[0].r.table or x.r.index is not of[0].r.index for x in of):
         return None
-    return Radial(of[0].r, f, shape, float(prod(shape)), of)
+    key = None if any(x.key is None for x in of) else (name, *(x.key for x in of))
+    return Radial(of[0].r, f, shape, float(prod(shape)), of, key=key)
 
 
 def accurate(values: Tensor, step: float) -> bool:

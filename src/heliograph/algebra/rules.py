@@ -98,7 +98,7 @@ def _cat(func: Callable[..., Any], tensors: Any, dim: int = 0, **kwargs: Any) ->
         return NotImplemented
     pieces = [p for p in parts if p is not None]
     shape = (*like.shape[1:-1], sum(p.shape[-1] for p in pieces))
-    return EdgeTensor(joined(pieces, lambda *values: torch.cat(values, -1), shape) or concatenate(pieces))
+    return EdgeTensor(joined(pieces, lambda *values: torch.cat(values, -1), shape, "cat") or concatenate(pieces))
 
 
 def _rowwise(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:

@@ -40,10 +40,11 @@ class CosineCutoff(nn.Module):
         self.cutoff = cutoff
 
     def forward(self, r: Tensor) -> Tensor:
-        found: Tensor = of_distance(
-            lambda r: self._inside(r.clamp(max=self.cutoff)), r, 1, scale=self.cutoff / pi, end=self.cutoff, inside=self._inside
-        )
+        found: Tensor = of_distance(self._values, r, 1, scale=self.cutoff / pi, end=self.cutoff, inside=self._inside)
         return found
+
+    def _values(self, r: Tensor) -> Tensor:
+        return self._inside(r.clamp(max=self.cutoff))
 
     def _inside(self, r: Tensor) -> Tensor:
         return 0.5 * ((pi / self.cutoff * r).cos() + 1.0)

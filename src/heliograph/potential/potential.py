@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph import algebra, geometry, kernels, zoo
+from heliograph.algebra import Tables
 from heliograph.blocks import WithProperties
 from heliograph.chem.elements import SYMBOLS
 from heliograph.data.frames import Frame
@@ -67,6 +68,7 @@ class Potential:
         self.cutoff = cutoff_of(self.models[0])
         self.atoms = self.references.atoms(self.cutoff)
         self._alone: list[Tensor] = []
+        self._tables: list[Tables] = [{} for _ in models]  # functions of distances, made once
 
     @classmethod
     @torch.inference_mode(False)  # whose parameters could never be differentiated through
@@ -108,7 +110,7 @@ class Potential:
         """Return this potential, its weights in another precision."""
         for model in self.models:
             model.to(dtype)
-        self._alone = []
+        self._alone, self._tables = [], [{} for _ in self.models]
         return self
 
     def __call__(self, frames: Sequence[Frame], batch_size: int = 16) -> list[Answer]:
@@ -190,7 +192,12 @@ class Potential:
     def _member(self, k: int, graph: Graph) -> tuple[Tensor, Tensor, Tensor]:
         """eps [N], forces [N, 3] and stress [G, 3, 3] of one member on the network's scale, in float64."""
         few = graph.E <= FEW_EDGES
-        with torch.enable_grad(), algebra.use(algebra.enabled() and not few), kernels.use("reference" if few else kernels.chosen()):
+        with (
+            torch.enable_grad(),
+            algebra.use(algebra.enabled() and not few),
+            kernels.use("reference" if few else kernels.chosen()),
+            algebra.keep(self._tables[k]),
+        ):
             if len(self._alone) <= k:
                 self._alone.append(self.atoms.alone(self.models[k]))
             graph, r = geometry.with_leaf(graph)
