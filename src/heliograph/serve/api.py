@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import tempfile
 from collections.abc import AsyncIterator
@@ -23,9 +21,12 @@ from heliograph.errors import HeliographError
 from heliograph.serve import extras
 from heliograph.serve.batching import Busy
 from heliograph.serve.guard import Guard
+from heliograph.serve.jobs import Full, Job, Jobs, line, written
 from heliograph.serve.service import Service
 
 STATIC = Path(__file__).with_name("static")
+ModelName = Annotated[str | None, Query(description="name of the model (default: the first)", max_length=200)]
+Column = Annotated[str | None, Query(description="column with the SMILES", max_length=200)]
 TABLES = {"text/csv": ".csv", "text/tab-separated-values": ".tsv", "chemical/x-daylight-smiles": ".smi"}
 
 
@@ -70,12 +71,19 @@ class Problem(Exception):
 
 
 def create(service: Service, token: str | None = None) -> Guard:
-    """The ASGI application of a service, ready to be run or mounted."""
+    """The ASGI application of a service, ready to be run or mounted. Raises UsageError for a folder of jobs that is another's."""
+
+    c = service.config
+    jobs = None if c.jobs_folder is None else Jobs(c.jobs_folder, service, c.max_jobs, 3600 * c.keep_jobs)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await service.start()
+        if jobs is not None:
+            jobs.start()
         yield
+        if jobs is not None:
+            await jobs.stop()
         await service.stop()
 
     app = FastAPI(
@@ -91,6 +99,8 @@ def create(service: Service, token: str | None = None) -> Guard:
     _errors(app)
     _operations(app, service, guard)
     _questions(app, service)
+    if jobs is not None:
+        _later(app, service, jobs)
     extras.add(app, service, Problem)
     _pages(app)
     return guard
@@ -140,14 +150,24 @@ def _operations(app: FastAPI, service: Service, guard: Guard) -> None:
         return PlainTextResponse(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-def _questions(app: FastAPI, service: Service) -> None:
-    def known(name: str | None) -> str:
-        if name is None:
-            return next(iter(service.models))
-        if name not in service.models:
-            raise Problem(404, f"there is no such model; there are {', '.join(service.models)}")
-        return name
+def _known(service: Service, name: str | None) -> str:
+    """The name of a model, the first where none is given. Raises Problem."""
+    if name is None:
+        return next(iter(service.models))
+    if name not in service.models:
+        raise Problem(404, f"there is no such model; there are {', '.join(service.models)}")
+    return name
 
+
+def _suffix(request: Request) -> str:
+    """The suffix of the kind of table that is sent. Raises Problem."""
+    kind = request.headers.get("content-type", "text/csv").partition(";")[0].strip().lower()
+    if kind not in TABLES:
+        raise Problem(415, f"send a table as one of {', '.join(TABLES)}")
+    return TABLES[kind]
+
+
+def _questions(app: FastAPI, service: Service) -> None:
     @app.get("/v1/models", summary="The models and what they predict", tags=["predictions"])
     async def models() -> list[dict[str, Any]]:
         watched = {name: {"drift": watch.about()} for name, watch in service.watches.items()}
@@ -155,7 +175,7 @@ def _questions(app: FastAPI, service: Service) -> None:
 
     @app.post("/v1/predict", summary="Predict for molecules", tags=["predictions"], response_model=Answers)
     async def predict(question: Question, request: Request) -> Response:
-        name = known(question.model)
+        name = _known(service, question.model)
         if len(question.smiles) > service.config.max_molecules:
             raise Problem(413, f"{len(question.smiles):,} molecules; the limit is {service.config.max_molecules:,} a request")
         sha256 = service.models[name].sha256
@@ -166,23 +186,49 @@ def _questions(app: FastAPI, service: Service) -> None:
     @app.post("/v1/table", summary="Predict for a CSV, TSV or SMI; answers CSV", tags=["predictions"], response_class=PlainTextResponse)
     async def table(
         request: Request,
-        model: Annotated[str | None, Query(description="name of the model (default: the first)", max_length=200)] = None,
-        smiles_column: Annotated[str | None, Query(description="column with the SMILES", max_length=200)] = None,
+        model: ModelName = None,
+        smiles_column: Column = None,
     ) -> Response:
-        name = known(model)
-        kind = request.headers.get("content-type", "text/csv").partition(";")[0].strip().lower()
-        if kind not in TABLES:
-            raise Problem(415, f"send a table as one of {', '.join(TABLES)}")
-        columns, cells, smiles = _table(await request.body(), TABLES[kind], smiles_column, service.config.max_molecules)
+        name, suffix = _known(service, model), _suffix(request)
+        columns, cells, smiles = _table(await request.body(), suffix, smiles_column, service.config.max_molecules)
         request.state.facts = {"model": name, "molecules": len(smiles)}
         rows = await service.predict(name, smiles) if smiles else []
         answers = service.models[name].columns
-        sink = io.StringIO()
-        writer = csv.writer(sink, lineterminator="\n")
-        writer.writerow([*columns, *answers, "reason"])
-        for row, own in zip(rows, cells, strict=True):
-            writer.writerow([*own, *("" if (v := row.answers.get(c)) is None else v for c in answers), row.reason])
-        return Response(sink.getvalue().encode("utf-8", "backslashreplace"), media_type="text/csv; charset=utf-8")
+        lines = [line([*columns, *answers, "reason"]), *(written(own, row, answers) for row, own in zip(rows, cells, strict=True))]
+        return Response(b"".join(lines), media_type="text/csv; charset=utf-8")
+
+
+def _later(app: FastAPI, service: Service, jobs: Jobs) -> None:
+    def found(number: str) -> Job:
+        if number not in jobs.jobs:
+            raise Problem(404, "there is no such job (any more)")
+        return jobs.jobs[number]
+
+    @app.post("/v1/jobs", summary="Predict for a CSV, TSV or SMI of any length, later", tags=["jobs"], status_code=202)
+    async def add(request: Request, model: ModelName = None, smiles_column: Column = None) -> Response:
+        name, suffix, body = _known(service, model), _suffix(request), await request.body()
+        if body[:2] == b"\x1f\x8b":
+            raise Problem(415, "send the table as it is, not compressed")
+        try:
+            return Json(jobs.add(name, body, suffix, smiles_column).about(), 202)
+        except Full:
+            raise Problem(429, f"{jobs.most} jobs wait already", {"Retry-After": "60"}) from None
+
+    @app.get("/v1/jobs/{number}", summary="How far a job is", tags=["jobs"])
+    async def about(number: str) -> dict[str, Any]:
+        return found(number).about()
+
+    @app.get("/v1/jobs/{number}/answers", summary="The table of a job that is done, with its answers", tags=["jobs"])
+    async def answers(number: str) -> Response:
+        job = found(number)
+        if job.state != "done":
+            raise Problem(409, f"the job is {job.state}" + (f": {job.error}" if job.error else ""))
+        return FileResponse(jobs.answers(job), media_type="text/csv; charset=utf-8")
+
+    @app.delete("/v1/jobs/{number}", summary="Forget a job and its files", tags=["jobs"], status_code=204)
+    async def remove(number: str) -> Response:
+        jobs.remove(found(number))
+        return Response(status_code=204)
 
 
 def _table(body: bytes, suffix: str, smiles_column: str | None, most: int) -> tuple[tuple[str, ...], list[list[str]], list[str]]:

@@ -23,6 +23,9 @@ class ServeConfig(BaseModel):
     timeout: PositiveFloat = Field(60.0, description="seconds a request may take, and a slow caller may take to send it")
     batch_window: float = Field(2.0, ge=0, le=1000, description="milliseconds that a molecule waits for others, to be one batch with them")
     max_batch: PositiveInt = Field(512, description="molecules computed at a time")
+    jobs_folder: Path | None = Field(None, description="folder for jobs: tables that are predicted while nobody waits (default: no jobs)")
+    max_jobs: PositiveInt = Field(16, description="jobs that may wait; more get 429")
+    keep_jobs: PositiveFloat = Field(24.0, description="hours until a job that is done is removed with its files")
     arch: Path | None = Field(None, description="your architecture file, where the models were trained with one")
 
     def named(self) -> dict[str, Path]:
