@@ -12,7 +12,9 @@ import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
+from heliograph.data import properties
 from heliograph.data.frames import Frame, read, text_of
+from heliograph.data.sources import structures
 from heliograph.data.sources.structures import Keys, Structures, find_keys
 from heliograph.errors import DataError
 
@@ -93,6 +95,19 @@ def test_keys_that_are_asked_for_win_and_one_that_no_frame_has_is_an_error(tmp_p
         collected(tmp_path / "a.xyz", Keys(energy="DFT_energy"))
     with pytest.raises(DataError, match=r"no frame of a.xyz has 'f' for its forces"):
         collected(tmp_path / "a.xyz", Keys(forces="f"))
+
+
+@pytest.mark.parametrize("late", ["forces", "energy", "stress", "charges"])
+def test_labels_that_come_late_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str) -> None:
+    monkeypatch.setattr(structures, "PROBE", 2)
+    labels = {"forces": "forces:R:3", "energy": "energy=-3.5", "stress": 'stress="1 2 3 4 5 6"', "charges": "q=1"}
+    whole = 'Lattice="4 0 0 0 5 0 0 0 6" Properties=species:S:1:pos:R:3:{forces} {energy} {stress} {charges}'
+    text = ["2\n" + whole.format(**labels | change) + "\n" + BODY for change in ({late: "f:R:3" if late == "forces" else ""}, {})]
+    (tmp_path / "a.xyz").write_text(text[0] * 5 + text[1])
+    assert [p.name for p in properties.find(["q"], read(tmp_path / "a.xyz"), "a.xyz")] == ["q"]
+    for asked in (Keys(), Keys(**({late: late} if late != "charges" else {}))):
+        keys = find_keys(read(tmp_path / "a.xyz"), asked, "a.xyz")
+        assert (keys.energy, keys.forces, keys.stress) == ("energy", "forces", "stress")
 
 
 def test_gaps_stay_gaps(tmp_path: Path) -> None:

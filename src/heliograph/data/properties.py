@@ -84,6 +84,8 @@ def find(asked: Iterable[str], frames: Iterable[Frame], file: str) -> tuple[Prop
             for name, kind in kinds.items():
                 if not kind and (name in frame.info or name in frame.arrays):
                     kinds[name] = _kind(name, frame)
+            if all(kind and there[name] for name, kind in kinds.items()):
+                break
     for name, kind in kinds.items():
         if not there[name]:
             raise DataError(f"no frame of {file} has {name!r}; {suggest(name, there)}")

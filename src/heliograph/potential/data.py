@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 
 from heliograph.data import frames, properties
-from heliograph.data.sources.structures import PROBE, Builder, Keys, Structures, find_keys
+from heliograph.data.sources.structures import Builder, Keys, Structures, find_keys
 from heliograph.data.splits import PARTS, random_split, scaffold_split
 from heliograph.data.targets import Target, Targets
 from heliograph.errors import DataError
@@ -72,10 +71,10 @@ def load(config: FramesConfig, cutoff: float, seed: int, progress: Progress) -> 
     """
     files = {"data": config.data_path, "val": config.val_path, "test": config.test_path}
     given = {name: path for name, path in files.items() if path is not None}
-    probe, name = (lambda: itertools.islice(frames.read(config.data_path), PROBE)), config.data_path.name
-    others = properties.find(config.properties, probe(), name)
+    path, name = config.data_path, config.data_path.name
+    others = properties.find(config.properties, frames.read(path), name)
     asked = Keys(config.energy_key, config.forces_key, config.stress_key, config.virial_key, others)
-    keys = find_keys(probe(), asked, name)
+    keys = find_keys(frames.read(path), asked, name)
     if not config.forces:
         keys = Keys(keys.energy, properties=others)
     builder = Builder(keys, cutoff)

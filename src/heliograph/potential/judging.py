@@ -14,7 +14,7 @@ from heliograph.chem.reasons import kind
 from heliograph.data import frames
 from heliograph.data.frames import Frame
 from heliograph.data.properties import Property
-from heliograph.data.sources.structures import PROBE, Builder, Keys, find_keys
+from heliograph.data.sources.structures import Builder, Keys, find_keys
 from heliograph.errors import DataError
 from heliograph.learn.progress import Progress
 from heliograph.potential.potential import Answer, Potential
@@ -40,7 +40,7 @@ def evaluate(potential: Potential, path: Path, asked: Keys, batch_size: int, pro
 
     Raises DataError: a key that no frame has, no labels, no frame that can be used.
     """
-    keys = find_keys(itertools.islice(frames.read(path), PROBE), asked, path.name)
+    keys = find_keys(frames.read(path), asked, path.name)
     keys = replace(keys, properties=tuple(Property(p.name, p.kind) for p in potential.properties))
     builder, answers, reasons = Builder(keys), list[Answer](), Counter[str]()
     number = 0

@@ -32,7 +32,7 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "virial": ("virial", "virials", "REF_virial", "REF_virials"),
 }
 CHUNK = 10_000  # structures that are looked at together
-PROBE = 1000  # frames looked at to find the keys
+PROBE = 1000  # frames looked at to find the keys, more while one is missing
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # xx yy zz yz xz xy, as ASE
 
 
@@ -48,15 +48,20 @@ class Keys:
 
 
 def find_keys(frames: Iterable[Frame], asked: Keys, name: str) -> Keys:
-    """Return `asked`, with what is None looked for in these frames under the usual names.
+    """Return `asked`, with what is None looked for in these frames under the usual names: in the first PROBE, in the rest while a key that
+    was asked for, energies, forces or (of periodic frames) stresses have not come.
 
     Raises DataError where a key that was asked for is in no frame: nothing would be learned from it.
     """
     info: Counter[str] = Counter()
     arrays: Counter[str] = Counter()
-    for frame in frames:
+    periodic = False
+    for number, frame in enumerate(frames, 1):
         info.update(frame.info.keys())
         arrays.update(frame.arrays.keys())
+        periodic = periodic or any(frame.pbc)
+        if number % PROBE == 0 and not _missing(asked, info | arrays, periodic):
+            break
     found: dict[str, Any] = {"properties": asked.properties}
     for label, usual in CANDIDATES.items():
         there = arrays if label == "forces" else info
@@ -67,6 +72,14 @@ def find_keys(frames: Iterable[Frame], asked: Keys, name: str) -> Keys:
     if found["stress"] is not None and asked.virial is None:
         found["virial"] = None
     return Keys(**found)
+
+
+def _missing(asked: Keys, there: Counter[str], periodic: bool) -> bool:
+    """Whether a label that is wanted is in none of the frames so far."""
+    named = {label: (getattr(asked, label),) if getattr(asked, label) else usual for label, usual in CANDIDATES.items()}
+    has = {label: any(there[key] for key in keys) for label, keys in named.items()}
+    stress = has["stress"] or has["virial"] or not periodic
+    return not (has["energy"] and has["forces"] and stress) or any(getattr(asked, label) and not has[label] for label in has)
 
 
 @final
