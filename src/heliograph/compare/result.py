@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from heliograph.compare.bounds import Bound, Twin, bounds
+from heliograph.compare.calibrated import NAME, calibrated
 from heliograph.compare.curve import Curve, fit
 from heliograph.compare.disagreement import Disagreement, disagreements
 from heliograph.compare.evaluations import Material, arguments
@@ -106,15 +107,22 @@ class CompareResult:
     def table(self) -> Scores:
         """The main metric, all learners but the mean, which would only widen the family of tests."""
         kept = [k for k, learner in enumerate(self.learners) if learner.name != "mean"]
-        return self._table(kept)
+        return self._table(kept, self.metric)
 
-    def _table(self, kept: list[int]) -> Scores:
-        values = self.scores[self.metric]
+    @cached_property
+    def sureness(self) -> Scores | None:
+        """Calibrated negative log likelihoods of the learners in `table` on every fold; None where some are not known."""
+        kept = [k for k, learner in enumerate(self.learners) if learner.name != "mean"]
+        known = NAME in self.scores and bool(np.isfinite(self.scores[NAME][:, kept]).any(-1).all())
+        return self._table(kept, NAME) if known else None
+
+    def _table(self, kept: list[int], metric: str) -> Scores:
+        values = self.scores[metric]
         names = [learner.name for learner in self.learners]
-        scale = np.nanmean(values[:, names.index("mean")], axis=0) if self.scaled else None
+        scale = np.nanmean(values[:, names.index("mean")], axis=0) if self.scaled and metric == self.metric else None
         k = int(self.config["compare"]["cv"].split("x")[1])
         main = mean_over_tasks(values[:, kept], scale)
-        return Scores(main, tuple(names[j] for j in kept), k, 1 / (k - 1), not self.higher_is_better)
+        return Scores(main, tuple(names[j] for j in kept), k, 1 / (k - 1), not METRICS[metric].higher_is_better)
 
     @cached_property
     def pairs(self) -> tuple[Paired, ...]:
@@ -220,6 +228,9 @@ def collect(m: Material, journal: Journal) -> CompareResult:
     scores = {
         metric: np.array([[[_number(one["scores"][t][metric]) for t in targets] for one in row] for row in found]) for metric in m.metrics
     }
+    likelihoods = calibrated(m, names)
+    if likelihoods is not None and NAME not in scores:
+        scores[NAME] = likelihoods
     learners = tuple(_learner(m, name, [row[k] for row in found]) for k, name in enumerate(names))
     return CompareResult(
         config=m.config.model_dump(mode="json"),

@@ -11,6 +11,7 @@ from heliograph.compare import curve
 from heliograph.compare.bounds import words
 from heliograph.compare.learners import LADDER
 from heliograph.compare.result import CompareResult, Learner
+from heliograph.compare.statistics import pairs
 from heliograph.learn.figures import METRICS
 
 FAST = 1.5  # times cheaper is worth a sentence, and a network that may be a little worse
@@ -19,7 +20,7 @@ LIKELY = 0.95  # that a network is worse by more than matters: then it is not th
 
 def verdict(result: CompareResult) -> list[str]:
     """Sentences, the most important first."""
-    said = (_best(result), _cheapest(result), _baselines(result), _ladder(result), _apart(result), _practical(result))
+    said = (_best(result), _cheapest(result), _baselines(result), _surest(result), _ladder(result), _apart(result), _practical(result))
     return [sentence for sentence in (*said, *_floors(result), _more(result)) if sentence]
 
 
@@ -134,6 +135,21 @@ def _baselines(result: CompareResult) -> str:
         near, far = sorted((abs(p.low), abs(p.high)))
         return f"The best baseline, {simple[0]}, {how}: by {size} ({score(result, near)} to {score(result, far)})."
     return f"No network is shown to beat the best baseline, {simple[0]}: the difference to {networks[0]} is {size}, and may be nothing."
+
+
+def _surest(result: CompareResult) -> str:
+    """Say which learner's answers make the truths most likely once error bars are calibrated, beside the one of smallest error."""
+    table = result.sureness
+    if table is None:
+        return ""
+    surest, best = table.best_first()[0], result.ranking[0]
+    value = {name: float(table.of(name).mean()) for name in (surest, best)}
+    lead = f"With error bars calibrated on the other folds, {surest} makes the truths most likely"
+    if surest == best:
+        return f"{lead}, too (calibrated NLL {value[best]:.3g})."
+    pair = next(p for p in pairs(table) if {p.a, p.b} == {surest, best})
+    how = f"{best} is worse by that" if pair.p < 0.05 else f"{best} can't be told apart from it by that"
+    return f"{lead} (calibrated NLL {value[surest]:.3g}; {best} {value[best]:.3g}): {how}."
 
 
 def _apart(result: CompareResult) -> str:

@@ -38,6 +38,7 @@ METRICS: dict[str, Metric] = {
     "log_loss": Metric("log loss", False),
     "ece": Metric("calibration error", False),
     "nll": Metric("negative log likelihood", False),
+    "calibrated_nll": Metric("calibrated NLL", False),
     "mrr": Metric("mean reciprocal rank", True),
     "mean_rank": Metric("mean rank", False),
     "hits@1": Metric("hits@1", True),
