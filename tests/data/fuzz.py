@@ -36,6 +36,7 @@ MOLECULES = ["CCO", "c1ccccc1O", "C[C@H](N)C(=O)O", "F/C=C/Cl", "[Na+].[Cl-]", "
 BROKEN = ["not one", "C(C", "xx", "c1ccc", "InChI=1S/CH4/h1H4", "CCO>>CC=O"]
 MARKS = ["", "NA", "nan", "-", "N.D.", "#DIV/0!", "NULL", "n/a", "\u2212"]
 NAMES = ["y", "pIC50", "log S", "a, b", 'say "it"', "two\nlines", "IC50 (µM)", "NO", "weight", "ΔG"]
+NOTE = st.text(st.characters(codec="cp1252", exclude_characters="\r\x00", exclude_categories=["Cc"]), max_size=12)
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "cp1252"]
 
 
@@ -69,10 +70,12 @@ def tables(draw: Callable[..., object]) -> Made:
     encoding = draw(st.sampled_from(ENCODINGS))
     target = target.replace("Δ", "d") if encoding == "cp1252" else target
     label = st.one_of(st.sampled_from(MARKS), st.floats(-9e3, 9e3).map(lambda x: round(x, 2)))
-    rows = draw(st.lists(st.tuples(st.sampled_from(MOLECULES), label), min_size=4, max_size=40))
+    labels = draw(st.lists(label, min_size=2, max_size=8))  # rows repeat what was drawn: the kinds of table are many, drawing is dear
+    first, count = draw(st.integers(0, len(MOLECULES) - 1)), draw(st.integers(4, 16))
+    rows = [(MOLECULES[(first + k) % len(MOLECULES)], labels[k % len(labels)]) for k in range(count)]
     broken = draw(st.lists(st.sampled_from(BROKEN), max_size=2 if column != "Drug" else 0))
-    notes = draw(st.lists(st.text(st.characters(codec="cp1252", exclude_characters="\r\x00", exclude_categories=["Cc"]), max_size=12),
-                          min_size=len(rows) + 2, max_size=len(rows) + 2))  # fmt: skip
+    some = draw(st.lists(NOTE, min_size=1, max_size=3))
+    notes = [some[k % len(some)] for k in range(len(rows) + 2)]
     body = [(s, y) for s, y in rows] + [(s, "") for s in broken]
     marks = ["" if encoding == "cp1252" and y == "\u2212" else y for _, y in body]
     cells = [(s, _written(y, style) if isinstance(y, float) else str(y), note) for (s, _), y, note in zip(body, marks, notes, strict=False)]
