@@ -10,6 +10,7 @@ import pytest
 
 from heliograph.compare import evaluations
 from heliograph.compare.config import CompareConfig
+from heliograph.data.store import Store
 from heliograph.estimators import MoleculeRegressor
 from heliograph.learn.progress import silent
 from heliograph.predictor import Predictor
@@ -112,3 +113,18 @@ def test_an_estimator_scales_by_what_it_trains_on() -> None:
     assert made[0].predictor_.document.outputs == made[1].predictor_.document.outputs
     np.testing.assert_array_equal(made[0].predict(MOLECULES), made[1].predict(MOLECULES))
     assert made[0].predictor_.scaling.mean == pytest.approx((SIZES[held["train"]].mean(),))
+
+
+def test_error_bars_without_folds_are_of_validation_rows(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Seen(Exception):
+        pass
+
+    def learn(predictor: Predictor, store: Store, y: np.ndarray, folds: object, val: np.ndarray, asked: object) -> None:
+        assert folds is None and len(val)
+        assert sorted(y[val, 0]) == sorted(SIZES[np.array(PARTS[: len(SIZES)]) == "val"])
+        raise Seen
+
+    monkeypatch.setattr("heliograph.train.trust.learn", learn)
+    path = write(tmp_path / "t.csv", SIZES, PARTS[: len(SIZES)])
+    with pytest.raises(Seen):
+        run(config(data_path=path, splits_column="part", epochs=1, calibrate="auto"), progress=silent())
