@@ -85,14 +85,22 @@ def settings(name: str) -> str:
     return "\n".join(rows)
 
 
+def saying(page: str) -> str:
+    """What a text says that this page tries, and what came of it: its row of the last table of gallery.md."""
+    lines = (DOCS / "gallery.md").read_text(encoding="utf-8").splitlines()
+    rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    said, of, verdict = next(row[1:] for row in rows if len(row) == 4 and row[0] == page)
+    return f"*It is said that* {said}. ([{of}](../gallery.md#whose-sayings-and-what-came-of-them)) *It is* {verdict}."
+
+
 def gallery(path: Path) -> str:
-    """The page of one file of the gallery: its words, its figure, its claims, its code."""
+    """The page of one file of the gallery: its words, the saying it tries, its figure, its claims, its code."""
     code = path.read_text(encoding="utf-8")
     title, _, words = (ast.get_docstring(ast.parse(code)) or "").partition("\n\n")
     claims = path.parent / "figures" / f"{path.stem}.txt"
     held = "\n".join(f"- {line.removeprefix('ok').strip()}" for line in claims.read_text(encoding="utf-8").splitlines() if line)
     return (
-        f"# {path.stem.replace('_', ' ').capitalize()}\n\n**{title}**\n\n{words}\n\n"
+        f"# {path.stem.replace('_', ' ').capitalize()}\n\n**{title}**\n\n{words}\n\n{saying(path.stem)}\n\n"
         f"![{title}](figures/{path.stem}.png){{ .figure }}\n\n## What holds\n\nValue, and the bound that a test asserts:\n\n{held}\n\n"
         f"## The code\n\n`python docs/gallery/{path.name}` prints the lines above and draws the figure.\n\n```python\n{code}```\n"
     )

@@ -30,7 +30,9 @@ def test_a_page_is_short_and_listed(name: str) -> None:
     text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
     assert len(text.splitlines()) < 100
     assert "\nIdea" in text.split('"""')[1]
-    assert f"](gallery/{name}.py)" in (FOLDER.parent / "gallery.md").read_text(encoding="utf-8")
+    listed = (FOLDER.parent / "gallery.md").read_text(encoding="utf-8")
+    assert f"](gallery/{name}.py)" in listed
+    assert f"\n| {name} | " in listed  # whose saying it tries
 
 
 @pytest.mark.slow

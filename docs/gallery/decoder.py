@@ -7,6 +7,7 @@ noise alone: the code is linear, so the word of zeros stands for all. The layers
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,10 @@ def gallager(n: int, column: int, row: int, seed: int) -> np.ndarray:
 CODES = {"Hamming (7, 4)": (HAMMING, 4 / 7), "low density, 24 bits": (gallager(24, 3, 6, seed=1), 0.5)}
 
 
-def learned(H: np.ndarray, rate: float, steps: int) -> Tensor:
+@cache
+def learned(code: str, steps: int) -> Tensor:
     """Weights [rounds, edges, 1] that were trained on noise of 2 to 6 dB, all 1 at first."""
+    H, rate = CODES[code]
     weights = torch.ones(ROUNDS, 2 * int(H.sum()), 1, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.Adam([weights], lr=0.02)
     for k in range(steps):
@@ -49,11 +52,11 @@ def rates(H: np.ndarray, rate: float, weights: Tensor, decibel: float, words: in
 
 
 def claims(small: bool) -> list[Claim]:
-    steps, words = (60, 4_000) if small else (400, 100_000)
+    steps, words = (60, 4_000) if small else (150, 30_000)
     tree = channel(8, 50, 0.0, 0.5)
     found = []
     for name, (H, rate) in CODES.items():
-        plain, better = rates(H, rate, learned(H, rate, steps), 4.0, words)
+        plain, better = rates(H, rate, learned(name, steps), 4.0, words)
         found.append(Claim(f"{name}, 4 dB: bit errors with learned weights over those without", better / plain, 0.97))
     one = torch.ones(6, 2 * int(TREE.sum()), 1, dtype=torch.float64)
     return [*found, Claim("weights of 1 on a tree = enumeration", gap(decode(TREE, tree, 6, one), marginals(TREE, tree)), 1e-12)]
@@ -62,9 +65,9 @@ def claims(small: bool) -> list[Claim]:
 def draw(figure: Any) -> None:
     at = np.arange(0, 7)
     for axes, (name, (H, rate)) in zip(figure.subplots(1, 2), CODES.items(), strict=True):
-        weights = learned(H, rate, 200)
-        found = np.array([rates(H, rate, weights, float(d), 20_000) for d in at])
-        axes.semilogy(at, [error_rate(channel(H.shape[1], 20_000, float(d), rate, seed=7)) for d in at], "k:", label="as received")
+        weights = learned(name, 150)
+        found = np.array([rates(H, rate, weights, float(d), 10_000) for d in at])
+        axes.semilogy(at, [error_rate(channel(H.shape[1], 10_000, float(d), rate, seed=7)) for d in at], "k:", label="as received")
         axes.semilogy(at, found[:, 0], "o-", label="belief propagation, 5 rounds")
         axes.semilogy(at, found[:, 1], "s-", label="learned weights")
         axes.set(xlabel="signal to noise per bit, dB", ylabel="bit error rate", title=name)

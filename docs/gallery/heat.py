@@ -64,7 +64,7 @@ def run(graph: Graph, T: Tensor, dt: float, steps: int) -> Tensor:
 
 
 def claims(small: bool) -> list[Claim]:
-    n, steps, time = (40 if small else 300), (50 if small else 500), 0.005
+    n, steps, time = (40 if small else 200), (50 if small else 300), 0.002
     graph = mesh(n, lambda x, y: 1 + x * y)
     T, M, area = torch.sin(7 * dense(graph.nodes["pos"])).sum(1), matrix(graph), dense(graph.nodes["area"])
     dt = 0.4 / float(abs(M.diagonal()).max())
@@ -84,13 +84,13 @@ def claims(small: bool) -> list[Claim]:
 
 
 def draw(figure: Any) -> None:
-    graph = mesh(1500)
+    graph = mesh(500)
     pos, T = dense(graph.nodes["pos"]), (dense(graph.nodes["pos"]).sub(0.5).norm(dim=1) < 0.2).double()
     dt = 0.4 / float(abs(matrix(graph).diagonal()).max())
-    for axes, time in zip(figure.subplots(1, 3), (0.0, 0.005, 0.05), strict=True):
+    for axes, time in zip(figure.subplots(1, 3), (0.0, 0.005, 0.03), strict=True):
         axes.tripcolor(*pos.T, run(graph, T, dt, round(time / dt)), shading="gouraud", vmin=0, vmax=1)
         axes.set(title=f"t = {time:g}", aspect="equal", xticks=[], yticks=[])
-    figure.suptitle("A hot disc on 1,500 irregular cells")
+    figure.suptitle("A hot disc on 500 irregular cells")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def found(graph: Graph, planted: str, seed: int, noise: float = 0.02) -> str:
 
 
 def claims(small: bool) -> list[Claim]:
-    graph = windy(40 if small else 300)
+    graph = windy(40 if small else 200)
     M, T, area, t = matrix(graph), torch.sin(7 * dense(graph.nodes["pos"])).sum(1), dense(graph.nodes["area"]), graph.topology
     before, dt = T.numpy(), 0.5 / float(abs(M.diagonal()).max()) ** 0.5
     now = before
@@ -86,13 +86,13 @@ def claims(small: bool) -> list[Claim]:
 
 
 def draw(figure: Any) -> None:
-    graph = windy(1200)
+    graph = windy(800)
     pos, u = dense(graph.nodes["pos"]), torch.exp(-60 * (dense(graph.nodes["pos"]) - 0.35).square().sum(1))
     dt = 0.5 / float(abs(matrix(graph).diagonal()).max()) ** 0.5
     for axes, time in zip(figure.subplots(1, 3), (0.0, 0.25, 0.6), strict=True):
         axes.tripcolor(*pos.T, wave(graph, u, dt, round(time / dt)), shading="gouraud", vmin=-0.4, vmax=0.6, cmap="coolwarm")
         axes.set(title=f"t = {time:g}", aspect="equal", xticks=[], yticks=[])
-    figure.suptitle("A wave on 1,200 irregular cells")
+    figure.suptitle("A wave on 800 irregular cells")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
     (d* v)_i  = sum_{p ends in i} sqrt(w_p) v_p - sum_{p starts in i} sqrt(w_p) v_p          v [P, ...] -> [N, ...]
     L x_i     = (d* d x)_i = sum_{j in N(i)} w_ij (x_i - x_j) = degree_i x_i - sum_j w_ij x_j     degree_i = sum_j w_ij
 
-d* is the adjoint of d, <d x, v> = <x, d* v>, because both carry sqrt(w). (With w_ij in d alone, as it is sometimes written, d* d is
-not the weighted Laplacian.) Two more Laplacians are in use, each by its own name:
+d* is the adjoint of d, <d x, v> = <x, d* v>, because both carry sqrt(w). (With w_ij in d alone, as it is sometimes written, d* d is L as
+well, but d* is not the adjoint of d.) Two more Laplacians are in use, each by its own name:
 
     random walk  D^-1 L x_i = x_i - sum_j w_ij x_j / degree_i          the state minus the neighbours' average
     symmetric    D^-1/2 L D^-1/2                                       eigenvalues from 0 to 2, as the random walk's (Chung 1997, ch. 1)
