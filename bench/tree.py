@@ -15,7 +15,6 @@ instead of up to 50,000 epochs: what a network has not fitted by then it might f
 from __future__ import annotations
 
 import itertools
-import math
 import time
 
 import numpy as np
@@ -193,7 +192,8 @@ def main() -> None:
         for arch in args.archs:
             if (arch, r, args.seconds) not in done:
                 accuracy, epochs, trees = run(arch, r, args.seconds, args.examples)
-                lines({"arch": arch, "r": r, "train_accuracy": round(accuracy, 1), "epochs": epochs, "trees": trees, "budget_s": args.seconds})
+                found = {"arch": arch, "r": r, "train_accuracy": round(accuracy, 1), "epochs": epochs, "trees": trees}
+                lines(found | {"budget_s": args.seconds})
 
 
 if __name__ == "__main__":
