@@ -89,7 +89,7 @@ def saying(page: str) -> str:
     """What a text says that this page tries, and what came of it: its row of the last table of gallery.md."""
     lines = (DOCS / "gallery.md").read_text(encoding="utf-8").splitlines()
     rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
-    said, of, verdict = next(row[1:] for row in rows if len(row) == 4 and row[0] == page)
+    said, of, verdict = {row[0]: row[1:] for row in rows if len(row) == 4}[page]
     return f"*It is said that* {said}. ([{of}](../gallery.md#whose-sayings-and-what-came-of-them)) *It is* {verdict}."
 
 
