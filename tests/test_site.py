@@ -61,11 +61,12 @@ def test_settings_are_shown_field_by_field(hooks: ModuleType) -> None:
 
 def test_pages_of_the_gallery_are_made(hooks: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "figures").mkdir()
-    (tmp_path / "toy.py").write_text('"""A toy.\n\nIdea: none.\n"""\n')
-    (tmp_path / "figures" / "toy.txt").write_text("ok one is one: 1 (<= 1)\n")
-    text = hooks.gallery(tmp_path / "toy.py")
-    assert text.startswith("# Toy\n\n**A toy.**\n\nIdea: none.")
-    assert "](figures/toy.png)" in text and "\n- one is one: 1 (<= 1)\n" in text
+    (tmp_path / "heat.py").write_text('"""A toy.\n\nIdea: none.\n"""\n')
+    (tmp_path / "figures" / "heat.txt").write_text("ok one is one: 1 (<= 1)\n")
+    text = hooks.gallery(tmp_path / "heat.py")
+    assert text.startswith("# Heat\n\n**A toy.**\n\nIdea: none.")
+    assert "\n\n*It is said that* a linear message is the finite volume method" in text
+    assert "](figures/heat.png)" in text and "\n- one is one: 1 (<= 1)\n" in text
 
 
 def test_links_that_leave_the_docs_become_text(hooks: ModuleType) -> None:

@@ -158,6 +158,14 @@ def test_odd_graphs_get_a_clear_word(tmp_path: Path) -> None:
     assert json.loads(paths[1].read_text())["measures"]["structure"]["edges"] == 1
 
 
+@pytest.mark.parametrize("dense", [2000, 5], ids=["dense", "sparse"])
+def test_edges_both_ways_are_no_repeats(dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DENSE", dense)
+    a, b, n = ends(networkx.cycle_graph(9))
+    assert structure(np.append(a, b), np.append(b, a), n).repeated == 0
+    assert structure(np.append(a, a[:2]), np.append(b, b[:2]), n).repeated == 2
+
+
 def test_a_network_of_no_features_has_no_jacobian() -> None:
     from heliograph import zoo
     from heliograph.diagnose.network import network

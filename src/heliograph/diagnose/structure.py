@@ -94,21 +94,19 @@ def structure(senders: Ints, receivers: Ints, n: int, progress: Progress | None 
     say("colours", 8, 8)
     guessed = {"diameter", "reach", "resistance_mean", "resistance_max", "cut_load"} if n > DENSE else set()
     guessed |= {"curvature_min", "curvature_mean", "forman_mean"} if len(every) < len(edges) else set()
-    directed = A.nnz // 2
-    key = np.minimum(senders, receivers) * n + np.maximum(senders, receivers)
-    twice = len(senders) - loops - directed if n > DENSE else _repeats(key[senders != receivers], senders[senders != receivers])
     quartiles = (float(degree.min()), float(np.median(degree)), float(degree.mean()), float(degree.max()))
     return Structure(
-        n, directed, loops, int(twice), int((degree == 0).sum()), int(parts), float(sizes.max() / n), quartiles, diameter, reach, gap,
+        n, A.nnz // 2, loops, _repeats(senders, receivers, n), int((degree == 0).sum()), int(parts), float(sizes.max() / n), quartiles, diameter, reach, gap,
         bridges, bridge_share, share, crossing, load, mean_R, max_R, _mean(flat), float(curved.min()) if len(curved) else np.nan,
         _mean(curved), colours, frozenset(guessed),
     )  # fmt: skip
 
 
-def _repeats(pair: Ints, senders: Ints) -> int:
-    """Edges given more than once in one direction."""
-    rows = np.stack([pair, senders], 1)
-    return len(rows) - len(np.unique(rows, axis=0)) if len(rows) else 0
+def _repeats(senders: Ints, receivers: Ints, n: int) -> int:
+    """Count the edges that are given more than once in one direction; loops aside."""
+    kept = senders != receivers
+    once = scipy.sparse.csr_array((np.ones(int(kept.sum()), dtype=bool), (senders[kept], receivers[kept])), shape=(n, n))
+    return int(kept.sum()) - int(once.nnz)
 
 
 def _mean(x: Floats) -> float:
@@ -222,7 +220,6 @@ def _bridges(B: Matrix) -> tuple[int, float]:
     above, size = np.zeros(n, dtype=np.uint64), np.ones(n, dtype=np.int64)
     np.bitwise_xor.at(above, coo.row, label)
     np.bitwise_xor.at(above, coo.col, label)
-    depth = np.zeros(n, dtype=np.int64)
     level = [order[:1]]
     start = 1
     position = np.empty(n, dtype=np.int64)
@@ -231,7 +228,6 @@ def _bridges(B: Matrix) -> tuple[int, float]:
     while start < n:  # levels are runs of `order`
         stop = 1 + int(np.searchsorted(up, start))
         level.append(order[start:stop])
-        depth[order[start:stop]] = len(level) - 1
         start = stop
     for nodes in level[:0:-1]:
         np.bitwise_xor.at(above, parent[nodes], above[nodes])
