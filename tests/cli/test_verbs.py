@@ -190,7 +190,10 @@ def test_diagnose(run: Run, trained: Path, tmp_path: Path) -> None:
     (tmp_path / "page" / "diagnosis.txt").unlink()
     assert run("diagnose", "nodes.csv", "--edges", "edges.csv", *more).returncode == 2
     assert run("diagnose", "nodes.csv", "--edges", "edges.csv", *more, "--overwrite").returncode == 0
-    assert "1 edges name a node that is not in the table" in run("diagnose", "nodes.csv", "--edges", "edges.csv").stderr
+    assert "not in the table of nodes, and are left out: 1." in run("diagnose", "nodes.csv", "--edges", "edges.csv").stdout
+    (tmp_path / "none.csv").write_text("source,target\n")
+    empty = run("diagnose", "--edges", "none.csv")
+    assert empty.returncode == 1 and "no nodes" in empty.stderr
     lonely = run("diagnose", "--edges", "edges.csv", "--target-columns", "area")
     assert lonely.returncode == 2 and "give it as DATA beside --edges" in lonely.stderr
     assert run("diagnose").returncode == 2

@@ -70,15 +70,18 @@ def _diffusion(given: tuple[float, float, int, float] | None) -> Diffusion | Non
 def _one_graph(
     tables: Tables, target: str | None, split: str | None, layers: int, diffusion: Diffusion | None, bar: Bar
 ) -> Diagnosis:
+    from dataclasses import replace
+
     from heliograph.diagnose.page import of_edges
     from heliograph.diagnose.read import classes
 
     if (target or split) and tables.nodes is None:
         raise UsageError("--target-columns and --splits-column are columns of the table of nodes: give it as DATA beside --edges")
-    if tables.unknown:
-        bar.say(f"{tables.unknown:,} edges name a node that is not in the table of nodes; they are left out")
     labels = None if target is None or tables.nodes is None else classes(tables.nodes, target)
     page = of_edges(tables.senders, tables.receivers, tables.n, labels, layers, diffusion, bar)
+    if tables.unknown:
+        fact = f"Edges that name a node that is not in the table of nodes, and are left out: {tables.unknown:,}."
+        page = replace(page, facts=(fact, *page.facts))
     return page if split is None else _with_leaks(page, tables, split)
 
 
@@ -89,10 +92,9 @@ def _with_leaks(page: Diagnosis, tables: Tables, split: str) -> Diagnosis:
     from heliograph.diagnose.alike import node_leaks
     from heliograph.diagnose.findings import of_node_leaks
     from heliograph.diagnose.graphs import graph_of
-
-    assert tables.nodes is not None
     from heliograph.diagnose.read import classes
 
+    assert tables.nodes is not None
     leaks = node_leaks(graph_of(tables, leave_out=(split,)), classes(tables.nodes, split))
     fact = f"{len(leaks):,} pairs of nodes are copies (features and neighbours) in different parts of {split!r}."
     return replace(page, facts=(*page.facts, fact), findings=(*page.findings, *of_node_leaks(leaks, tables.n)))

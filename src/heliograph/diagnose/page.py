@@ -111,7 +111,7 @@ def of_edges(
         facts.append(f"Diffusion: sqrt(2 d kappa dt) / h = {diffusion.layers:.2f}, the least number of steps.")
         measures["diffusion"] = diffusion
         found += of_diffusion(diffusion, steps)
-    return Diagnosis(f"One graph of {n:,} nodes and {s.edges:,} edges", tuple(facts), tuple(found), measures)
+    return Diagnosis(f"One graph of {_many(n, 'node')} and {_many(s.edges, 'edge')}", tuple(facts), tuple(found), measures)
 
 
 def of_graph(
@@ -150,6 +150,10 @@ def of_graph(
     return Diagnosis(title, tuple(facts), tuple(found), measures)
 
 
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def _first(graph: Graph) -> Graph:
     """At most so many graphs of a batch."""
     from heliograph.batching import batch
@@ -164,8 +168,8 @@ def facts_of(s: Structure) -> list[str]:
         return " (estimated)" if name in s.estimated else ""
 
     low, median, mean, high = s.degrees
-    aside = ((s.loops, "self-loops"), (s.repeated, "repeated edges"), (s.isolated, "isolated nodes"))
-    odd = [f"{count:,} {what}" for count, what in aside if count]
+    aside = ((s.loops, "self-loop"), (s.repeated, "repeated edge"), (s.isolated, "isolated node"))
+    odd = [_many(count, what) for count, what in aside if count]
     facts = [
         f"Parts: {s.parts:,}; the largest has {s.largest_part:.1%} of the nodes.{' Left aside or alone: ' if odd else ''}{', '.join(odd)}",
         f"Degrees: {low:.0f} to {high:.0f}, median {median:.0f}, mean {mean:.1f}.",
@@ -174,7 +178,8 @@ def facts_of(s: Structure) -> list[str]:
         cut = "1 edge parts" if s.cut_edges == 1 else f"{s.cut_edges:,} edges part"
         half = int(np.searchsorted(s.reach, s.reach[-1] / 2))
         facts += [
-            f"Distances: the farthest two are {s.diameter:.0f} steps apart{about('diameter')}; half of the pairs are within {half}.",
+            f"Distances: the farthest two are {_many(int(s.diameter), 'step')} apart{about('diameter')}; half of the pairs are within "
+            f"{half}.",
             f"Spectral gap: {s.gap:.3g}; effective resistance {s.resistance_mean:.3g} on average, {s.resistance_max:.3g} at most"
             f"{about('resistance_max')}.",
             f"Bridges: {s.bridges:,}, the heaviest parts {s.bridge_share:.0%} of the pairs. Narrowest cut: {cut} "

@@ -92,6 +92,8 @@ def _ends(given: pa.Table, path: Path, columns: Sequence[str] | None) -> tuple[s
 
 def _numbered(ids: pa.ChunkedArray) -> tuple[Ints, int]:
     """Numbers 0 .. n - 1 of values; whole numbers keep their order."""
+    if not len(ids):
+        return np.zeros(0, dtype=np.int64), 0
     if ids.null_count:
         raise DataError(f"{ids.null_count:,} ends of edges are blank; every row must name two nodes")
     if pa.types.is_integer(ids.type):

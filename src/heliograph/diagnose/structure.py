@@ -95,10 +95,11 @@ def structure(senders: Ints, receivers: Ints, n: int, progress: Progress | None 
     guessed = {"diameter", "reach", "resistance_mean", "resistance_max", "cut_load"} if n > DENSE else set()
     guessed |= {"curvature_min", "curvature_mean", "forman_mean"} if len(every) < len(edges) else set()
     quartiles = (float(degree.min()), float(np.median(degree)), float(degree.mean()), float(degree.max()))
+    lowest = float(curved.min()) if len(curved) else np.nan
     return Structure(
-        n, A.nnz // 2, loops, _repeats(senders, receivers, n), int((degree == 0).sum()), int(parts), float(sizes.max() / n), quartiles, diameter, reach, gap,
-        bridges, bridge_share, share, crossing, load, mean_R, max_R, _mean(flat), float(curved.min()) if len(curved) else np.nan,
-        _mean(curved), colours, frozenset(guessed),
+        n, A.nnz // 2, loops, _repeats(senders, receivers, n), int((degree == 0).sum()), int(parts), float(sizes.max() / n), quartiles,
+        diameter, reach, gap, bridges, bridge_share, share, crossing, load, mean_R, max_R, _mean(flat), lowest, _mean(curved), colours,
+        frozenset(guessed),
     )  # fmt: skip
 
 
