@@ -128,6 +128,8 @@ def test_curvatures() -> None:
     assert np.allclose(of(networkx.complete_graph(5), "ollivier"), 1 - 1 / 4)
     assert np.allclose(of(networkx.cycle_graph(8), "ollivier"), 0, atol=1e-9)
     assert of(networkx.barbell_graph(5, 0), "ollivier").min() < -1
+    for pentagons in (networkx.petersen_graph(), networkx.dodecahedral_graph()):  # the short way leads past both neighbourhoods
+        assert np.allclose(of(pentagons, "ollivier"), -1 / 3)
 
 
 def test_homophily_by_hand() -> None:
