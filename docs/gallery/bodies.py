@@ -89,9 +89,9 @@ def draw(figure: Any) -> None:
     for name, force, g in (("springs", lambda r: K * (r - REST), FIELD), ("learned", f, field)):
         left.plot(r, force(r), "-" if g is FIELD else "--", label=name)
         E = energy(*roll(8, force, g, 1000))
-        right.plot(E / E[0], label=name)
+        right.plot(1e4 * (E / E[0] - 1), label=name)
     left.set(xlabel="distance", title="pair force")
-    right.set(xlabel="steps", title="energy of eight bodies, over its start")
+    right.set(xlabel="steps", title="energy gained, ten-thousandths")
     right.legend()
 
 

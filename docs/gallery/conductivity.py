@@ -73,11 +73,11 @@ def draw(figure: Any) -> None:
     graph = mesh(150, hidden)
     dt = 0.4 / float(abs(matrix(graph).diagonal()).max())
     geometry, true = (dense(m.edges["g"]) for m in (mesh(150), graph))
-    for noise in (0.0, 0.001, 0.01):
+    for side, noise in ((0.0, 0.01), (0.08, 0.001), (0.16, 0.0)):
         g = learned(graph, *observed(graph, dt, 20, noise), dt)
-        left.plot(true / geometry, g / geometry, ".", markersize=4, label=f"noise {noise:g}")
+        left.plot(true / geometry + side, g / geometry, ".", markersize=4, label=f"noise {noise:g}")
     left.plot([0.2, 1.8], [0.2, 1.8], color="0.6", linewidth=0.8)
-    left.set(xlabel="hidden conductivity of a face", ylabel="learned", title="from 20 fields, before and after one step")
+    left.set(xlabel="hidden conductivity (noises side by side)", ylabel="learned", ylim=(-1, 3), title="from 20 fields, one step each")
     left.legend()
     pos = dense(graph.nodes["pos"])
     t = graph.topology

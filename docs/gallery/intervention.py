@@ -80,13 +80,14 @@ def claims(small: bool) -> list[Claim]:
 
 def draw(figure: Any) -> None:
     left, right = figure.subplots(1, 2)
-    graph, node = model(14, 1), 4
-    effect = states(do(graph, node, 2.0)) - states(do(graph, node, 1.0))
+    graph = model(14, 1)
     nx, at = as_networkx(graph), {k: (k, ((k * 7) % 5) - 2) for k in range(14)}
+    node = max(nx, key=lambda k: len(networkx.descendants(nx, k)))
+    effect = states(do(graph, node, 2.0)) - states(do(graph, node, 1.0))
     limit = float(effect.abs().max())
-    networkx.draw(nx, at, ax=left, node_color=effect.tolist(), cmap="coolwarm", vmin=-limit, vmax=limit, node_size=160, labels={node: "do"},
-                  font_size=7, edge_color="0.7")  # fmt: skip
-    left.set_title("change for one unit more at the node do")
+    networkx.draw(nx, at, ax=left, nodelist=range(14), node_color=effect.tolist(), cmap="coolwarm", vmin=-limit, vmax=limit, node_size=160,
+                  labels={node: "do"}, font_size=7, edge_color="0.7")  # fmt: skip
+    left.set_title("change for one more at do")
     closed = total_effects(graph)
     right.plot([-limit, limit], [-limit, limit], color="0.7")
     right.plot(closed[:, node], effect, "o")

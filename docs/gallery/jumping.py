@@ -55,7 +55,7 @@ def draw(figure: Any) -> None:
     graph = Graph.from_networkx(nx)
     at = networkx.kamada_kawai_layout(nx)
     seen = balls(graph, torch.eye(len(nx)))
-    node = int(torch.tensor(list(at.values())).norm(dim=1).argmin()) if len(at) else 0
+    node = min(at, key=lambda v: float(at[v] @ at[v]))
     shown = {"last layer: within 5": seen[:, -1, node], "all layers: exactly 3": rings(seen)[:, 1, node]}
     for axes, (title, values) in zip(figure.subplots(1, 2), shown.items(), strict=True):
         networkx.draw(nx, at, ax=axes, node_color=values.tolist(), node_size=28, cmap="Blues", vmin=-0.3, vmax=1, edge_color="0.7")
