@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from heliograph import kernels
+from heliograph import kernels, recording
 from heliograph.data.targets import Targets
 from heliograph.generate import discrete, network
 from heliograph.generate.process import Process
@@ -46,8 +46,8 @@ class Denoise(Objective):
         noisy = graph.with_nodes(pos=state, species=shown).with_globals(t=t, condition=condition)
         if not model.training or float(torch.rand(())) < SAID:
             with torch.no_grad():
-                noisy = network.told(noisy, model(noisy))
-        found = model(noisy)
+                noisy = network.told(noisy, recording.play(model, noisy))
+        found = recording.play(model, noisy)
         return {**found, "wanted": move, "open": (shown == self.masked).to(move.dtype)}
 
     def losses(self, outputs: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:

@@ -10,7 +10,9 @@ edges come sorted) and `pointer` [n + 1]. The columns that derivatives need are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, cast
 
@@ -26,7 +28,18 @@ Column = list[Tensor | None]  # index, order, pointer
 EDGES: Column = [None, None, None]  # each edge on its own
 KINDS = {name: k for k, name in enumerate(reference.ACTIVATIONS)}
 
-_grouped: Any = WeakTensorKeyDictionary()  # index -> {rows: (order, pointer)}: grouped once, however many layers use it
+# index -> {rows: (order, pointer)}: grouped once, however many layers use it
+_grouped: ContextVar[Any] = ContextVar("grouped", default=WeakTensorKeyDictionary())  # noqa: B039 one for all
+
+
+@contextmanager
+def grouped_anew() -> Iterator[None]:
+    """Know nothing inside a `with` block of what was grouped before it."""
+    token = _grouped.set(WeakTensorKeyDictionary())
+    try:
+        yield
+    finally:
+        _grouped.reset(token)
 
 
 def column(index: Tensor | None, rows: int, grouped: bool) -> Column:
@@ -35,7 +48,7 @@ def column(index: Tensor | None, rows: int, grouped: bool) -> Column:
         return [index, None, None]
     if torch.compiler.is_compiling():  # which sees by itself that it is the same
         return [index, *group(index, rows)]
-    known = _grouped.setdefault(index, {})
+    known = _grouped.get().setdefault(index, {})
     if rows not in known:
         known[rows] = group(index, rows)
     return [index, *known[rows]]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from heliograph import algebra, geometry, kernels, zoo
+from heliograph import algebra, geometry, kernels, recording, zoo
 from heliograph.algebra import Tables
 from heliograph.blocks import WithProperties
 from heliograph.chem.elements import SYMBOLS
@@ -21,7 +21,7 @@ from heliograph.data.frames import Frame
 from heliograph.data.sources.structures import Keys, Structures
 from heliograph.errors import HeliographError, ModelFileError, StructureError
 from heliograph.graph import Graph, dense
-from heliograph.learn.objectives.forces import TERMS
+from heliograph.learn.objectives.forces import TERMS, AtomEnergies
 from heliograph.learn.state import tensors_of
 from heliograph.model import MPNN, Inputs
 from heliograph.potential.properties import from_dict, with_heads
@@ -67,7 +67,7 @@ class Potential:
         self.energies = any(term in trained for term in TERMS)
         self.cutoff = cutoff_of(self.models[0])
         self.atoms = self.references.atoms(self.cutoff)
-        self._alone: list[Tensor] = []
+        self._programs: list[recording.Program] = []
         self._tables: list[Tables] = [{} for _ in models]  # functions of distances, made once
 
     @classmethod
@@ -110,7 +110,7 @@ class Potential:
         """Return this potential, its weights in another precision."""
         for model in self.models:
             model.to(dtype)
-        self._alone, self._tables = [], [{} for _ in self.models]
+        self._programs, self._tables = [], [{} for _ in self.models]
         return self
 
     def __call__(self, frames: Sequence[Frame], batch_size: int = 16) -> list[Answer]:
@@ -198,17 +198,27 @@ class Potential:
             kernels.use("reference" if few else kernels.chosen()),
             algebra.keep(self._tables[k]),
         ):
-            if len(self._alone) <= k:
-                self._alone.append(self.atoms.alone(self.models[k]))
-            graph, r = geometry.with_leaf(graph)
-            eps = self.atoms(self.models[k], graph, r, self._alone[k])
-            (gradient,) = torch.autograd.grad(eps.sum(), r, materialize_grads=True)
-            r = r.detach()
-            return (
-                eps.detach(),
-                geometry.forces(graph, gradient),
-                geometry.stress(graph, geometry.strain_derivative(graph, r, gradient)),
-            )
+            if len(self._programs) <= k:
+                self._programs.append(derivatives(self.atoms, self.atoms.alone(self.models[k])))
+            program = self._programs[k]
+            if few:
+                found = recording.play(self.models[k], graph, program)
+            else:  # reads tables that are kept, which a recording would make anew
+                found = program.run(self.models[k], graph)
+            return found["eps"], found["forces"], found["stress"]
+
+
+def derivatives(atoms: AtomEnergies, apart: Tensor) -> recording.Program:
+    """Return what computes eps [N], forces [N, 3] and stress [G, 3, 3] of a network whose isolated atoms have `apart`."""
+
+    def run(model: MPNN, graph: Graph) -> dict[str, Tensor]:
+        graph, r = geometry.with_leaf(graph)
+        eps = atoms(model, graph, r, apart)
+        (gradient,) = torch.autograd.grad(eps.sum(), r, materialize_grads=True)
+        stress = geometry.stress(graph, geometry.strain_derivative(graph, r.detach(), gradient))
+        return {"eps": eps.detach(), "forces": geometry.forces(graph, gradient), "stress": stress}
+
+    return recording.Program(run, (apart, *atoms.constants))
 
 
 def _listed(frames: Sequence[Frame], cutoff: float) -> tuple[Structures | None, list[str]]:

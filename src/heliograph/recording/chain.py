@@ -10,7 +10,6 @@ from typing import Any, final
 from torch import Tensor
 from torch.utils._pytree import tree_unflatten
 
-from heliograph.graph import Graph
 from heliograph.kernels.operator import FUNCTIONS
 from heliograph.recording.places import find
 from heliograph.recording.shortcuts import called_with, changes, direct
@@ -45,7 +44,7 @@ class Chain:
         self._transposed: dict[int, int] = {}
         self._packs: dict[tuple[Callable[..., Any], tuple[int, ...]], int] = {}
         self._lengths: dict[Size, int] = {}
-        self.checked = False  # whether a size is looked at on the way
+        self.checked = False  # whether a size or a truth value is looked at on the way
         self._links: list[tuple[Callable[..., Any], tuple[int, ...], int]] = []
         needed = _needed(tape)
         middle = 0
@@ -81,7 +80,7 @@ class Chain:
             return False
         return all(_of_shapes(a, shapes) == _of_shapes(b, shapes) for a, b in self.ahead)
 
-    def counted(self, inputs: Sequence[Tensor], graphs: tuple[Graph, ...]) -> bool:
+    def counted(self, inputs: Sequence[Tensor], graphs: tuple[Any, ...]) -> bool:
         """Whether the numbers of the topologies follow from the sizes of the inputs as they did on the tapes."""
         shapes = {n: x.shape for n, x in zip(self.tape.inputs, inputs, strict=True)}
         return all(
@@ -124,6 +123,9 @@ class Chain:
         for n in call.results:
             if n in self.fixed:  # its size is known from data alone
                 self._check(n)
+            if n in self.tape.decisions:
+                self._links.append((partial(_decided, self.tape.decisions[n]), (n,), self._new()))
+                self.checked = True
 
     def _check(self, number: int) -> None:
         """Let a result be compared with what its size was, or always agreed with, on the tapes."""
@@ -195,7 +197,7 @@ class Chain:
 
 def _needed(tape: Tape) -> set[int]:
     """The calls whose results are used, or that change something."""
-    wanted = {n for _, n, _ in tape.outputs} | {n for n in tape.gradients if n is not None}
+    wanted = {n for _, n, _ in tape.outputs} | {n for n in tape.gradients if n is not None} | {*tape.decisions}
     found = set()
     for k in reversed(range(len(tape.calls))):
         call = tape.calls[k]
@@ -210,7 +212,12 @@ def _length(size: Size, x: Tensor, y: Tensor | None = None) -> int:
 
 
 class Missed(Exception):
-    """A size that data alone tell is not like those of the tapes."""
+    """A size or a truth value that data alone tell is not like those of the tapes."""
+
+
+def _decided(before: bool, now: bool) -> None:
+    if now is not before:
+        raise Missed
 
 
 def _agreeing(fixed: tuple[int | None, ...], mine: tuple[int, ...], theirs: tuple[int, ...], x: Tensor, *others: Tensor) -> None:

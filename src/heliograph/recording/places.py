@@ -14,7 +14,7 @@ Place = tuple[str | int, ...]  # names of attributes and features, and numbers o
 SIZES = {"N", "E", "G", "R", "P", "n", "steps"}  # numbers that are lengths of tensors, too
 
 
-def walk(graphs: tuple[Graph, ...]) -> Iterator[tuple[Place, Any]]:
+def walk(graphs: tuple[Any, ...]) -> Iterator[tuple[Place, Any]]:
     """Yield the place and the value of all tensors, numbers and truth values of some graphs, those derived so far included.
 
     What is held twice is yielded once for each tensor's place, and its holder entered once.
@@ -46,7 +46,7 @@ def _members(value: Any) -> list[tuple[str | int, Any]]:
     return list(enumerate(value)) if isinstance(value, tuple) else []
 
 
-def find(place: Place, graphs: tuple[Graph, ...]) -> Any:
+def find(place: Place, graphs: tuple[Any, ...]) -> Any:
     """Return what stands at a place; what is derived is derived now."""
     value: Any = graphs
     for name in place:

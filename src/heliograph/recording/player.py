@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 from weakref import WeakKeyDictionary
 
@@ -26,8 +28,24 @@ MAX_KINDS = 32  # of graphs that are remembered for each network, the least rece
 MIN_TAPES, MAX_TAPES = 3, 6  # that must agree before anything is replayed; that are kept, so that sizes vary
 MAX_RECORDED, MIN_USE = 60, 4  # recordings of a network from which on each must have been replayed so often on average, or they end
 MAX_TRIES = 12  # recordings of one kind without a chain in between
-Graphs = tuple[Graph, ...]
 Outputs = Mapping[str, Tensor]
+Run = Callable[[], Outputs]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Program:
+    """What a step computes where that is more than a network's answer, such as forces: `run(network, graph)` returns named tensors.
+
+    `run` may differentiate by what it makes of the graph. Beside the graph and the network it may read the `constants`, and nothing
+    that ever changes. Its answers have gradients if, and only if, somebody may want them.
+    """
+
+    run: Callable[[MPNN, Graph], Outputs]
+    constants: tuple[Graph | Tensor, ...] = ()
+
+
+Given = tuple[Graph | tuple[Graph | Tensor, ...], ...]  # the graph, then what the view makes of it, or a program's constants
 
 
 @final
@@ -44,37 +62,43 @@ class Kind:
 
 @final
 class Player:
-    """All that is known of one network."""
+    """All that is known of one network, or of a program of it."""
 
-    def __init__(self, model: MPNN):
+    def __init__(self, model: MPNN, program: bool = False):
         self.watch = Watch(model)
         self.kinds: OrderedDict[Any, Kind] = OrderedDict()
         self.recorded, self.replayed = 0, 0
         self.whole = (
-            model.view is not None
+            model.view is not None and not program
         )  # whether the view is recorded, too; else it runs by itself, and what it makes is what a chain reads
 
-    def __call__(self, model: MPNN, graph: Graph) -> Outputs:
+    def __call__(self, model: MPNN, graph: Graph, program: Program | None = None) -> Outputs:
         switches = state()
         if switches is None:
-            return model(graph)
-        given = model.taken(graph)
-        graphs = (given,) if self.whole or model.view is None else (given, model.view(given))
-        what = kind(graphs)
+            return model(graph) if program is None else program.run(model, graph)
+        graphs: Given
+        if program is not None:
+            graphs, what = (graph, program.constants), kind((graph,))
+            run = partial(program.run, model, graph)
+        else:
+            given = model.taken(graph)
+            seen = (given,) if self.whole or model.view is None else (given, model.view(given))
+            graphs, what, run = seen, kind(seen), partial(_body, model, seen)
         if what is None:
-            return _body(model, graphs)
+            return run()
         if not self.watch.same():
             if any(self.watch.hooks):
-                return _body(model, graphs)
+                return run()
             self.watch, self.kinds = Watch(model), OrderedDict()
         own = self._kind((switches, what))
         if own.chain is not None and (inputs := self._inputs(own, own.chain, graphs)) is not None:
             try:
+                found = replay(own.chain, inputs, self.watch.trained() if own.chain.tape.slopes else [], run)
                 self.replayed += 1
-                return replay(own.chain, inputs, self.watch.trained() if own.chain.tape.slopes else [], model, graphs)
+                return found
             except Missed:
                 pass
-        return self._recorded(model, graphs, own)
+        return self._recorded(run, graphs, own)
 
     def _kind(self, key: Any) -> Kind:
         known = self.kinds.get(key)
@@ -86,7 +110,7 @@ class Player:
             self.kinds.move_to_end(key)
         return known
 
-    def _inputs(self, known: Kind, chain: Chain, graphs: Graphs) -> list[Tensor] | None:
+    def _inputs(self, known: Kind, chain: Chain, graphs: Given) -> list[Tensor] | None:
         """What the chain reads, found anew; None where it is not like what was recorded."""
         if any(find(place, graphs) != value for place, value in known.flags):
             return None
@@ -98,18 +122,18 @@ class Player:
                 inputs.append(find(origin, graphs))
         return inputs if chain.fits(inputs) and chain.counted(inputs, graphs) else None
 
-    def _recorded(self, model: MPNN, graphs: Graphs, known: Kind) -> Outputs:
+    def _recorded(self, run: Run, graphs: Given, known: Kind) -> Outputs:
         """Run the network as it is, and note how."""
         if known.refused or self.recorded > max(MAX_RECORDED, self.replayed / MIN_USE):
-            return _body(model, graphs)
+            return run()
         if known.places is None:
             before = {place for place, _ in walk(graphs)}
-            found = _body(model, graphs)
+            found = run()
             known.places = [place for place, _ in walk(graphs) if place not in before]
             return found
         for place in known.places:
             find(place, graphs)
-        found, tape, flags, reason = _taped(model, graphs, self.watch)
+        found, tape, flags, reason = _taped(run, graphs, self.watch)
         self._learn(known, tape, flags, reason)
         return found
 
@@ -142,7 +166,7 @@ class Player:
         self.whole, self.kinds = False, OrderedDict()
 
 
-def _taped(model: MPNN, graphs: Graphs, watch: Watch) -> tuple[Outputs, Tape | None, list[tuple[Place, Any]], str]:
+def _taped(run: Run, graphs: Given, watch: Watch) -> tuple[Outputs, Tape | None, list[tuple[Place, Any]], str]:
     """Run the network: what it returns, the tape (or None and, last, why), and the numbers that were derived from data."""
     flags: list[tuple[Place, Any]] = []
     there: dict[int, tuple[Tensor, Place]] = {}
@@ -154,13 +178,13 @@ def _taped(model: MPNN, graphs: Graphs, watch: Watch) -> tuple[Outputs, Tape | N
             counts[place] = int(value)
         else:
             flags.append((place, value))
-    found, tape, reason = tapes.record(lambda: _body(model, graphs), there | watch.known(), watch.trained())
+    found, tape, reason = tapes.record(run, there | watch.known(), watch.trained())
     if tape is not None:
         tape.counts = counts
     return found, tape, flags, reason
 
 
-def _body(model: MPNN, graphs: Graphs) -> Outputs:
+def _body(model: MPNN, graphs: tuple[Graph, ...]) -> Outputs:
     """All of a network, but for a view that has been run."""
     if len(graphs) == 1:
         return model(graphs[0])
@@ -201,24 +225,24 @@ class _Replay(torch.autograd.Function):
         return None, None, None, *(None if n is None else registers[n] for n in chain.gradients)
 
 
-def _again(chain: Chain, of: tuple[MPNN, Graphs, list[Tensor]], slopes: list[Tensor]) -> tuple[Tensor | None, ...]:
+def _again(chain: Chain, of: tuple[Run, list[Tensor]], slopes: list[Tensor]) -> tuple[Tensor | None, ...]:
     """Gradients that have gradients."""
-    model, graphs, parameters = of
+    again, parameters = of
     if not chain.pure:
         raise HeliographError(
             "second derivatives of a step that draws noise, or changes averages: run it under heliograph.recording.use(False)"
         )
-    found = _body(model, graphs)
+    found = again()
     heads = [found[name] for name, _, grad in chain.tape.outputs if grad]
     return torch.autograd.grad(heads, parameters, slopes, create_graph=True, allow_unused=True)
 
 
-def replay(chain: Chain, inputs: list[Tensor], parameters: list[Tensor], model: MPNN, graphs: Graphs) -> Outputs:
-    """What the network would return. Raises Missed where a size on the way is not as it was, with everything as before."""
+def replay(chain: Chain, inputs: list[Tensor], parameters: list[Tensor], again: Run) -> Outputs:
+    """What `again()` would return. Raises Missed where a size on the way is not as it was, with everything as before."""
     before = _before(chain, inputs)
     try:
         if chain.tape.slopes:
-            made = _Replay.apply(chain, inputs, (model, graphs, parameters), *parameters)
+            made = _Replay.apply(chain, inputs, (again, parameters), *parameters)
         else:
             registers = chain.start(inputs)
             run(chain.forward, registers)
@@ -257,7 +281,7 @@ def _fresh(graph: Graph) -> Graph:
     return Graph(topology, nodes, edges, globals, one(graph.asked))
 
 
-def _derived(model: MPNN, first: Graphs, graphs: Graphs) -> None:
+def _derived(model: MPNN, first: tuple[Graph, ...], graphs: tuple[Graph, ...]) -> None:
     """Derive from the topologies of `graphs` what a step on equal ones, `first`, derives."""
     before = {place for place, _ in walk(first)}
     _body(model, first)
@@ -274,7 +298,7 @@ def noted(model: MPNN, graph: Graph) -> str:
         graphs = (given,) if whole or model.view is None else (given, model.view(given))
         with torch.enable_grad():
             _derived(model, tuple(map(_fresh, graphs)), graphs)
-            _, tape, _, reason = _taped(model, graphs, Watch(model))
+            _, tape, _, reason = _taped(partial(_body, model, graphs), graphs, Watch(model))
         if tape is not None and (foreseen(tape) or not whole or model.view is None):
             try:
                 chain = Chain(common([tape]))
@@ -284,23 +308,28 @@ def noted(model: MPNN, graph: Graph) -> str:
     return f"not recorded: {reason}"
 
 
-_players: WeakKeyDictionary[MPNN, Player] = WeakKeyDictionary()
+_players: WeakKeyDictionary[MPNN, WeakKeyDictionary[Program, Player]] = WeakKeyDictionary()
+_NETWORK = Program(MPNN.__call__)  # stands for the network alone
 
 
-def play(model: MPNN, graph: Graph) -> Outputs:
-    """Return `model(graph)`, replayed where that network has been recorded for graphs of this kind.
+def play(model: MPNN, graph: Graph, program: Program | None = None) -> Outputs:
+    """Return `model(graph)` or `program.run(model, graph)`, replayed where that has been recorded for graphs of this kind.
 
     Gradients of parameters and second derivatives are as those of `model(graph)`. A graph in which something has a gradient, or one
     without edges, is not replayed.
     """
     if not enabled():
-        return model(graph)
-    return known(model)(model, graph)
+        return model(graph) if program is None else program.run(model, graph)
+    return known(model, program)(model, graph, program)
 
 
-def known(model: MPNN) -> Player:
-    """Return the player of a network."""
-    found = _players.get(model)
+def known(model: MPNN, program: Program | None = None) -> Player:
+    """Return the player of a network, or of a program of it."""
+    players = _players.get(model)
+    if players is None:
+        players = _players[model] = WeakKeyDictionary()
+    key = _NETWORK if program is None else program
+    found = players.get(key)
     if found is None:
-        found = _players[model] = Player(model)
+        found = players[key] = Player(model, program is not None)
     return found

@@ -138,8 +138,8 @@ def _counted(tapes: Sequence[Tape], varied: Mapping[tuple[int, ...], tuple[int, 
 
 def _alike(a: Tape, b: Tape) -> bool:
     """Whether two tapes differ in nothing but numbers and lengths."""
-    same = (a.forward, a.outputs, a.slopes, a.gradients, a.count, list(a.seeds)) == (
-        b.forward, b.outputs, b.slopes, b.gradients, b.count, list(b.seeds))  # fmt: skip
+    same = (a.forward, a.outputs, a.slopes, a.gradients, a.count, list(a.seeds), a.decisions) == (
+        b.forward, b.outputs, b.slopes, b.gradients, b.count, list(b.seeds), b.decisions)  # fmt: skip
     if not same or len(a.calls) != len(b.calls) or list(a.inputs.items()) != list(b.inputs.items()) or list(a.shapes) != list(b.shapes):
         return False
     if any(len(a.shapes[n]) != len(b.shapes[n]) for n in a.shapes):
@@ -159,7 +159,7 @@ class _Explain:
 
     def __call__(self, values: tuple[object, ...]) -> object:
         head = values[0]
-        if all(type(v) is type(head) and v == head for v in values):
+        if all(type(v) is type(head) and (v == head or (v != v and head != head)) for v in values):  # NaN is like NaN
             return head
         if any(type(v) is not int for v in values):
             kinds = "the sampled noise" if any(isinstance(v, Slot) for v in values) else f"a {type(head).__name__}"

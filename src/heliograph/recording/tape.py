@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import TreeSpec, tree_flatten
 
+from heliograph.kernels.ops import grouped_anew
 from heliograph.recording.places import Place
 
 aten = torch.ops.aten
@@ -59,6 +60,7 @@ class Tape:
     inputs: dict[int, Place] = field(default_factory=dict)
     shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)
     seeds: dict[int, int] = field(default_factory=dict)  # number -> value
+    decisions: dict[int, bool] = field(default_factory=dict)  # truth values that were read from data: number -> value
     counts: dict[Place, int] = field(default_factory=dict)  # numbers of topologies: N, E, P ...
     outputs: tuple[tuple[str, int, bool], ...] = ()  # name, number, whether it has a gradient
     slopes: tuple[int, ...] = ()  # the gradients that the backward pass begins with
@@ -75,7 +77,7 @@ class Recorder(TorchDispatchMode):
         self.tape, self.known = Tape(), known
         self.numbers: dict[int, int] = {}  # id -> number
         self.alive: list[Any] = []  # so that no id comes twice
-        self.refused, self.inside, self.bytes = "", 0, 0
+        self.refused, self.inside, self.bytes, self.backward = "", 0, 0, False
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -143,7 +145,11 @@ class Recorder(TorchDispatchMode):
         return self._name(x, self._next())
 
     def _read(self, value: Any) -> int:
-        """A number that was read from a tensor: fine if it is a seed, since nothing but noise depends on it."""
+        """What was read from a tensor: a seed, on which nothing but noise depends, or a truth value, which each replay reads again."""
+        if isinstance(value, bool) and not self.backward:  # there, it is too late to run the network as it is
+            n = self._next()
+            self.tape.decisions[n] = value
+            return n
         if isinstance(value, bool) or not isinstance(value, int) or value < SEED:
             raise Refused("it reads data for a decision")
         n = self._next()
@@ -183,10 +189,10 @@ def record(
     What is returned has its gradients as if nothing had been recorded.
     """
     recorder = Recorder(known)
-    with recorder, recorder.watching():
+    with recorder, recorder.watching(), grouped_anew():
         found = run()
         tape = recorder.tape
-        tape.forward = len(tape.calls)
+        tape.forward, recorder.backward = len(tape.calls), True
         heads = [(name, y) for name, y in found.items() if y.requires_grad]
         slopes = [torch.ones_like(y, memory_format=torch.contiguous_format) for _, y in heads]
         del tape.calls[tape.forward :]  # the slopes are somebody else's

@@ -15,12 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import final
 
 import torch
 from torch import Tensor
 
-from heliograph import geometry, segment
+from heliograph import geometry, recording, segment
 from heliograph.blocks import AtomWise, WithProperties
 from heliograph.data.targets import Target, Targets
 from heliograph.errors import UsageError
@@ -93,17 +94,32 @@ class AtomEnergies:
     shift: Tensor
     cutoff: float
 
+    @cached_property
+    def isolated(self) -> Graph:
+        """An atom of each known element."""
+        return alone(self.elements)
+
+    @cached_property
+    def shifted(self) -> bool:
+        """Whether any element has a shift."""
+        return bool(self.shift.any())
+
+    @property
+    def constants(self) -> tuple[Graph | Tensor, ...]:
+        """What energies depend on beside the graph and the network."""
+        return self.isolated, self.shift
+
     def alone(self, model: MPNN) -> Tensor:
         """Return the network's value of an isolated atom by atomic number, [119]; zero for other elements."""
-        values = shares(model, alone(self.elements))
-        index = torch.tensor(self.elements, device=values.device)
+        values = shares(model, self.isolated)
+        index = dense(self.isolated.nodes["z"]).to(values.device)
         return values.new_zeros(119).index_copy(0, index, values)
 
     def __call__(self, model: MPNN, graph: Graph, r: Tensor, apart: Tensor, states: Graph | None = None) -> Tensor:
         """Return eps [N] in float64; `r` [P, 3] is the graph's leaf, `apart` [119] comes from `alone`, `states` as in `shares`."""
         z = dense(graph.nodes["z"])
         eps = shares(model, graph, states).to(r.dtype) - apart.to(r.dtype).index_select(0, z)
-        if not bool(self.shift.any()):
+        if not self.shifted:
             return eps
         return eps + self.shift.to(r.device).index_select(0, z) * self._among_others(graph, r)
 
@@ -144,9 +160,17 @@ class Forces(Objective):
         self.properties = tuple(term for term in self.terms if term not in TERMS)
         self.gradients = "forces" in self.terms or "stress" in self.terms
         self.loss = Loss(losses)
+        self.program = recording.Program(self._outputs, atoms.constants)
 
     def outputs(self, model: MPNN, graph: Graph, targets: Targets) -> dict[str, Tensor]:
-        graph = graph.to(next(model.parameters()).device)
+        return dict(recording.play(model, graph, self.program))
+
+    def _outputs(self, model: MPNN, graph: Graph) -> dict[str, Tensor]:
+        """Return the answers: in training those that have a weight with gradients, in evaluation all without."""
+        found = self._computed(model, graph.to(next(model.parameters()).device))
+        return {name: y if model.training and name in self.terms else y.detach() for name, y in found.items()}
+
+    def _computed(self, model: MPNN, graph: Graph) -> dict[str, Tensor]:
         graph, r = geometry.with_leaf(graph) if self.gradients else (graph, geometry.pair_vectors(graph))
         states = model.states(graph)
         others: dict[str, Tensor] = {}

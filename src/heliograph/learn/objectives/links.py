@@ -8,6 +8,7 @@ from typing import Literal, final
 from torch import Tensor
 from torch.nn import functional as F
 
+from heliograph import recording
 from heliograph.data.targets import Targets
 from heliograph.graph import Graph
 from heliograph.learn.objective import Objective
@@ -28,7 +29,7 @@ class Links(Objective):
 
     def outputs(self, model: MPNN, graph: Graph, targets: Targets) -> dict[str, Tensor]:
         n = len(targets["link"])
-        y = model(graph)["y"]
+        y = recording.play(model, graph)["y"]
         return {"y": y[:n], "negatives": y[n:].view(n, -1)}  # [n], [n, k]
 
     def losses(self, outputs: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:

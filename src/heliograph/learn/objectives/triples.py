@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from heliograph import recording
 from heliograph.data.targets import Targets
 from heliograph.graph import Graph
 from heliograph.learn import ranking
@@ -31,7 +32,7 @@ class Triples(Objective):
         self.known, self.weights = known, {"cubes": cubes}
 
     def outputs(self, model: MPNN, graph: Graph, targets: Targets) -> dict[str, Tensor]:
-        found, asked = model(graph), graph.asked
+        found, asked = recording.play(model, graph), graph.asked
         assert asked is not None
         y, answers = found["y"], asked[:, 2].to(found["y"].device)
         each = {"nll": F.cross_entropy(y, answers, reduction="none"), "cubes": found["cubes"]}
