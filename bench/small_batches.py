@@ -5,7 +5,9 @@
 A step is forward, backward and a fused Adam, on batches that change from step to step: eight of `lipophilicity`, or of chains of 18
 atoms where all pairs are edges. One thread unless `--threads` says otherwise. Seconds are those of the process on the CPU, so that other
 work on the machine counts less; each contestant is a process of its own, and they take turns (`worker.py`). The weights of PyG's networks
-are ours, and values are compared first; chemprop's has its own. `predict`: one molecule by the default dmpnn, and by three of them.
+are ours, and values are compared first; chemprop's has its own. `painn forces` and the like: energies and forces of 18 atoms each, with
+neighbours within 5 angstrom; their peer is the unrecorded way (`forces.py` has others). `predict`: one molecule by the default dmpnn,
+and by three of them.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ from heliograph.views import keep_encodings
 BATCHES = 8
 ROWS: dict[str, tuple[str, list[str]]] = {name: (graphs, [way for ways in peers.values() for way in ways.values()])
                                           for name, (graphs, peers) in CASES.items() if name != "interaction"}  # fmt: skip
+FORCES = "atoms with neighbours within 5 angstrom, energies and forces"
 ROWS |= {"dmpnn": (BONDS, ["chemprop"]), "painn": (COMPLETE, [])}
+ROWS |= {f"{name} forces": (FORCES, list[str]()) for name in ("painn", "schnet", "mace")}
 
 
 def smiles(count: int) -> list[str]:
@@ -60,9 +64,34 @@ def case(name: str, molecules: int) -> tuple[MPNN, list[Callable[[], Graph]]]:
 
 
 def ours(name: str, molecules: int, recorded: bool) -> Contestant:
+    if ROWS[name][0] == FORCES:
+        return potential(name.split()[0], molecules, recorded)
     net, made = case(name, molecules)
     run = recording.play if recorded else MPNN.__call__
     return training(net.train(), [lambda f=f: (f(),) for f in made], lambda graph: run(net, graph)["y"])
+
+
+def potential(name: str, molecules: int, recorded: bool) -> Contestant:
+    """Energies and forces as the objective of potentials computes them; a step ends in the mean square of all of them."""
+    import numpy as np
+
+    from heliograph.data.frames import Frame
+    from heliograph.data.sources.structures import Keys, Structures
+    from heliograph.learn.objectives.forces import AtomEnergies, Forces
+
+    torch.manual_seed(0)
+    net, rng = zoo.build(name, Inputs(0, 0, geometry=True), 1).train(), np.random.default_rng(0)
+    frames = [Frame(rng.choice([1, 6, 7, 8], 18).astype(np.uint8), 1.4 * rng.normal(size=(18, 3))) for _ in range(BATCHES * molecules)]
+    data = Structures.collect(frames, Keys()).with_neighbours(5.0)
+    objective = Forces(AtomEnergies((1, 6, 7, 8), torch.zeros(119, dtype=torch.float64), 5.0), {"energy": 1.0, "forces": 1.0})
+
+    def answers(graph: Graph) -> Tensor:
+        with recording.use(recorded):
+            found = objective.outputs(net, graph, {})
+        return torch.cat([found["energy"], found["forces"].flatten()])
+
+    rows = [np.arange(k, k + molecules) for k in range(0, len(data), molecules)]
+    return training(net, [lambda r=r: (data.batch(r),) for r in rows], answers)
 
 
 def theirs(name: str, way: str, molecules: int, compiled: bool) -> Contestant:

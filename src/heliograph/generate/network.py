@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import final
 
 import torch
@@ -116,7 +117,7 @@ def build(species: int, conditions: int, d: int = 128, depth: int = 5, sets: int
     return MPNN(Embed(d, sets, species, conditions, pair), layers, Answers(d, sets, species, pair))
 
 
-def told(graph: Graph, found: dict[str, Tensor]) -> Graph:
+def told(graph: Graph, found: Mapping[str, Tensor]) -> Graph:
     """The graph with what the network has said of it, for the next time it is asked."""
     time = kernels.gather(dense(graph.globals["t"]), graph.topology.nodes_by_graph.index)
     end = dense(graph.nodes["pos"]) + (1 - time) * found["move"]

@@ -200,11 +200,8 @@ class Potential:
         ):
             if len(self._programs) <= k:
                 self._programs.append(derivatives(self.atoms, self.atoms.alone(self.models[k])))
-            program = self._programs[k]
-            if few:
-                found = recording.play(self.models[k], graph, program)
-            else:  # reads tables that are kept, which a recording would make anew
-                found = program.run(self.models[k], graph)
+            program = self._programs[k]  # of many edges: it reads tables that are kept, which a recording would make anew
+            found = recording.play(self.models[k], graph, program) if few else program.run(self.models[k], graph)
             return found["eps"], found["forces"], found["stress"]
 
 
