@@ -22,7 +22,7 @@ from heliograph.cli.options import (
     with_data,
     with_options,
 )
-from heliograph.errors import HeliographError
+from heliograph.errors import HeliographError, UsageError
 from heliograph.onegraph.config import (
     GraphDataConfig,
     GraphFitConfig,
@@ -99,6 +99,8 @@ def configure(nodes: str | None, config: Path | None, resume: bool, given: Value
     origin = named(given)
     if "arch_args" in given:
         given["arch_args"] = pairs(given["arch_args"])
+    if "relation_neighbors" in given:
+        given["relation_neighbors"] = dict(_number_of(item) for item in given["relation_neighbors"])
     values: Values = {}
     files = [config] if config else []
     if resume and not config:
@@ -117,3 +119,11 @@ def configure(nodes: str | None, config: Path | None, resume: bool, given: Value
     values |= given
     nested = {group: {n: values[n] for n in model.model_fields if n in values} for group, model in GROUPS.items()}
     return build(GraphTrainConfig, nested | {n: values[n] for n in TOP if n in values}, origin)
+
+
+def _number_of(item: str) -> tuple[str, str]:
+    """RELATION=NUMBER; the number is checked by the configuration."""
+    name, equals, number = item.rpartition("=")
+    if not equals or not name:
+        raise UsageError(f"--relation-neighbors wants RELATION=NUMBER, got {item!r}")
+    return name, number

@@ -27,11 +27,12 @@ from heliograph.learn.score import TaskScore
 from heliograph.learn.source import Source
 from heliograph.learn.task import Task
 from heliograph.model import Inputs
-from heliograph.onegraph import baselines, labels
+from heliograph.onegraph import baselines, labels, times
 from heliograph.onegraph.config import GraphTrainConfig
 from heliograph.onegraph.data import OneGraph
 from heliograph.onegraph.networks import Network, optimizer
-from heliograph.onegraph.samplers import sampling
+from heliograph.onegraph.samplers import past_only, sampling
+from heliograph.sampling import Before, Neighbors
 from heliograph.train.targets import Labels, check_training_labels
 
 AHEAD = 2  # batches that are drawn while the network computes
@@ -163,7 +164,8 @@ def _supervised(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) 
         directed=graph.store.directed, n=int(graph.learned.sum()) if vectors else 0, vectors=vectors,
     )  # fmt: skip
     scaled = {"y": torch.from_numpy(scaling.scale(y, None))}
-    drawn = sampling(config.model, arch, dict(args), graph.store, len(parts["train"]), config.fit.seed)
+    names_of = graph.encoders.relations
+    drawn = sampling(config.model, arch, dict(args), graph.store, len(parts["train"]), config.fit.seed, names_of)
     sampled = drawn.draw is not None or drawn.pieces is not None
     if sampled and level == "edge":
         raise UsageError("a sampler is for nodes and links; edges' labels are learned on the whole graph")
@@ -215,7 +217,11 @@ def _scaling(task: Task, y: np.ndarray) -> Scaling:
 
 def _links(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> Training:
     words = None if config.data.splits_column is None else graph.edge_texts(config.data.splits_column)
-    parts = labels.divide(np.ones(len(graph.ends), bool), words, config.split, config.fit.seed)
+    when = None if config.data.time_column is None else times.read(graph.edge_cells[config.data.time_column])
+    if when is not None and words is None:
+        parts = times.parts(when, config.split.split_sizes)
+    else:
+        parts = labels.divide(np.ones(len(graph.ends), bool), words, config.split, config.fit.seed)
     if len(parts["train"]) < 2:
         raise DataError(f"{graph.edge_name} has {len(graph.ends)} edges that can be used: too few to learn links from")
     arch, args, notes = architecture(config, graph)
@@ -228,13 +234,15 @@ def _links(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> Tr
         arch, args, Inputs(graph.encoders.width, graph.store.edge_width), 1, "link", decoder=chosen,
         directed=graph.store.directed, n=graph.N if vectors else 0, vectors=vectors,
     )  # fmt: skip
-    drawn = sampling(config.model, arch, dict(args), graph.store, len(parts["train"]), config.fit.seed)
+    model = config.model if when is None else past_only(config.model)
+    drawn = sampling(model, arch, dict(args), graph.store, len(parts["train"]), config.fit.seed)
     if drawn.pieces is not None:
         raise UsageError(f"--sampler {config.model.sampler} is for labels of nodes; for links take neighbor, ladies or fastgcn")
-    draw = drawn.draw
+    before = Before(drawn.draw.fan_outs) if when is not None and isinstance(drawn.draw, Neighbors) else None
+    draw = None if before is not None else drawn.draw
     source = Links(
         Subgraph(graph), graph.ends, parts, negatives=config.model.num_negatives, first_side=graph.first_side,
-        directed=graph.store.directed, seed=config.fit.seed, draw=draw,
+        directed=graph.store.directed, seed=config.fit.seed, draw=draw, times=when, before=before,
     )  # fmt: skip
     names = tuple(
         dict.fromkeys([*config.fit.metrics, *(LINK_METRICS if config.model.num_negatives > 1 else LINK_METRICS[:2])])
@@ -257,12 +265,13 @@ def _links(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> Tr
         members=config.model.ensemble_size,
         folder=folder,
         unit="links",
-        ahead=AHEAD if draw is not None else 0,
+        ahead=AHEAD if drawn.draw is not None else 0,
     )
     notes = [
         *notes, *why, *drawn.notes,
         "Edges that are asked for leave the graph, both ways; validation and test edges are not in it while training, and pairs without an "
-        "edge avoid training edges only.",
+        "edge avoid training edges only." if when is None else
+        "In training an edge is asked from the edges before it, validation from those of training, a test from both.",
     ]  # fmt: skip
     task = Task("binary", ("link",), classes=(("0", "1"),))
     simple = lambda progress: baselines.of_links(source, parts, baselines.link_figures)  # noqa: E731

@@ -54,6 +54,10 @@ class GraphDataConfig(Group):
         default=None,
         description="column that says train, val or test (blank: passes messages, but its label is not used)",
     )
+    time_column: str | None = Field(
+        default=None,
+        description="with --level link: when each edge came (numbers or dates); the last ones test, and none is asked from what came later",
+    )
     smiles_column: str | None = Field(
         default=None, description="with --level edge: the table has molecules in this column; a target cell lists a value for each bond"
     )
@@ -108,6 +112,10 @@ class GraphModelConfig(Group):
     num_neighbors: tuple[int, ...] | None = Field(
         default=None,
         description="sample so many neighbours, one number a layer, instead of the whole graph at each step",
+    )
+    relation_neighbors: dict[str, int] = Field(
+        default_factory=dict,
+        description="neighbours of each relation, as relation=number (-1: all, 0: none); others get --num-neighbors each, not together",
     )
     sampler: Sampler = Field(
         default="auto",

@@ -19,6 +19,7 @@ from heliograph.data.formats.graph_tables import EdgeTable, NodeTable, as_text, 
 from heliograph.data.formats.schema import Schema, is_schema, read_schema
 from heliograph.data.graph_store import GraphStore
 from heliograph.errors import DataError, suggest
+from heliograph.onegraph import times
 from heliograph.onegraph.arrays import mapped, opened
 from heliograph.onegraph.bonds import Molecules, read_molecules
 from heliograph.onegraph.config import GraphDataConfig
@@ -198,6 +199,8 @@ def load(
     if given_edges is None:
         raise DataError("no edges: give their table with --edges")
     edges = _edges(given_edges, known, config, nodes)
+    if config.time_column is not None and encoders is None:
+        edges, labels_of_edges = times.in_order(edges, config.time_column), (*labels_of_edges, config.time_column)
     relation_column = encoders.relation_column if encoders else config.relation_column
     relation, relations, strange = _relations(edges, relation_column, encoders)
     directed = encoders.directed if encoders else config.directed or relation is not None

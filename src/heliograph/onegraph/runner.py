@@ -126,6 +126,8 @@ def _check(config: GraphTrainConfig, tables: Tables | None) -> None:
         raise UsageError(
             "--level link predicts which edges are missing, no column: leave --target-columns out, or use --level edge"
         )
+    if data.time_column is not None and (data.level != "link" or data.relation_column or data.bipartite or is_schema(nodes)):
+        raise UsageError("--time-column is for links of one kind: --level link without relations, sides or a schema")
     if config.fit.budget:
         raise UsageError("--budget is not for one graph yet: give --epochs")
     ensemble.fabric_for(fit_config(config, 1))

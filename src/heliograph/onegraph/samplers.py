@@ -9,9 +9,9 @@ from typing import Any
 from heliograph import zoo
 from heliograph.data.graph_store import GraphStore
 from heliograph.data.sources.one_graph import LARGE, Draw, Pieces
-from heliograph.errors import UsageError
+from heliograph.errors import UsageError, suggest
 from heliograph.onegraph.config import GraphModelConfig
-from heliograph.sampling import Clusters, FastGCN, Ladies, Neighbors, Saint, parts_of
+from heliograph.sampling import Clusters, FastGCN, Ladies, Neighbors, PerRelation, Saint, parts_of
 
 BATCH = 1024  # seeds a step
 FAN_OUT, LAYER = 10, 512  # neighbours of a node, nodes of a layer, unless --num-neighbors or --sample-sizes say so
@@ -33,18 +33,23 @@ class Sampling:
 
 
 def sampling(
-    config: GraphModelConfig, arch: str | Mapping[str, Any], args: dict[str, Any], store: GraphStore, train: int, seed: int
-) -> Sampling:
-    """The sampler that is asked for. `train`: how many rows are learned from. Raises UsageError for one that does not fit."""
-    how = config.sampler if config.sampler != "auto" else "full" if config.num_neighbors is None else "neighbor"
+    config: GraphModelConfig, arch: str | Mapping[str, Any], args: dict[str, Any], store: GraphStore, train: int, seed: int,
+    relations: tuple[str, ...] = (),
+) -> Sampling:  # fmt: skip
+    """The sampler that is asked for. `train`: how many rows are learned from; `relations`: their names. Raises UsageError."""
+    near_asked = config.num_neighbors is not None or config.relation_neighbors
+    how = config.sampler if config.sampler != "auto" else "neighbor" if near_asked else "full"
     _fits(config, how, arch, store)
     if how == "full":
         return Sampling()
     depth = int(args.get("depth", args.get("steps", 2))) if arch != "none" else 1
     fan_outs, sizes = config.num_neighbors or (FAN_OUT,) * depth, config.sample_sizes
-    near = Neighbors(fan_outs)
+    near: Neighbors | PerRelation = Neighbors(fan_outs)
+    if of := config.relation_neighbors:
+        near = PerRelation(fan_outs, {code: k for name, k in of.items() for code in _relation(name, relations)})
     if how == "neighbor":
-        return Sampling(near, batch=BATCH, notes=(f"Each step sees up to {' x '.join(map(str, fan_outs))} neighbours of its nodes.",))
+        each = " of each relation (" + ", ".join(f"{k} {name}" for name, k in of.items()) + ")" if of else ""
+        return Sampling(near, batch=BATCH, notes=(f"Each step sees up to {' x '.join(map(str, fan_outs))} neighbours{each} of its nodes.",))
     if how in ("ladies", "fastgcn"):
         layers = sizes or (LAYER,) * depth
         drawn = ", ".join(map(str, layers))
@@ -57,6 +62,8 @@ def sampling(
 def _fits(config: GraphModelConfig, how: str, arch: str | Mapping[str, Any], store: GraphStore) -> None:
     if config.num_neighbors is not None and how != "neighbor":
         raise UsageError(f"--num-neighbors is for --sampler neighbor; {how} takes --sample-sizes")
+    if config.relation_neighbors and how != "neighbor":
+        raise UsageError(f"--relation-neighbors is for --sampler neighbor, not for {how}")
     if config.sample_sizes is not None and how in ("full", "neighbor"):
         raise UsageError(f"--sample-sizes is not for --sampler {how}" + ("; it takes --num-neighbors" if how == "neighbor" else ""))
     if arch == "none" or zoo.takes_parts(arch):
@@ -69,6 +76,21 @@ def _fits(config: GraphModelConfig, how: str, arch: str | Mapping[str, Any], sto
         )
     if store.E > LARGE:
         raise UsageError(f"--arch {arch} needs the whole graph at once, and {store.E:,} edges are too many: take sage, gcn or gat")
+
+
+def _relation(name: str, relations: tuple[str, ...]) -> tuple[int, int]:
+    """The numbers of a relation and of its inverse."""
+    if name not in relations:
+        why = suggest(name, relations) if relations else "this graph has one kind of edges"
+        raise UsageError(f"--relation-neighbors {name}: there is no such relation; {why}")
+    return relations.index(name), relations.index(name) + len(relations)
+
+
+def past_only(config: GraphModelConfig) -> GraphModelConfig:
+    """The settings with neighbours drawn, as a training over time needs it. Raises UsageError for another sampler."""
+    if config.sampler not in ("auto", "neighbor"):
+        raise UsageError(f"--time-column draws neighbours before each edge: leave --sampler {config.sampler} out")
+    return config.model_copy(update={"sampler": "neighbor"})
 
 
 def _saint(how: str, sizes: tuple[int, ...] | None, store: GraphStore, depth: int) -> tuple[Pieces, float, str]:

@@ -8,6 +8,7 @@ of the whole graph, and an edge that was drawn with probability p has `sampling_
 
 from __future__ import annotations
 
+from heliograph.sampling.chosen import Before, PerRelation
 from heliograph.sampling.exact import exact_nodes, exact_states
 from heliograph.sampling.layerwise import FastGCN, Ladies, Layerwise
 from heliograph.sampling.loader import loader
@@ -16,11 +17,13 @@ from heliograph.sampling.sample import Sample, Sampler
 from heliograph.sampling.subgraphs import Clusters, Saint, by_label_propagation, induced, parts_of, undirected
 
 __all__ = [
+    "Before",
     "Clusters",
     "FastGCN",
     "Ladies",
     "Layerwise",
     "Neighbors",
+    "PerRelation",
     "Saint",
     "Sample",
     "Sampler",

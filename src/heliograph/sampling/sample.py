@@ -26,7 +26,8 @@ class Sample:
     """n nodes of a graph, the seeds first, and e edges among them by receiver.
 
     `nodes` [n]: which they are; `hops`: how many there are within 0, 1, 2 ... steps; `senders`, `receivers` [e]: places among `nodes`;
-    `edges` [e]: places in the store's order; `weight` [e]: 1 / probability that the edge was drawn (None: 1 each).
+    `edges` [e]: places in the store's order; `weight` [e]: 1 / probability that the edge was drawn (None: 1 each); `degree` [n]: of the
+    nodes, where it is not the store's.
     """
 
     nodes: np.ndarray
@@ -35,6 +36,7 @@ class Sample:
     receivers: np.ndarray
     edges: np.ndarray
     weight: np.ndarray | None = None
+    degree: np.ndarray | None = None
 
     def graph(self, store: GraphStore) -> Graph:
         """Return the sample as a graph that asks for its seeds."""
@@ -46,7 +48,7 @@ class Sample:
             torch.tensor([len(self.senders)]),
             N=n,
             R=self.hops[-2::-1],
-            degree=torch.from_numpy(store.degree[self.nodes]),
+            degree=torch.from_numpy(store.degree[self.nodes] if self.degree is None else self.degree),
         )
         edges: dict[str, Feature] = store.edge_features(self.edges)
         if self.weight is not None:

@@ -14,6 +14,7 @@ from heliograph.errors import DataError
 from heliograph.graph import Graph
 
 Draw = Callable[[GraphStore, np.ndarray, int], Graph]  # a sampler of `heliograph.sampling`
+Past = Callable[[GraphStore, np.ndarray, np.ndarray, int], Graph]  # the same with the time of each seed
 LARGE = 4_000_000  # edges; beyond, a validation samples neighbours, too
 
 
@@ -143,6 +144,8 @@ class Links:
     both ways; validation sees the training edges, a test those of training and validation. A batch asks for its edges first, then for
     `negatives` pairs for each of them. Pairs avoid training edges (all that are known then), never others: to avoid those would give
     them away. In a graph of `first_side` > 0 nodes on one side, pairs have one end on each. `make` builds a store from some of the edges.
+    With `times` [M] and `before`, a sampler of the past (`heliograph.sampling.Before`), a training link and its pairs are asked at the
+    time of the link, from the training edges before it.
     """
 
     def __init__(
@@ -156,7 +159,10 @@ class Links:
         directed: bool = False,
         seed: int = 0,
         draw: Draw | None = None,
+        times: np.ndarray | None = None,
+        before: Past | None = None,
     ):
+        self.times, self.before = times, before
         self.ends, self.negatives, self.first_side, self.directed = (
             ends.astype(np.int64),
             negatives,
@@ -173,6 +179,9 @@ class Links:
         self.place = np.full(len(ends), -1, np.int64)  # of a training edge among the training edges
         self.place[self.known["val"]] = np.arange(len(train))
         self.N = self.stores["val"].N
+        if times is not None:
+            train_store = self.stores["val"]
+            self.stores["val"] = train_store.with_columns(time=times[self.known["val"]][train_store.columns["edge"]])
         self._keys = {part: np.sort(self._key(self.ends[rows])) for part, rows in self.known.items()}
         self._whole: dict[str, Graph] = {}
         self._fixed: dict[str, np.ndarray] = {}
@@ -192,7 +201,12 @@ class Links:
             return self._answering(part, asked, None, key_of(self.seed, 1, int(rows[0]) if len(rows) else 0))
         random = np.random.default_rng([self.seed, 2, step])
         asked = np.concatenate([self.ends[rows], self.pairs(random, len(rows) * self.negatives, "val")])
-        return self._answering("val", asked, self.place[rows], key_of(self.seed, 0, step))
+        key = key_of(self.seed, 0, step)
+        if self.before is not None and self.times is not None:
+            when = np.concatenate([self.times[rows], np.repeat(self.times[rows], self.negatives)])
+            graph = self.before(self.stores["val"], asked.ravel(), np.repeat(when, 2), key)
+            return graph.with_asked(torch.arange(2 * len(asked)).view(-1, 2))
+        return self._answering("val", asked, self.place[rows], key)
 
     def _answering(self, part: str, asked: np.ndarray, without: np.ndarray | None, key: int) -> Graph:
         """The graph of the edges known to `part`, less the training edges `without`, that answers for the pairs `asked` [Q, 2]."""
