@@ -16,6 +16,7 @@ from heliograph.learn import ranking
 from heliograph.onegraph import answers
 from heliograph.onegraph.asked import GraphPredictConfig, Summary, found, free, write_table
 from heliograph.onegraph.data import OneGraph
+from heliograph.onegraph.paths import Questions
 from heliograph.onegraph.predictor import GraphPredictor
 
 CHUNK = 512
@@ -23,6 +24,8 @@ CHUNK = 512
 
 def answer(config: GraphPredictConfig, predictor: GraphPredictor, graph: OneGraph) -> Summary:
     """With `pairs`: the score of each triple and its rank among all tails. With `top_k` and `for_`: the best tails, known ones left out.
+
+    A second column of relations, such as relation_2, makes it a question of two hops.
 
     Raises UsageError where neither is asked for, DataError where a column is missing.
     """
@@ -34,14 +37,15 @@ def answer(config: GraphPredictConfig, predictor: GraphPredictor, graph: OneGrap
             f"questions.csv with {a} and {relation} for the best of {b}"
         )
     table = read_cells(config.pairs or config.for_)
-    r = _column(table, _relation_column(graph), pa.array(graph.encoders.relations))
-    h = _end(table, graph, r, 0)
+    name, relations = _relation_column(graph), pa.array(graph.encoders.relations)
+    hops = tuple(_column(table, c, relations) for c in (name, f"{name}_2") if c == name or c in table.column_names)
+    asked = Questions(_end(table, graph, hops[0], 0), hops)
     assert graph.relation is not None
     triples = np.column_stack([graph.ends[:, 0], graph.relation, graph.ends[:, 1]]).astype(np.int64)
     known = Known(triples, len(graph.encoders.relations))
     if config.pairs is not None:
-        return _ranked(config, predictor, graph, table, known, h, r)
-    return _best(config, predictor, graph, known, h, r)
+        return _ranked(config, predictor, graph, table, known, asked)
+    return _best(config, predictor, graph, known, asked)
 
 
 def _column(table: pa.Table, name: str, among: pa.Array) -> np.ndarray:
@@ -72,22 +76,21 @@ def _ranked(
     graph: OneGraph,
     table: pa.Table,
     known: Known,
-    h: np.ndarray,
-    r: np.ndarray,
+    asked: Questions,
 ) -> Summary:
-    t = _end(table, graph, r, 1)
-    good = np.flatnonzero((h >= 0) & (r >= 0) & (t >= 0))
+    t = _end(table, graph, asked.hops[-1], 1)
+    good = asked.good[t[asked.good] >= 0]
     score, rank = np.full(len(table), np.nan), np.full(len(table), np.nan)
     for start in range(0, len(good), CHUNK):
         rows = good[start : start + CHUNK]
-        asked = torch.from_numpy(np.column_stack([h[rows], r[rows], t[rows]]))
-        y = torch.stack(predictor.of_pairs(predictor.placed(graph)[0], asked.numpy())).mean(0)
-        score[rows] = y[torch.arange(len(rows)), asked[:, 2]].numpy()
-        rank[rows] = ranking.ranks(y, asked[:, 2], known(asked)).numpy()
-    names = (graph.end_columns[0], _relation_column(graph), graph.end_columns[1])
+        y, tail = asked.scores(predictor, graph, rows), torch.from_numpy(t[rows])
+        score[rows] = y[torch.arange(len(rows)), tail].numpy()
+        rank[rows] = ranking.ranks(y, tail, asked.answers(known, rows)).numpy()
+    columns = [_relation_column(graph), f"{_relation_column(graph)}_2"][: len(asked.hops)]
+    names = (graph.end_columns[0], *columns, graph.end_columns[1])
     why = {}
     for k in range(len(table)):
-        unknown = [name for name, place in zip(names, (h[k], r[k], t[k]), strict=True) if place < 0]
+        unknown = [name for name, place in zip(names, (asked.h[k], *(r[k] for r in asked.hops), t[k]), strict=True) if place < 0]
         if unknown:
             why[k] = f"{', '.join(unknown)} is not in the graph"
     blank = np.isnan(score)
@@ -99,28 +102,29 @@ def _ranked(
 
 
 def _best(
-    config: GraphPredictConfig, predictor: GraphPredictor, graph: OneGraph, known: Known, h: np.ndarray, r: np.ndarray
+    config: GraphPredictConfig, predictor: GraphPredictor, graph: OneGraph, known: Known, asked: Questions
 ) -> Summary:
     assert config.top_k is not None
     names, relations = graph.ids.to_pylist(), graph.encoders.relations
-    good = np.flatnonzero((h >= 0) & (r >= 0))
-    a, b = graph.end_columns
-    with answers.table(config.output_path, [a, _relation_column(graph), "rank", b, "score"]) as writer:
+    good = asked.good
+    (a, b), relation = graph.end_columns, _relation_column(graph)
+    columns = [relation, f"{relation}_2"][: len(asked.hops)]
+    with answers.table(config.output_path, [a, *columns, "rank", b, "score"]) as writer:
         for start in range(0, len(good), CHUNK):
             rows = good[start : start + CHUNK]
-            asked = torch.from_numpy(np.column_stack([h[rows], r[rows], np.zeros(len(rows), np.int64)]))
-            y = torch.stack(predictor.of_pairs(predictor.placed(graph)[0], asked.numpy())).mean(0)
-            y[known(asked)] = -torch.inf
+            y = asked.scores(predictor, graph, rows)
+            y[asked.answers(known, rows)] = -torch.inf
             best = y.topk(min(config.top_k, y.shape[1]), dim=1)
             for k, row in enumerate(rows):
                 for place, (value, node) in enumerate(
                     zip(best.values[k].tolist(), best.indices[k].tolist(), strict=True), 1
                 ):
                     if np.isfinite(value):
-                        writer.writerow([names[h[row]], relations[r[row]], place, names[node], answers.number(value)])
-    missing = len(h) - len(good)
+                        which = [relations[r[row]] for r in asked.hops]
+                        writer.writerow([names[asked.h[row]], *which, place, names[node], answers.number(value)])
+    missing = len(asked.h) - len(good)
     return Summary(
-        len(h),
+        len(asked.h),
         len(good),
         0.0,
         {"head or relation is not in the graph": missing} if missing else {},

@@ -7,7 +7,7 @@
 For nodes, as in the paper (eq. 9, here with K layers), y = S relu(... S relu(S x W_0) W_1 ...) W_K-1, (S h)_i = m_i + h_i / d_i.
 
 Departures: the paper classifies nodes; the pooled head is for graphs, and so are the weights before the first and after the last step.
-Features have no dropout. Edge features are not used, as in the paper.
+Edge features are not used, as in the paper.
 Expressivity: at most 1-WL, and less (a normalised sum is not injective on multisets; Xu et al. 2019).
 """
 
@@ -30,14 +30,14 @@ FEATURIZER, GEOMETRY, BOUND = "table10_1", "none", "1-WL"
 
 
 class Embed(nn.Module):
-    """h_i = act(W x_i), and norm_i = 1 / sqrt(d_i)."""
+    """h_i = act(W x_i), with dropout on x_i, and norm_i = 1 / sqrt(d_i)."""
 
-    def __init__(self, d_node: int, d: int, act: Callable[[Tensor], Tensor] = torch.relu):
+    def __init__(self, d_node: int, d: int, act: Callable[[Tensor], Tensor] = torch.relu, dropout: float = 0.0):
         super().__init__()
-        self.W, self.act = nn.Linear(d_node, d), act
+        self.W, self.act, self.dropout = nn.Linear(d_node, d), act, Dropout(dropout)
 
     def forward(self, graph: Graph) -> Graph:
-        return normalised(graph, on_rows(lambda x: self.act(self.W(x)), graph.nodes["x"]))  # [N, d]
+        return normalised(graph, on_rows(lambda x: self.act(self.W(self.dropout(x))), graph.nodes["x"]))  # [N, d]
 
 
 class Update(nn.Module):
@@ -60,7 +60,7 @@ def build(inputs: Inputs, out: int, d: int = 300, depth: int = 4, dropout: float
 
 
 def of_nodes(inputs: Inputs, out: int, d: int = 300, depth: int = 4, dropout: float = 0.0) -> MPNN:
-    """The paper's network: x W_0 [N, d] before the first of `depth` steps, no activation after the last."""
+    """The paper's network: x W_0 [N, d] before the first of `depth` steps, no activation after the last, dropout before each weight."""
     weights = [nn.Identity(), *(nn.Linear(d, d) for _ in range(depth - 2))][: depth - 1]
     steps = [Layer(Propagate(), Update(d, dropout, W)) for W in weights]
-    return MPNN(Embed(inputs.nodes, d, nn.Identity()), [*steps, Layer(Propagate(), Smooth())], Pool(nn.Linear(d, out)))
+    return MPNN(Embed(inputs.nodes, d, nn.Identity(), dropout), [*steps, Layer(Propagate(), Smooth())], Pool(nn.Linear(d, out)))
