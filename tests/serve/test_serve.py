@@ -6,7 +6,6 @@ import asyncio
 import csv
 import io
 import json
-import random
 import signal
 import threading
 import time
@@ -141,35 +140,6 @@ def test_token(start: Start) -> None:
     assert client.get("/metrics").status_code == 401 and client.get("/openapi.json").status_code == 401
     assert client.get("/readyz").status_code == 200 and client.get("/healthz").status_code == 200
     assert client.get("/v1/models", headers={"authorization": "Bearer 0123456789abcdef"}).status_code == 200
-
-
-def test_fuzzed_requests_are_never_our_fault(start: Start) -> None:
-    """Random bodies, headers, methods and paths: no 5xx, no traceback; no structure in the log."""
-    client, log = small(start)
-    rng = random.Random(0)
-    marker = "C1CC1NCCSecretOne"
-    pieces = ['{"smiles": [', '"CCO"', "\x00", "é", "{"]
-    pieces += [f'"{marker}"', "]", "}", ",", '"model"', ": ", "null", "1e999", "NaN", "\\u0000", "[["]
-    paths = ["/v1/predict", "/v1/table", "/v1/models", "/", "/static/../api.py", "/static/%2e%2e/api.py"]
-    paths += ["/nothing", f"/v1/{marker}", "/%ff"]
-    for _ in range(400):
-        body = "".join(rng.choices(pieces, k=rng.randrange(12))).encode("utf-8", "surrogateescape") + rng.randbytes(rng.randrange(8))
-        kinds = ["application/json", "text/csv", "chemical/x-daylight-smiles", "multipart/form-data", "\x7f"]
-        headers = {"content-type": rng.choice(kinds)}
-        if rng.random() < 0.2:
-            name = rng.choice(["content-encoding", "accept", "range", "authorization", "x-" + "y" * 200])
-            headers[name] = rng.choice(["gzip", "bytes=0-", "x" * 2000])
-        method = rng.choice(["POST", "POST", "POST", "GET", "PUT", "DELETE", "OPTIONS", "HEAD"])
-        path = rng.choice(paths) + rng.choice(["", "?model=" + marker, "?smiles_column=%00"])
-        answer = client.request(method, path, content=body, headers=headers)
-        assert answer.status_code < 500, (method, body, answer.text)
-        assert "Traceback" not in answer.text
-    smiles = ["(" * 150, "C" * 900, "[" + "1" * 500 + "C]", "C1" * 300, "." * 500, "%99" * 100, "C" + "=" * 200 + "C", "[Xx]"]
-    smiles += ["\U0001f600", marker]
-    assert client.post("/v1/predict", json={"smiles": smiles}).status_code == 200
-    text = json.dumps(log)
-    assert len(log) > 400 and "Secret" not in text and "CCO" not in text
-    assert {"event", "id", "route", "status", "seconds"} <= set(log[-1])
 
 
 def test_what_goes_wrong_inside_is_told_without_its_text(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
