@@ -9,6 +9,7 @@ import torch
 from fastapi.testclient import TestClient
 
 from heliograph import wl
+from heliograph.errors import UsageError
 from heliograph.learn.loop import node_similarity
 from heliograph.serve import playground
 from heliograph.serve.playground import Drawn
@@ -34,7 +35,7 @@ def partition(row: list[int]) -> list[int]:
 
 
 def test_colours_are_those_of_networkx_and_wl() -> None:
-    for seed in range(500):
+    for seed in range(100):
         one = drawn(seed)
         graph = nx.Graph([*one.edges])
         graph.add_nodes_from(range(len(one.places)))
@@ -78,7 +79,7 @@ def test_gcn_steps_are_kipf_and_welling_eq_8() -> None:
 @pytest.mark.parametrize("layer", [*playground.PLAIN, *playground.LEARNED])
 def test_no_layer_is_sharper_than_the_colours(layer: str) -> None:
     """But for gcn, whose degrees are one round ahead."""
-    for seed in range(30):
+    for seed in range(12):
         one = drawn(seed)
         found = playground.play(one, layer, 5)
         assert len(found["equal"]) == len(found["colours"]) == len(found["similarity"]) == 6
@@ -92,6 +93,30 @@ def test_hexagon_and_two_triangles_stay_equal() -> None:
     for layer in [*playground.PLAIN, *playground.LEARNED]:
         found = playground.play(playground.toys()["hexagon and two triangles"], layer, 8)
         assert all(set(row) == {0} for row in (*found["equal"], *found["colours"]))
+
+
+def test_with_triangles_counted_hexagon_and_triangles_part() -> None:
+    one = playground.toys()["hexagon and two triangles"]
+    for layer in [*playground.PLAIN, *playground.LEARNED]:
+        found = playground.play(one, layer, 8, counting=True)
+        assert found["colours"] == [[0] * 6 + [1] * 6] * 9, layer
+        assert all(row[0] != row[6] for row in found["equal"][:3]), layer
+
+
+def test_triangles_are_those_of_networkx() -> None:
+    for seed in range(60):
+        one = drawn(seed)
+        wanted = nx.triangles(nx.Graph([*one.edges]))
+        x = playground.graph_of(one, counting=True).nodes["x"][:, -1].tolist()
+        assert x == [wanted.get(k, 0) for k in range(len(one.places))], seed
+
+
+def test_a_graph_of_ones_own() -> None:
+    one = playground.own([(0, 1), (1, 2), (2, 1), (4, 0)])
+    assert one.edges == ((0, 1), (0, 4), (1, 2)) and one.labels == ("1", "2", "3", "4", "5") and len(one.places) == 5
+    for edges in ([(1, 1)], [(0, 99)]):
+        with pytest.raises(UsageError):
+            playground.own(edges)
 
 
 def test_the_curve_and_the_surroundings() -> None:
@@ -120,9 +145,12 @@ def test_addresses(client: TestClient) -> None:
     choices = client.get("/v1/playground").json()
     assert "barbell" in choices["graphs"] and "gin" in choices["layers"]
     found = client.post("/v1/playground", json={"smiles": "CC[O-]", "layer": "gin", "steps": 2, "node": 2}).json()
+    mine = client.post("/v1/playground", json={"edges": [[0, 1], [1, 2], [2, 0], [2, 3]], "steps": 1, "node": 3, "triangles": True}).json()
+    assert mine["colours"][0] == [0, 0, 0, 1] and mine["state"] == [[1.0, 0.0], [1.0, 1.0]]
     assert found["labels"] == ["C", "C", "O−"] and len(found["shade"]) == 3 and len(found["influence"]) == 3
     bad = [{}, {"smiles": "C", "graph": "star"}, {"smiles": "nonsense"}, {"graph": "star", "layer": "x"}, {"graph": "star", "node": 99}]
-    bad += [{"graph": "star", "steps": 99}, {"smiles": "C" * 61}]
+    bad += [{"graph": "star", "steps": 99}, {"smiles": "C" * 61}, {"edges": []}, {"edges": [[0, 0]]}, {"edges": [[0, 60]]}]
+    bad += [{"edges": [[0, 1]], "graph": "star"}, {"edges": [[0]]}]
     assert [client.post("/v1/playground", json=one).status_code for one in bad] == [400] * len(bad)
     drawing = client.post("/v1/draw", json={"smiles": "c1ccccc1"}).json()
     assert drawing["svg"].startswith("<svg") and drawing["new_atoms"] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +14,8 @@ from heliograph.errors import HeliographError
 from heliograph.serve import playground
 from heliograph.serve.service import Service
 
+MOST_EDGES = 400  # of a graph of one's own
+Node = Annotated[int, Field(ge=0, lt=playground.MAX_NODES)]
 LONGEST = 300  # characters of a SMILES that is drawn
 
 
@@ -42,7 +44,9 @@ class Game(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"smiles": "c1ccccc1O", "layer": "gcn", "steps": 4}]})
 
     graph: str | None = Field(None, description="one of the graphs of /v1/playground, or", max_length=100)
-    smiles: str | None = Field(None, description="a molecule", max_length=LONGEST)
+    smiles: str | None = Field(None, description="a molecule, or", max_length=LONGEST)
+    edges: list[tuple[Node, Node]] | None = Field(None, description="pairs of nodes 0, 1, ...", min_length=1, max_length=MOST_EDGES)
+    triangles: bool = Field(False, description="whether a node starts with the number of triangles that it is a corner of")
     layer: str = Field("mean", max_length=20)
     steps: int = Field(6, ge=1, le=playground.MAX_STEPS)
     node: int | None = Field(None, ge=0, description="the node whose surroundings are told")
@@ -99,17 +103,20 @@ def add(app: FastAPI, service: Service, problem: Callable[[int, str], Exception]
 
     @app.post("/v1/playground", summary="Message passing step by step, beside 1-WL", tags=["page"])
     async def play(game: Game) -> dict[str, Any]:
-        if (game.graph is None) == (game.smiles is None):
-            raise problem(400, "give either a graph or a SMILES")
+        if (game.graph, game.smiles, game.edges).count(None) != 2:
+            raise problem(400, "give one of a graph, a SMILES and edges")
         toys = playground.toys()
         if game.graph is not None and game.graph not in toys:
             raise problem(404, f"there is no such graph; there are {', '.join(toys)}")
 
         def played() -> dict[str, Any]:
-            drawn = toys[game.graph] if game.graph is not None else playground.molecule(game.smiles or "")
+            if game.graph is not None:
+                drawn = toys[game.graph]
+            else:
+                drawn = playground.own(game.edges) if game.edges is not None else playground.molecule(game.smiles or "")
             if game.node is not None and game.node >= len(drawn.places):
                 raise problem(400, f"there is no node {game.node}")
-            return playground.play(drawn, game.layer, game.steps, game.node)
+            return playground.play(drawn, game.layer, game.steps, game.node, game.triangles)
 
         found: dict[str, Any] = await apart(played)
         return found

@@ -18,6 +18,7 @@ from heliograph.layer import Layer
 from heliograph.learn.loop import node_similarity
 from heliograph.model import Inputs
 from heliograph.topology import Topology
+from heliograph.views import triangles
 
 PLAIN = {"mean": segment.mean, "sum": segment.sum, "max": segment.max}  # h_i' = aggregate of h_j, no weights
 LEARNED = ("gcn", "sage", "gin", "gat")  # with weights drawn at random, seeded
@@ -85,12 +86,29 @@ def molecule(smiles: str) -> Drawn:
     return Drawn(found.symbols, tuple(places), tuple((i, j) for i, j, _ in found.bonds), tuple(kinds[s] for s in found.symbols))
 
 
-def graph_of(drawn: Drawn) -> Graph:
-    """The graph with both directions of each edge; `x` [n, K] one-hot of the kinds, `edge_attr` [E, 1] of ones."""
+def own(edges: Sequence[tuple[int, int]]) -> Drawn:
+    """A graph by its edges, nodes 0, 1, ... on a circle. Raises UsageError."""
+    once = {(min(pair), max(pair)) for pair in edges}
+    n = 1 + max((j for _, j in once), default=0)
+    if n > MAX_NODES:
+        raise UsageError(f"too many nodes: {n}, limit {MAX_NODES}")
+    if any(i == j for i, j in once):
+        raise UsageError("an edge has two different ends")
+    return Drawn(tuple(str(k + 1) for k in range(n)), tuple(ring(n)), tuple(sorted(once)), (0,) * n)
+
+
+def graph_of(drawn: Drawn, counting: bool = False) -> Graph:
+    """The graph with both directions of each edge; `x` [n, K] one-hot of the kinds, `edge_attr` [E, 1] of ones.
+
+    `counting`: a further column of `x` is the number of triangles that a node is a corner of.
+    """
     n, pairs = len(drawn.places), [(i, j) for i, j in drawn.edges] + [(j, i) for i, j in drawn.edges]
     senders, receivers = (torch.tensor([pair[side] for pair in pairs], dtype=torch.long) for side in (0, 1))
     topology = Topology.build(senders, receivers, [n], [len(pairs)])
     x = nn.functional.one_hot(torch.tensor(drawn.kinds), max(drawn.kinds) + 1).float()
+    if counting:
+        each = torch.zeros(n).index_add(0, topology.receivers, triangles(topology).float()) / 2  # both of a node's edges know of one
+        x = torch.cat([x, each[:, None]], 1)
     return Graph(topology, {"x": x}, {"edge_attr": torch.ones(len(pairs), 1)})
 
 
@@ -181,12 +199,12 @@ def numbered(rows: Sequence[Any]) -> list[int]:
     return [seen.setdefault(row, len(seen)) for row in rows]
 
 
-def play(drawn: Drawn, layer: str, steps: int, node: int | None = None) -> dict[str, Any]:
+def play(drawn: Drawn, layer: str, steps: int, node: int | None = None, counting: bool = False) -> dict[str, Any]:
     """All that the page shows, as JSON: per step a shade in 0 .. 1 for each state, which are equal, 1-WL colours, the similarity.
 
-    Raises UsageError.
+    Of a `node` also its state after each step. `counting`: nodes start with their triangles. Raises UsageError.
     """
-    graph = graph_of(drawn)
+    graph = graph_of(drawn, counting)
     seen = states(graph, layer, steps)
     shade = shades(seen)
     rounds = list(wl.refinements(graph))
@@ -201,6 +219,7 @@ def play(drawn: Drawn, layer: str, steps: int, node: int | None = None) -> dict[
         "colours": colours,
         "similarity": [None if math.isnan(s := node_similarity(h.double(), members)) else s for h in seen],
         "hops": None if node is None else hops(drawn, node),
+        "state": None if node is None else [h[node].tolist() for h in seen],
         "influence": None if node is None else influence(graph, layer, steps, node),
         "settled": len(rounds) - 1,
     }

@@ -2,12 +2,12 @@
 import { ask, make, svg } from "./api.js";
 
 const $ = (id) => document.getElementById(id);
-const OWN = "a molecule of your own", STEPS = 8;
+const OWN = "a molecule of your own", EDGES = "a graph of your own", STEPS = 8;
 const PALETTE = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#997700", "#004488", "#bb5566", "#009988", "#ee7733", "#33bbee", "#882255", "#44aa99", "#999933", "#dd99cc"];
 let game = null, node = null, playing = 0, opened = false, asked = 0, tell = () => {};
 
 const LESSONS = {
-  "hexagon and two triangles": "Every node has two neighbours that have two neighbours. A hexagon and two triangles look the same to colour refinement, and so to every network on this page: no layer that sums over neighbours tells them apart.",
+  "hexagon and two triangles": "Every node has two neighbours that have two neighbours. A hexagon and two triangles look the same to colour refinement, and so to every network on this page: no layer that sums over neighbours tells them apart. Count triangles at the start, and they part at once.",
   "barbell": "Two cliques joined by a bridge. What one end knows must pass through single nodes: choose a node at one end and see how little comes from the other.",
   "path of ten": "After k steps a node has heard of those at most k edges away, no farther.",
   "grid": "Only corners, edges and the middle differ: three colours, and no more with any number of steps.",
@@ -22,14 +22,14 @@ export async function open(trouble) {
   tell = trouble;
   try {
     const { graphs, layers } = await ask("/v1/playground");
-    $("graph").replaceChildren(...[...graphs, OWN].map((name) => make("option", {}, name)));
+    $("graph").replaceChildren(...[...graphs, OWN, EDGES].map((name) => make("option", {}, name)));
     $("layer").replaceChildren(...layers.map((name) => make("option", {}, name)));
     $("layer").value = "gcn";
   } catch (error) { opened = false; return trouble(error.message, error.status); }
   $("step").max = STEPS;
-  for (const id of ["graph", "layer"]) $(id).addEventListener("change", () => { if (id === "graph") { node = null; $("step").value = 0; } load(trouble); });
+  for (const id of ["graph", "layer", "triangles"]) $(id).addEventListener("change", () => { if (id === "graph") { node = null; $("step").value = 0; } load(trouble); });
   let timer = 0;
-  $("game-smiles").addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => { node = null; load(trouble); }, 400); });
+  for (const id of ["game-smiles", "game-edges"]) $(id).addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => { node = null; load(trouble); }, 400); });
   $("game").addEventListener("submit", (event) => event.preventDefault());
   $("step").addEventListener("input", draw);
   const go = (by) => { $("step").value = Math.max(0, Math.min(STEPS, Number($("step").value) + by)); draw(); };
@@ -48,15 +48,22 @@ export async function open(trouble) {
 function halt() { clearInterval(playing); playing = 0; $("play").textContent = "Play"; }
 
 async function load(trouble) {
-  const number = ++asked, own = $("graph").value === OWN;
+  const number = ++asked, own = $("graph").value === OWN, edges = $("graph").value === EDGES;
   $("own").hidden = !own;
+  $("own-edges").hidden = !edges;
   try {
-    const found = await ask("/v1/playground", { ...(own ? { smiles: $("game-smiles").value.trim() } : { graph: $("graph").value }), layer: $("layer").value, steps: STEPS, node });
+    const found = await ask("/v1/playground", { ...(own ? { smiles: $("game-smiles").value.trim() } : edges ? { edges: pairs($("game-edges").value) } : { graph: $("graph").value }), layer: $("layer").value, steps: STEPS, node, triangles: $("triangles").checked });
     if (number !== asked) return;
     game = found;
     trouble("");
     draw();
   } catch (error) { if (number === asked) trouble(error.message, error.status); }
+}
+
+function pairs(text) {
+  const found = [...text.matchAll(/(\d+)\s*-\s*(\d+)/g)].map(([, a, b]) => [a - 1, b - 1]);
+  if (!found.length || text.replace(/\d+\s*-\s*\d+|[\s,;]/g, "")) throw new Error("Write edges as 1-2 2-3 3-1.");
+  return found;
 }
 
 function choose(k) { node = node === k ? null : k; load(tell); }
@@ -99,8 +106,9 @@ function draw() {
   $("colours-said").textContent = kinds(count(game.colours[step]), "colour") + (step >= game.settled ? ", settled" : "");
   curve(step);
   whence();
-  const own = $("graph").value === OWN;
-  const lesson = own ? "Nodes of one colour have one state: no layer here is sharper than the colours. Choose an atom: rings show what it has heard of after this step." : LESSONS[$("graph").value] ?? "";
+  $("vector").textContent = node === null || !game.state ? "" : `State of node ${node + 1} after this step: ${game.state[step].map((v) => Number(v.toPrecision(6))).join("  ")}`.replaceAll("-", "−");
+  const own = $("graph").value === OWN || $("graph").value === EDGES;
+  const lesson = own ? "Nodes of one colour have one state: no layer here is sharper than the colours. Choose a node: rings show what it has heard of after this step." : LESSONS[$("graph").value] ?? "";
   $("lesson").textContent = lesson + ($("layer").value === "gcn" && count(game.equal[step]) > count(game.colours[step]) ? " gcn divides by degrees from the start: it is one round ahead of the colours." : "");
 }
 
