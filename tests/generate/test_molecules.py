@@ -151,6 +151,11 @@ def test_what_is_exact_is_kept() -> None:
     assert not np.array_equal(asked.molecules.pos, free.molecules.pos)
 
 
+def test_a_low_temperature_draws_the_likely_types() -> None:
+    often = [np.bincount(next(replace(untrained(), temperature=t).sample(20, seed=4)).molecules.z).max() for t in (1e-3, 1e3)]
+    assert often[0] > 1.5 * often[1]
+
+
 @pytest.mark.parametrize(
     ("wish", "message"),
     [

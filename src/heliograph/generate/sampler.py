@@ -130,6 +130,7 @@ class Sampler:
     process: Process
     steps: int = 50
     churn: float = 15.0  # of types: how often a shown one is masked again
+    temperature: float = 0.1  # of types: below 1 the likely ones are favoured
 
     def sample(self, n: int, wish: Wish | None = None, seed: int = 0, batch_size: int = 64) -> Iterator[Drawn]:
         """Yield `n` molecules in batches; the same seed, batch size and wish give the same molecules."""
@@ -165,7 +166,7 @@ class Sampler:
             pos = self.process.step(pos, end, t, after - t, noise())
             if fixed is None:
                 logits = found["species"].masked_fill(~allowed, -torch.inf)
-                species = discrete.step(species, logits, t, after - t, known.masked, self.churn, torch_rng)
+                species = discrete.step(species, logits / self.temperature, t, after - t, known.masked, self.churn, torch_rng)
                 if kept is not None:
                     species[kept.at] = kept.species
         found, _ = self._answers(said.with_nodes(pos=pos, species=species), 1.0, condition, wish.guidance)
