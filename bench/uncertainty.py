@@ -2,7 +2,7 @@
 test molecules, pooled over splits.
 
     python bench/uncertainty.py --runs FOLDER [--sets delaney freesolv lipophilicity] [--splits random_0 ... scaffold butina_0 ...]
-                                [--calibrate-for random] [--domain full] [--epochs 30] [--head none] [-o FILE.jsonl]
+                                [--calibrate-for random] [--domain full] [--epochs 30] [--head auto] [-o FILE.jsonl]
 
 One training of five members a split through `heliograph.train`, with the defaults, nothing tuned;
 the test part is touched once. A run folder that is there already is gone on with, so an interrupted
@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument("--calibrate", default="auto")
     parser.add_argument("--domain", default="full", choices=["none", "hashes", "full"])
     parser.add_argument(
-        "--head", default="none", choices=["none", "mve", "evidential", "quantiles"]
+        "--head", default="auto", choices=["auto", "none", "laplace", "mve", "evidential", "quantiles"]
     )
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--runs", type=Path, required=True, help="folder that keeps the runs")
