@@ -163,12 +163,14 @@ def _said(name: str, cells: Sequence[str], how: Convention) -> str:
 def unique(names: Sequence[str]) -> tuple[str, ...]:
     """Column names made distinct as pandas does: a, b, a -> a, b, a.1."""
     taken: set[str] = set()
+    last: dict[str, int] = {}  # the number that a name came to, so that many of one name take no longer than as many others
     out = []
     for name in names:
-        new, k = name, 0
+        new, k = name, last.get(name, 0)
         while new in taken:
             k += 1
             new = f"{name}.{k}"
         taken.add(new)
+        last[name] = k
         out.append(new)
     return tuple(out)
