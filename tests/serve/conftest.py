@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,7 +65,8 @@ class Running:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        self.process = subprocess.Popen(command("serve", *args, "--port", str(port)), env=environment(), stderr=subprocess.PIPE, text=True)
+        self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (not a pipe: a full one stops the service)
+        self.process = subprocess.Popen(command("serve", *args, "--port", str(port)), env=environment(), stderr=self.said, text=True)
         import httpx2 as httpx
 
         deadline = time.monotonic() + 90
@@ -75,20 +77,26 @@ class Running:
             except httpx.HTTPError:
                 time.sleep(0.05)
         self.process.kill()
-        raise AssertionError(self.process.stderr.read() if self.process.stderr else "")
+        raise AssertionError(self.text())
 
     def log(self) -> Lines:
         """What it wrote; after its end."""
-        assert self.process.stderr is not None
-        return [json.loads(line) for line in self.process.stderr.read().splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+
+    def text(self) -> str:
+        self.said.seek(0)
+        return self.said.read()
+
+    def close(self) -> None:
+        """End it, if it has not ended, and let go of what it wrote."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait(30)
+        self.said.close()
 
 
 @pytest.fixture
 def running(models: Path) -> Iterator[Running]:
     one = Running(models / "one")
     yield one
-    if one.process.poll() is None:
-        one.process.kill()
-    one.process.wait()
-    if one.process.stderr is not None:
-        one.process.stderr.close()
+    one.close()
