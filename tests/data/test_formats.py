@@ -275,9 +275,13 @@ def test_a_shipped_set_brings_its_units() -> None:
 
 
 def test_very_many_columns_of_one_name_are_named_in_no_time() -> None:
-    from heliograph.data.formats.table import unique
-
     assert unique(["a", "b", "a", "a.1", "a", "a.1"]) == ("a", "b", "a.1", "a.1.1", "a.2", "a.1.2")
     started = time.process_time()
     assert len(set(unique(["smiles"] * 20_000))) == 20_000
     assert time.process_time() - started < 5  # one by one from the first it is minutes
+
+
+def test_a_cell_of_very_many_digits_is_told_in_no_time() -> None:
+    started = time.process_time()
+    assert as_number("1" * 50_000 + "x") is None
+    assert time.process_time() - started < 2  # minutes, where digits can be split in two in every way
