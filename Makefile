@@ -37,6 +37,7 @@ demo: $(VENV)/.run-time
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check src tests bench scripts examples docs
+	$(BIN)/ruff format --check --quiet src tests bench scripts examples docs/gallery
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 

@@ -44,8 +44,7 @@ def planted(smiles: str, kind: str) -> tuple[float, float]:
     rings = mol.GetRingInfo().NumRings()
     if kind == "substructure":  # which the calibration has no feature of: a head has to find it
         carbonyl = any(
-            b.GetBondTypeAsDouble() == 2.0
-            and {"C", "O"} == {b.GetBeginAtom().GetSymbol(), b.GetEndAtom().GetSymbol()}
+            b.GetBondTypeAsDouble() == 2.0 and {"C", "O"} == {b.GetBeginAtom().GetSymbol(), b.GetEndAtom().GetSymbol()}
             for b in mol.GetBonds()
         )
         methyls = sum(a.GetSymbol() == "C" and a.GetTotalNumHs() == 3 for a in mol.GetAtoms())
@@ -104,9 +103,7 @@ def judge(options: argparse.Namespace, kind: str) -> dict[str, Any]:
         "epochs": options.epochs,
         "arch": options.arch,
         "method": entry.method,
-        "spearman_of_sigmas": round(metrics.spearman(sigma, true), 3)
-        if kind != "constant"
-        else None,
+        "spearman_of_sigmas": round(metrics.spearman(sigma, true), 3) if kind != "constant" else None,
         "coverage_90_by_tenth": [round(float(h), 3) for h in held],
         "spread_of_sigma": round(float(sigma.std() / sigma.mean()), 3),
         "rmse_of_mean": round(float(np.sqrt(np.square(pred - mean).mean())), 3),
@@ -141,15 +138,11 @@ def out_of_fold_sigma(
 
 def main() -> None:
     """Both kinds of noise."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--molecules", type=int, default=6373)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--arch", default="gcn")
-    parser.add_argument(
-        "--head", default="none", choices=["none", "mve", "evidential", "quantiles"]
-    )
+    parser.add_argument("--head", default="none", choices=["none", "mve", "evidential", "quantiles"])
     parser.add_argument("--kinds", nargs="+", default=["structure", "constant"])
     parser.add_argument("--runs", type=Path, required=True, help="folder that keeps the runs")
     parser.add_argument("-o", "--output", type=Path, help="append JSON lines here too")

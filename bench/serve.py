@@ -1,6 +1,6 @@
 """Latency and rate of `heliograph serve`: clients that each send one molecule after the other over a connection that stays open.
 
-    python bench/serve.py MODEL --clients 1 16 64 --requests 2000 [--max-batch 1]
+python bench/serve.py MODEL --clients 1 16 64 --requests 2000 [--max-batch 1]
 """
 
 from __future__ import annotations

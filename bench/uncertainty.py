@@ -49,15 +49,11 @@ def train(options: argparse.Namespace, name: str, split: str) -> tuple[TrainResu
         table(name, target, split, data)
     column = "split" if split.startswith("butina") else split
     config = TrainConfig(
-        data=DataConfig(
-            data_path=data, smiles_columns="smiles", target_columns=(target,), num_workers=0
-        ),
+        data=DataConfig(data_path=data, smiles_columns="smiles", target_columns=(target,), num_workers=0),
         split=SplitConfig(splits_column=column),
         model=ModelConfig(ensemble_size=5, members="folds", uncertainty_method=options.head),
         fit=FitConfig(epochs=options.epochs, baselines=False, accelerator="cpu"),
-        trust=TrustConfig(
-            calibrate_for=options.calibrate_for, domain=options.domain, calibrate=options.calibrate
-        ),
+        trust=TrustConfig(calibrate_for=options.calibrate_for, domain=options.domain, calibrate=options.calibrate),
         output_dir=here,
     )
     return run(config, resume=(here / "config.toml").is_file()), here
@@ -85,9 +81,7 @@ def judged(result: TrainResult, here: Path) -> dict[str, np.ndarray]:
     }
     for c in LEVELS:
         found[f"low {c}"], found[f"high {c}"] = calibration.interval(pred, sigma, c)
-        found[f"one width {c}"] = np.full(
-            len(y), conformal.quantile(residual[np.isfinite(residual)], c)
-        )
+        found[f"one width {c}"] = np.full(len(y), conformal.quantile(residual[np.isfinite(residual)], c))
     answers = predictor.predict_records(test.structures)
     assert answers.in_domain is not None
     return found | {"in_domain": answers.in_domain}
@@ -104,18 +98,12 @@ def summary(a: dict[str, np.ndarray]) -> dict[str, Any]:
     constant = metrics.interval_scores(y, pred - q, pred + q, 0.9)
     gain = constant - ours
     inside = a["in_domain"] > 0.5
-    rmse = {
-        k: math.sqrt(float(np.square((y - pred)[m]).mean())) if m.any() else None
-        for k, m in (("in", inside), ("out", ~inside))
-    }
+    rmse = {k: math.sqrt(float(np.square((y - pred)[m]).mean())) if m.any() else None for k, m in (("in", inside), ("out", ~inside))}
     held = metrics.covered(y, *intervals[0.9])
     return {
         "n": about["n"],
         "rmse": about["rmse"],
-        "coverage": {
-            str(r["claimed"]): [round(r[k], 4) for k in ("held", "low", "high", "width")]
-            for r in about["coverage"]
-        },
+        "coverage": {str(r["claimed"]): [round(r[k], 4) for k in ("held", "low", "high", "width")] for r in about["coverage"]},
         "figures": {k: round(v, 4) for k, v in about["figures"].items()},
         "simulated": {k: [round(x, 4) for x in v] for k, v in about["simulated"].items()},
         "interval_score_90": [round(float(ours.mean()), 4), round(float(constant.mean()), 4)],
@@ -128,26 +116,18 @@ def summary(a: dict[str, np.ndarray]) -> dict[str, Any]:
 
 def main() -> None:
     """Run the sets and splits that are asked for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--sets",
         nargs="+",
         default=["delaney", "freesolv", "lipophilicity"],
         choices=list(SETS),
     )
-    parser.add_argument(
-        "--splits", nargs="+", default=[f"random_{k}" for k in range(5)] + ["scaffold"]
-    )
-    parser.add_argument(
-        "--calibrate-for", default="random", choices=["random", "scaffold", "cluster"]
-    )
+    parser.add_argument("--splits", nargs="+", default=[f"random_{k}" for k in range(5)] + ["scaffold"])
+    parser.add_argument("--calibrate-for", default="random", choices=["random", "scaffold", "cluster"])
     parser.add_argument("--calibrate", default="auto")
     parser.add_argument("--domain", default="full", choices=["none", "hashes", "full"])
-    parser.add_argument(
-        "--head", default="auto", choices=["auto", "none", "laplace", "mve", "evidential", "quantiles"]
-    )
+    parser.add_argument("--head", default="auto", choices=["auto", "none", "laplace", "mve", "evidential", "quantiles"])
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--runs", type=Path, required=True, help="folder that keeps the runs")
     parser.add_argument("-o", "--output", type=Path, help="append JSON lines here too")
@@ -162,9 +142,7 @@ def main() -> None:
             with options.output.open("a", encoding="utf-8") as file:
                 file.write(text + "\n")
 
-    about = {
-        k: getattr(options, k) for k in ("calibrate_for", "calibrate", "domain", "head", "epochs")
-    }
+    about = {k: getattr(options, k) for k in ("calibrate_for", "calibrate", "domain", "head", "epochs")}
     for name in options.sets:
         pooled: dict[str, list[dict[str, np.ndarray]]] = {}
         for split in options.splits:

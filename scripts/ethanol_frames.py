@@ -1,6 +1,6 @@
 """Make examples/ethanol.extxyz: ethanol at 500 K by GFN2-xTB dynamics, a frame every 40 fs, with energies and forces.
 
-    python scripts/ethanol_frames.py        (needs tblite: pip install heliograph[xtb])
+python scripts/ethanol_frames.py        (needs tblite: pip install heliograph[xtb])
 """
 
 from __future__ import annotations

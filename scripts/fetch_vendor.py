@@ -1,7 +1,7 @@
 """Fetch the page's third-party files again by name and version from npm, and check them against vendor.json.
 
-    python scripts/fetch_vendor.py            # fetch, check, write
-    python scripts/fetch_vendor.py --check    # check the files that are there
+python scripts/fetch_vendor.py            # fetch, check, write
+python scripts/fetch_vendor.py --check    # check the files that are there
 """
 
 from __future__ import annotations

@@ -29,9 +29,7 @@ TARGET = Path(__file__).parents[1] / "tests" / "oracles" / "painn_schnetpack.npz
 def main() -> None:
     """Compute and write."""
     torch.manual_seed(0)
-    net = PaiNN(
-        n_atom_basis=D, n_interactions=LAYERS, radial_basis=BesselRBF(RADIAL, CUTOFF), cutoff_fn=CosineCutoff(CUTOFF)
-    ).double()
+    net = PaiNN(n_atom_basis=D, n_interactions=LAYERS, radial_basis=BesselRBF(RADIAL, CUTOFF), cutoff_fn=CosineCutoff(CUTOFF)).double()
     net.radial_basis.freqs = torch.arange(1, RADIAL + 1, dtype=torch.float64) * np.pi / CUTOFF  # it rounds them to float32
     head = Atomwise(n_in=D).double()
     for p in (*net.parameters(), *head.parameters()):

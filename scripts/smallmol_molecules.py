@@ -45,18 +45,16 @@ GROUPS = [
 REJECTED = {
     name: [Chem.MolFromSmarts(p) for p in patterns.split()]
     for name, patterns in {
-        "chain of heteroatoms":
-            "[O,S;!a]-[O,S;!a] [#7,#8,#16;!a;!$([N+])]~[#7,#8,#16;!a;!$([N+]);!$(S(=O)=O)]~[#7,#8,#16;!a] "
-            "[n]-[#7,#8,#16;!a]-,=[#7,#8,#16] [!#6]-[F,Cl] [#7;!a]=[#7;!a] [O,S;!a]-[N;!a]-[#7,#8,#16] [#8,#16;!a]-[n,o,s] "
-            "[#7;!a;!$(N=*)]-[#7;!a;!$(N-C=O);!$(N=*)]-[#7] [N;!$([N+])](-[#7,#8])-[#7,#8]",
-        "unstable group":
-            "[CX4]([OH,SH,NH2,NH1;!$(N-C=O);!$(NS=O)])([#7,#8,#16;!$([N+]);!$(S=O)]) [CX4]([F,Cl])[#7,#8,#16;!$(S(=O)=O)] "
-            "[C;!a]=[C;!a]-[OH,SH,NH2,NH1;!$(N-C=O)] [C;!a]=[C;!a]-[F,Cl] [OH,SH]-[C;!a]=[#7] [CX3H1]=S [CX3](=S)([#6])[#6] "
-            "[CX3]=[NH1;!$(N=C(-N))] [CX3](=[O,S,N])[F,Cl] [CX2]#[CX2]-[!#6;!#1] [CX2]#[CX2]-[CX2]#[CX2] C=C=C C=C=[O,S,N] N=C=N "
-            "[#7,#8,#16]-[C;!a]#N [CX4](Cl)(Cl)Cl [#6;X3](=O)-[#6;X3](=O)-[#6;X3]=O O=[CX3]([OH])-[OH,NH2,NH1,N,O] "
-            "[#7,O,S]-[CX3](=O)-[CX3H]=O C(=O)-[SH,S]-C=O [N;X2;!a]=[C;!a]-[F,Cl] [#7]=[#16;X1,X2] [N;!a]-[SX2] [OH]-C=S [SH]-C=O "
-            "[NX3]-O-[C,c;X3] [NX2]=O [NH]=c [o,s]~[o,s] [OH0;X1]=[SX1] [s]c=O O=c[s] [NX3;!a]-[NX3;!a;R] [OH]-[NX3]-[CX4] "
-            "[NX3H1,NX3H2]-[NX2]",
+        "chain of heteroatoms": "[O,S;!a]-[O,S;!a] [#7,#8,#16;!a;!$([N+])]~[#7,#8,#16;!a;!$([N+]);!$(S(=O)=O)]~[#7,#8,#16;!a] "
+        "[n]-[#7,#8,#16;!a]-,=[#7,#8,#16] [!#6]-[F,Cl] [#7;!a]=[#7;!a] [O,S;!a]-[N;!a]-[#7,#8,#16] [#8,#16;!a]-[n,o,s] "
+        "[#7;!a;!$(N=*)]-[#7;!a;!$(N-C=O);!$(N=*)]-[#7] [N;!$([N+])](-[#7,#8])-[#7,#8]",
+        "unstable group": "[CX4]([OH,SH,NH2,NH1;!$(N-C=O);!$(NS=O)])([#7,#8,#16;!$([N+]);!$(S=O)]) [CX4]([F,Cl])[#7,#8,#16;!$(S(=O)=O)] "
+        "[C;!a]=[C;!a]-[OH,SH,NH2,NH1;!$(N-C=O)] [C;!a]=[C;!a]-[F,Cl] [OH,SH]-[C;!a]=[#7] [CX3H1]=S [CX3](=S)([#6])[#6] "
+        "[CX3]=[NH1;!$(N=C(-N))] [CX3](=[O,S,N])[F,Cl] [CX2]#[CX2]-[!#6;!#1] [CX2]#[CX2]-[CX2]#[CX2] C=C=C C=C=[O,S,N] N=C=N "
+        "[#7,#8,#16]-[C;!a]#N [CX4](Cl)(Cl)Cl [#6;X3](=O)-[#6;X3](=O)-[#6;X3]=O O=[CX3]([OH])-[OH,NH2,NH1,N,O] "
+        "[#7,O,S]-[CX3](=O)-[CX3H]=O C(=O)-[SH,S]-C=O [N;X2;!a]=[C;!a]-[F,Cl] [#7]=[#16;X1,X2] [N;!a]-[SX2] [OH]-C=S [SH]-C=O "
+        "[NX3]-O-[C,c;X3] [NX2]=O [NH]=c [o,s]~[o,s] [OH0;X1]=[SX1] [s]c=O O=c[s] [NX3;!a]-[NX3;!a;R] [OH]-[NX3]-[CX4] "
+        "[NX3H1,NX3H2]-[NX2]",
         "strained": "[r3]=,:[*] [r3]#* [R]#[R] [r4]=,:[r4] [R]=[#6X2;R]=[R] [R]=[R0]=* [r4;a]",
         "aromatic with five nitrogens or a charge": "n1nnnn1 [+;!$([N+](=O)[O-])] [-;!$([O-][N+]=O)]",
     }.items()

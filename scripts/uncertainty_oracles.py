@@ -54,34 +54,18 @@ def regression(t: dict[str, np.ndarray]) -> dict[str, Any]:
         warnings.simplefilter("ignore")
         for c in COVERAGES:
             zero, one = np.zeros(1), np.ones(1)
-            out["crepes"][c] = float(
-                ConformalRegressor().fit(r).predict_int(zero, confidence=c - HAIR)[0, 1]
-            )
-            out["crepes_normalised"][c] = float(
-                ConformalRegressor()
-                .fit(r, sigmas=sigma)
-                .predict_int(zero, one, confidence=c - HAIR)[0, 1]
-            )
+            out["crepes"][c] = float(ConformalRegressor().fit(r).predict_int(zero, confidence=c - HAIR)[0, 1])
+            out["crepes_normalised"][c] = float(ConformalRegressor().fit(r, sigmas=sigma).predict_int(zero, one, confidence=c - HAIR)[0, 1])
             groups = np.unique(group)
-            found = (
-                ConformalRegressor()
-                .fit(r, bins=group)
-                .predict_int(np.zeros(len(groups)), bins=groups, confidence=c - HAIR)
-            )
-            out["crepes_mondrian"][c] = dict(
-                zip(map(str, groups), found[:, 1].tolist(), strict=True)
-            )
+            found = ConformalRegressor().fit(r, bins=group).predict_int(np.zeros(len(groups)), bins=groups, confidence=c - HAIR)
+            out["crepes_mondrian"][c] = dict(zip(map(str, groups), found[:, 1].tolist(), strict=True))
             if len(r) >= c / (1 - c):
-                model = SplitConformalRegressor(
-                    _Given(), confidence_level=c, prefit=True
-                ).conformalize(pred[:, None], y)
+                model = SplitConformalRegressor(_Given(), confidence_level=c, prefit=True).conformalize(pred[:, None], y)
                 out["mapie"][c] = float(model.predict_interval(np.zeros((1, 1)))[1][0, 1, 0])
                 quantiles = [_Given(-1.0), _Given(1.0), _Given(0.0)]
                 cqr = ConformalizedQuantileRegressor(quantiles, confidence_level=c, prefit=True)
                 cqr.conformalize(np.column_stack([pred, sigma]), y)
-                ends = cqr.predict_interval(np.array([[0.0, 1.0]]), symmetric_correction=True)[1][
-                    0, :, 0
-                ]
+                ends = cqr.predict_interval(np.array([[0.0, 1.0]]), symmetric_correction=True)[1][0, :, 0]
                 out["mapie_cqr"][c] = float(ends[1] - 1.0)
     return out
 
@@ -116,9 +100,7 @@ def scores(t: dict[str, np.ndarray]) -> dict[str, float]:
         "nll": float(rule.nll_gaussian(pred, sigma, y)),
         "crps": float(rule.crps_gaussian(pred, sigma, y)),
         "sharpness": float(sharpness(sigma)),
-        "interval": float(
-            rule.interval_score(pred, sigma, y, start_p=0.9, end_p=0.9, resolution=1)
-        ),
+        "interval": float(rule.interval_score(pred, sigma, y, start_p=0.9, end_p=0.9, resolution=1)),
     }
 
 
@@ -143,12 +125,7 @@ def classes(seed: int, n: int, ties: bool) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         values = np.column_stack(
-            [
-                conformal.predict_p(
-                    (1 - asked_both)[:, [c]], np.full(len(asked), float(c)), smoothing=False
-                )
-                for c in (0, 1)
-            ]
+            [conformal.predict_p((1 - asked_both)[:, [c]], np.full(len(asked), float(c)), smoothing=False) for c in (0, 1)]
         )
     for c in COVERAGES:
         sets[c] = (values > 1 - c + 1e-12).astype(int).tolist()
@@ -165,9 +142,7 @@ def classes(seed: int, n: int, ties: bool) -> dict[str, Any]:
 def main() -> None:
     """Write the file."""
     cases = []
-    for seed, (n, ties) in enumerate(
-        [(8, False), (15, True), (40, False), (40, True), (200, False), (200, True)]
-    ):
+    for seed, (n, ties) in enumerate([(8, False), (15, True), (40, False), (40, True), (200, False), (200, True)]):
         t = table(seed, n, ties)
         plain = {k: [None if v != v else v for v in values.tolist()] for k, values in t.items()}
         cases.append(
@@ -178,12 +153,8 @@ def main() -> None:
                 "classes": classes(seed, n, ties),
             }
         )
-    versions = {
-        name: version(name) for name in ("crepes", "MAPIE", "venn-abers", "uncertainty-toolbox")
-    }
-    OUT.write_text(
-        json.dumps({"versions": versions, "cases": cases}, allow_nan=True), encoding="utf-8"
-    )
+    versions = {name: version(name) for name in ("crepes", "MAPIE", "venn-abers", "uncertainty-toolbox")}
+    OUT.write_text(json.dumps({"versions": versions, "cases": cases}, allow_nan=True), encoding="utf-8")
     print(OUT, OUT.stat().st_size)
 
 

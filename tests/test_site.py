@@ -76,7 +76,11 @@ def test_links_that_leave_the_docs_become_text(hooks: ModuleType) -> None:
 
 def test_a_page_that_fetches_from_elsewhere_is_refused(hooks: ModuleType) -> None:
     page = SimpleNamespace(file=SimpleNamespace(src_uri="x.md"))
-    for text in ("<script src=https://unpkg.com/x></script>", '<link rel="stylesheet" href="//fonts.example/a">', '<img src="http://a/b.png">'):
+    for text in (
+        "<script src=https://unpkg.com/x></script>",
+        '<link rel="stylesheet" href="//fonts.example/a">',
+        '<img src="http://a/b.png">',
+    ):
         with pytest.raises(ValueError, match=r"x\.md would fetch .*stand alone"):
             hooks.on_post_page(text, page, None)
     kept = '<a href="https://arxiv.org/abs/1">a</a><script src="js/a.js"></script>'

@@ -63,7 +63,7 @@ def graph_of(
 
 def gap(a: Any, b: Any) -> float:
     """The largest difference between two tensors or arrays."""
-    
+
     def double(x: Any) -> Tensor:
         return x.detach().double() if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x, dtype=np.float64))
 

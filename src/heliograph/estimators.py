@@ -155,7 +155,6 @@ class _MoleculeEstimator(BaseEstimator):
             warnings.warn(f"{len(nothing)} of {len(found.y)} structures are NaN: {nothing[0]}", UserWarning, stacklevel=3)
         return found
 
-
     def in_domain(self, X: Iterable[Any]) -> np.ndarray:
         """Return whether each structure is like those of training, bool [n]; false where it can't be used. Needs members="folds"."""
         found = self._answers(X).in_domain

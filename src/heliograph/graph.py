@@ -194,5 +194,3 @@ class Graph:
         from heliograph.convert import from_networkx
 
         return from_networkx(graph, **kwargs)
-
-

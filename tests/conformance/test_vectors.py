@@ -41,9 +41,7 @@ def turned(graph: Graph, rng: torch.Generator, mirrored: bool) -> tuple[Graph, T
     return graph.with_nodes(pos=moved), Q
 
 
-def check_equivariance(
-    net: MPNN, vectors: tuple[str, ...], graph: Graph, tensors: tuple[str, ...] = (), tolerance: float = 1e-9
-) -> None:
+def check_equivariance(net: MPNN, vectors: tuple[str, ...], graph: Graph, tensors: tuple[str, ...] = (), tolerance: float = 1e-9) -> None:
     """Node features `vectors` [N, 3, F] and `tensors` turn with the atoms, all others and the prediction stay; vectors are not zero."""
     here, y = net.states(graph), net(graph)["y"]
     for seed, mirrored in ((0, False), (1, True)):

@@ -28,9 +28,7 @@ def tables(rows_a: int, rows_b: int, weighted: bool) -> tuple[list[Tensor | None
     return [y, a, b], [None, of_a, of_b], Segments(index, 6)
 
 
-@pytest.mark.parametrize(
-    ("rows_a", "rows_b", "weighted"), [(1, 1, True), (1, M, False), (M, 1, True), (M, M, True), (M, M, False)]
-)
+@pytest.mark.parametrize(("rows_a", "rows_b", "weighted"), [(1, 1, True), (1, M, False), (M, 1, True), (M, M, True), (M, M, False)])
 def test_values_and_derivatives_are_those_of_plain_tensors(rows_a: int, rows_b: int, weighted: bool) -> None:
     (y, a, b), (of_y, of_a, of_b), segments = tables(rows_a, rows_b, weighted)
     assert a is not None and b is not None

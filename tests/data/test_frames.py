@@ -24,12 +24,8 @@ FULL = np.array([[0.1, 0.03, 0.02], [0.03, 0.2, 0.01], [0.02, 0.01, 0.3]])
 
 
 def water(**results: Any) -> ase.Atoms:
-    atoms = ase.Atoms(
-        "OH", [[0, 0, 0.1], [0, 0.7, 0]], cell=[[4, 0, 0], [0.5, 5, 0], [0, 0, 6]], pbc=True
-    )
-    atoms.calc = SinglePointCalculator(
-        atoms, **({"energy": -3.5, "forces": FORCES, "stress": STRESS} | results)
-    )
+    atoms = ase.Atoms("OH", [[0, 0, 0.1], [0, 0.7, 0]], cell=[[4, 0, 0], [0.5, 5, 0], [0, 0, 6]], pbc=True)
+    atoms.calc = SinglePointCalculator(atoms, **({"energy": -3.5, "forces": FORCES, "stress": STRESS} | results))
     return atoms
 
 
@@ -39,9 +35,7 @@ def collected(path: Path, asked: Keys | None = None) -> Structures:
 
 
 @pytest.mark.parametrize("name", ["a.extxyz", "a.traj", "a.db", "a.json"])
-def test_what_ase_hides_in_a_calculator_is_found_and_constraints_change_nothing(
-    tmp_path: Path, name: str
-) -> None:
+def test_what_ase_hides_in_a_calculator_is_found_and_constraints_change_nothing(tmp_path: Path, name: str) -> None:
     atoms = water()
     atoms.set_constraint(FixAtoms([0]))
     ase.io.write(tmp_path / name, [atoms, atoms])
@@ -52,9 +46,7 @@ def test_what_ase_hides_in_a_calculator_is_found_and_constraints_change_nothing(
     assert np.allclose(data.columns["cell"][0], atoms.cell.array) and data.columns["pbc"].all()
 
 
-HEAD = (
-    'Lattice="4 0 0 0.5 5 0 0 0 6" pbc="T T T" Properties=species:S:1:pos:R:3:{forces}:R:3 {rest}'
-)
+HEAD = 'Lattice="4 0 0 0.5 5 0 0 0 6" pbc="T T T" Properties=species:S:1:pos:R:3:{forces}:R:3 {rest}'
 BODY = "O 0 0 0.1 -1 0 1\nH 0 0.7 0 2 3 4\n"
 VOLUME = 120.0
 
@@ -67,15 +59,11 @@ VOLUME = 120.0
         ("force", f"energy=-3.5 virial=\"{' '.join(str(-VOLUME * v) for v in FULL.ravel())}\""),
     ],
 )  # fmt: skip
-def test_keys_of_ase_and_mace_and_a_virial_instead_of_a_stress(
-    tmp_path: Path, forces: str, rest: str
-) -> None:
+def test_keys_of_ase_and_mace_and_a_virial_instead_of_a_stress(tmp_path: Path, forces: str, rest: str) -> None:
     (tmp_path / "a.xyz").write_text(f"2\n{HEAD.format(forces=forces, rest=rest)}\n{BODY}")
     data = collected(tmp_path / "a.xyz")
     assert (
-        data.columns["energy"][0] == -3.5
-        and np.allclose(data.columns["forces"], FORCES)
-        and np.allclose(data.columns["stress"][0], FULL)
+        data.columns["energy"][0] == -3.5 and np.allclose(data.columns["forces"], FORCES) and np.allclose(data.columns["stress"][0], FULL)
     )
 
 
@@ -83,15 +71,9 @@ def test_keys_that_are_asked_for_win_and_one_that_no_frame_has_is_an_error(tmp_p
     rest = "energy=-3.5 dft=-7.0 charge=1 spin=2 config_type=hot"
     (tmp_path / "a.xyz").write_text(f"2\n{HEAD.format(forces='forces', rest=rest)}\n{BODY}")
     data = collected(tmp_path / "a.xyz", Keys(energy="dft"))
-    assert (
-        data.columns["energy"][0] == -7.0
-        and data.columns["charge"][0] == 1
-        and data.columns["spin"][0] == 2
-    )
+    assert data.columns["energy"][0] == -7.0 and data.columns["charge"][0] == 1 and data.columns["spin"][0] == 2
     assert data.columns["config_type"][0] == "hot"
-    with pytest.raises(
-        DataError, match=r"no frame of a.xyz has 'DFT_energy' for its energy; did you mean|known"
-    ):
+    with pytest.raises(DataError, match=r"no frame of a.xyz has 'DFT_energy' for its energy; did you mean|known"):
         collected(tmp_path / "a.xyz", Keys(energy="DFT_energy"))
     with pytest.raises(DataError, match=r"no frame of a.xyz has 'f' for its forces"):
         collected(tmp_path / "a.xyz", Keys(forces="f"))
@@ -113,9 +95,7 @@ def test_labels_that_come_late_are_found(tmp_path: Path, monkeypatch: pytest.Mon
 def test_gaps_stay_gaps(tmp_path: Path) -> None:
     whole = f"2\n{HEAD.format(forces='forces', rest='energy=-3.5')}\n{BODY}"
     partly = f"2\n{HEAD.format(forces='forces', rest='')}\nO 0 0 0.1 nan nan nan\nH 0 0.7 0 2 3 4\n"
-    (tmp_path / "a.xyz").write_text(
-        whole + partly + "1\nProperties=species:S:1:pos:R:3 energy=-1\nH 0 0 0\n"
-    )
+    (tmp_path / "a.xyz").write_text(whole + partly + "1\nProperties=species:S:1:pos:R:3 energy=-1\nH 0 0 0\n")
     data = collected(tmp_path / "a.xyz")
     assert data.has("energy").tolist() == [True, False, True] and data.has("forces").tolist() == [
         True,
@@ -168,11 +148,7 @@ def test_what_is_written_is_read_by_us_and_by_ase(tmp_path: Path) -> None:
     (tmp_path / "a.xyz").write_text(text_of(frame) + text_of(empty) + text_of(frame))
     back = list(read(tmp_path / "a.xyz"))
     assert len(back) == 3 and back[1].reason
-    assert (
-        np.allclose(back[2].pos, frame.pos, atol=1e-11)
-        and np.allclose(back[2].arrays["forces"], FORCES)
-        and back[2].pbc == frame.pbc
-    )
+    assert np.allclose(back[2].pos, frame.pos, atol=1e-11) and np.allclose(back[2].arrays["forces"], FORCES) and back[2].pbc == frame.pbc
     assert back[2].info["name"] == "a b"
     (tmp_path / "b.xyz").write_text(text_of(frame))
     atoms = ase.io.read(tmp_path / "b.xyz")

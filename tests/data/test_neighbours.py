@@ -77,7 +77,5 @@ def test_what_is_no_cell_and_atoms_at_one_place_are_said() -> None:
         pairs(pos, np.array([[1.0, 0, 0], [2, 0, 0], [0, 0, 1]]), (True, True, False), 3.0)
     with pytest.raises(StructureError, match="atoms at one place: 1 and 2"):
         pairs(np.zeros((2, 3)), None, (False,) * 3, 3.0)
-    slab = np.array(
-        [[3.0, 0, 0], [0, 3, 0], [0, 0, 0]]
-    )  # ASE writes zero for an axis without a period
+    slab = np.array([[3.0, 0, 0], [0, 3, 0], [0, 0, 0]])  # ASE writes zero for an axis without a period
     assert len(pairs(pos, slab, (True, True, False), 3.5).i) == 8

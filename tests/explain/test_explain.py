@@ -54,9 +54,7 @@ def predictor(members: int = 2, arch: str = "dmpnn") -> Predictor:
     task, scaling = Task("regression", ("a", "b")), Scaling((1.0, 2.0), (0.5, 3.0))
     return Predictor(
         models,
-        Document.of_molecules(
-            arch, {"d": 32}, inputs, featurizer.to_dict(), task.to_dict(), scaling.to_dict()
-        ),
+        Document.of_molecules(arch, {"d": 32}, inputs, featurizer.to_dict(), task.to_dict(), scaling.to_dict()),
     )
 
 
@@ -75,15 +73,11 @@ def test_all_methods_return_the_terms_of_an_additive_network(method: str) -> Non
     from heliograph.data.store import Store
 
     for text in ("CCO", ASPIRIN, SALT):
-        graph = Store.build(
-            [featurize(text, network.featurizer, scaffold=False)], network.featurizer
-        ).batch([0])
+        graph = Store.build([featurize(text, network.featurizer, scaffold=False)], network.featurizer).batch([0])
         wanted = (dense(graph.nodes["x"]) @ w[1]).double().numpy() * 3.0
         found = explain(network, [text], method, "b")[0]
         assert found.atoms == pytest.approx(wanted, abs=1e-4)
-        assert found.baseline == pytest.approx(2.0) and (
-            np.isnan(found.fidelity) or found.fidelity == pytest.approx(1.0)
-        )
+        assert found.baseline == pytest.approx(2.0) and (np.isnan(found.fidelity) or found.fidelity == pytest.approx(1.0))
 
 
 @pytest.mark.parametrize("method", sorted(TOLERANCE))
@@ -91,9 +85,7 @@ def test_contributions_add_up(method: str) -> None:
     network = predictor()
     for text in ("C", "CCO", ASPIRIN, "CC(C)Cc1ccc(cc1)C(C)C(=O)O"):
         found = explain(network, [text], method, "b")[0]
-        assert found.sum == pytest.approx(
-            found.prediction - found.baseline, abs=TOLERANCE[method] * 3.0
-        )
+        assert found.sum == pytest.approx(found.prediction - found.baseline, abs=TOLERANCE[method] * 3.0)
         assert found.prediction == pytest.approx(network.predict([text])[0, 1], abs=1e-5)
         assert found.spread.shape == found.atoms.shape and found.spread.max() > 0
 
@@ -130,21 +122,13 @@ def test_a_page_with_one_scale_and_a_table(tmp_path: Path, run: Run) -> None:
     page = (tmp_path / "out.html").read_text()
     assert page.count("data:image/svg+xml") == 4 and "not valid SMILES" in page
     assert run("explain", folder, data, "-o", tmp_path / "out.html").returncode == 2
-    config = ExplainConfig(
-        model_path=folder, data_path=data, output_path=tmp_path / "out.csv", method="myerson"
-    )
+    config = ExplainConfig(model_path=folder, data_path=data, output_path=tmp_path / "out.csv", method="myerson")
     found, _ = explain_file(config)
     write(found, {"model": "", "method": "myerson", "target": "a", "unit": ""}, config.output_path)
     with config.output_path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert (
-        len(rows[0]["atom_scores"].split()) == 13
-        and rows[1]["reason"]
-        and not rows[1]["atom_scores"]
-    )
-    assert sum(map(float, rows[0]["atom_scores"].split())) == pytest.approx(
-        float(rows[0]["sum"]), abs=1e-4
-    )
+    assert len(rows[0]["atom_scores"].split()) == 13 and rows[1]["reason"] and not rows[1]["atom_scores"]
+    assert sum(map(float, rows[0]["atom_scores"].split())) == pytest.approx(float(rows[0]["sum"]), abs=1e-4)
 
 
 def test_colours_share_a_scale_and_a_method_without_reason_is_called_so() -> None:

@@ -15,16 +15,12 @@ from heliograph.onegraph.baselines import adjacency, common, link_figures
 from heliograph.sampling import Neighbors
 
 
-def links(
-    directed: bool = False, first_side: int = 0, sampled: bool = False, n: int = 60, m: int = 240, negatives: int = 2
-) -> Links:
+def links(directed: bool = False, first_side: int = 0, sampled: bool = False, n: int = 60, m: int = 240, negatives: int = 2) -> Links:
     random = np.random.default_rng(0)
     low = random.integers(0, first_side or n, m)
     high = random.integers(first_side, n, m)
     ends = np.stack([low, high], axis=1)
-    ends = np.unique(
-        ends[ends[:, 0] != ends[:, 1]] if directed or first_side else np.sort(ends[ends[:, 0] != ends[:, 1]], 1), axis=0
-    )
+    ends = np.unique(ends[ends[:, 0] != ends[:, 1]] if directed or first_side else np.sort(ends[ends[:, 0] != ends[:, 1]], 1), axis=0)
     ends = random.permutation(ends)
     cut = len(ends) * 8 // 10, len(ends) * 9 // 10
     parts = dict(zip(("train", "val", "test"), np.split(np.arange(len(ends)), cut), strict=True))
@@ -120,9 +116,7 @@ def test_recall_and_ndcg_are_those_of_a_naive_loop() -> None:
     for row in range(30):
         gain = sum(1 / np.log2(k + 2) for k in range(20) if hits[row, k])
         ideal = sum(1 / np.log2(k + 2) for k in range(min(20, relevant[row])))
-        assert recall[row] == pytest.approx(hits[row].sum() / relevant[row]) and ndcg[row] == pytest.approx(
-            gain / ideal
-        )
+        assert recall[row] == pytest.approx(hits[row].sum() / relevant[row]) and ndcg[row] == pytest.approx(gain / ideal)
 
 
 def test_common_neighbours_are_those_of_networkx() -> None:

@@ -54,9 +54,7 @@ def test_decoders_are_their_formulas(name: str) -> None:
     table = readout.table.detach().numpy()  # type: ignore[union-attr]
     for q, (h, r, _) in enumerate(asked.tolist()):
         for t in range(n):
-            assert y[q, t].item() == pytest.approx(
-                formula(name, states[h].numpy(), table[r], states[t].numpy()), abs=1e-7
-            )
+            assert y[q, t].item() == pytest.approx(formula(name, states[h].numpy(), table[r], states[t].numpy()), abs=1e-7)
 
 
 def test_conve_is_its_formula() -> None:
@@ -101,9 +99,7 @@ def test_what_is_known_leaves_the_ranking_and_nothing_else_does() -> None:
     query, tail = known(asked)
     everything = {(h, r, t) for h, r, t in triples.tolist()} | {(t, r + R, h) for h, r, t in triples.tolist()}
     found = {(int(asked[q, 0]), int(asked[q, 1]), int(t), int(q)) for q, t in zip(query, tail, strict=True)}
-    assert found == {
-        (h, r, t, q) for q, (h, r, _) in enumerate(asked.tolist()) for t in range(n) if (h, r, t) in everything
-    }
+    assert found == {(h, r, t, q) for q, (h, r, _) in enumerate(asked.tolist()) for t in range(n) if (h, r, t) in everything}
 
 
 def test_a_batch_of_triples_is_asked_both_ways_and_leaves_the_graph() -> None:
@@ -112,9 +108,7 @@ def test_a_batch_of_triples_is_asked_both_ways_and_leaves_the_graph() -> None:
     parts = {"train": np.arange(cut), "val": np.arange(cut, len(triples)), "test": np.zeros(0, np.int64)}
 
     def make(rows: np.ndarray) -> GraphStore:
-        return GraphStore.build(
-            triples[rows][:, [0, 2]], n, directed=True, relation=triples[rows][:, 1], relations=R, origin=True
-        )
+        return GraphStore.build(triples[rows][:, [0, 2]], n, directed=True, relation=triples[rows][:, 1], relations=R, origin=True)
 
     source = Triples(make, triples, parts, R)
     rows = np.arange(0, cut, 7)
@@ -132,8 +126,7 @@ def test_a_batch_of_triples_is_asked_both_ways_and_leaves_the_graph() -> None:
         assert edges(graph) == {tuple(x) for x in np.concatenate([train, inverse(train, R)]).tolist()}
         assert (
             graph.asked is not None
-            and graph.asked.tolist()
-            == np.concatenate([triples[parts[part]], inverse(triples[parts[part]], R)]).tolist()
+            and graph.asked.tolist() == np.concatenate([triples[parts[part]], inverse(triples[parts[part]], R)]).tolist()
         )
 
 
@@ -176,9 +169,7 @@ def config(out: Path, **groups: Any) -> GraphTrainConfig:
 @pytest.mark.parametrize("arch", ["none", "compgcn"])
 def test_a_table_of_triples_becomes_a_model_that_ranks(tmp_path: Path, arch: str) -> None:
     table = table_of(toy(m=900))
-    model = {"arch": arch, "node_vectors": 16, "decoder": "complex"} | (
-        {"arch_args": {"d": 16}} if arch != "none" else {}
-    )
+    model = {"arch": arch, "node_vectors": 16, "decoder": "complex"} | ({"arch_args": {"d": 16}} if arch != "none" else {})
     result = run(
         config(tmp_path / "run", model=model, fit={"epochs": 25, "batch_size": 64}),
         tables=(None, table),
@@ -202,9 +193,7 @@ def test_a_table_of_triples_becomes_a_model_that_ranks(tmp_path: Path, arch: str
     with open(tmp_path / "ranked.csv") as file:
         rows = list(csv.DictReader(file))
     assert 1 <= float(rows[0]["rank"]) <= 40 and rows[1]["reason"] == "relation is not in the graph"
-    best = asked.model_copy(
-        update={"pairs": None, "top_k": 5, "for_": tmp_path / "asked.csv", "output_path": tmp_path / "best.csv"}
-    )
+    best = asked.model_copy(update={"pairs": None, "top_k": 5, "for_": tmp_path / "asked.csv", "output_path": tmp_path / "best.csv"})
     predict(best, progress=QUIET)
     there = {(r["head"], r["relation"], r["tail"]) for r in table.to_pylist()}
     with open(tmp_path / "best.csv") as file:
@@ -243,32 +232,21 @@ def test_lists_are_judged_as_a_naive_loop_does() -> None:
     asked = source.batch(rows, 2).asked
     assert asked is not None and asked[:40].tolist() == ends[rows].tolist()
     train = {tuple(e) for e in ends[:500].tolist()}
-    assert (
-        not any(tuple(pair) in train for pair in asked[40:].tolist())
-        and asked[40:, 0].tolist() == ends[rows, 0].tolist()
-    )
+    assert not any(tuple(pair) in train for pair in asked[40:].tolist()) and asked[40:, 0].tolist() == ends[rows, 0].tolist()
 
 
 def test_a_table_of_purchases_becomes_lists(tmp_path: Path) -> None:
     ends = bought()
-    table = pa.table(
-        {"user": [f"{u}" for u in ends[:, 0]], "item": [f"{i - 60}" for i in ends[:, 1]]}
-    )  # ids of both sides overlap
+    table = pa.table({"user": [f"{u}" for u in ends[:, 0]], "item": [f"{i - 60}" for i in ends[:, 1]]})  # ids of both sides overlap
     made = config(tmp_path / "run", data={"relation_column": None, "splits_column": None, "bipartite": True},
                   model={"node_vectors": 16, "arch_args": {"d": 16}}, fit={"epochs": 15, "batch_size": 128})  # fmt: skip
     result = run(made, tables=(None, table), progress=QUIET)
     popular = result.baselines["popularity"].metrics["test"]["mean"]["recall@20"]
-    assert (
-        result.kind == "items"
-        and result.metrics["test"]["mean"]["recall@20"] > popular + 0.1
-        and "item-item" in result.baselines
-    )
+    assert result.kind == "items" and result.metrics["test"]["mean"]["recall@20"] > popular + 0.1 and "item-item" in result.baselines
     import pyarrow.csv as pc
 
     pc.write_csv(table, tmp_path / "bought.csv")
-    best = GraphPredictConfig(
-        model_path=tmp_path / "run", edges=tmp_path / "bought.csv", top_k=3, output_path=tmp_path / "best.csv"
-    )
+    best = GraphPredictConfig(model_path=tmp_path / "run", edges=tmp_path / "bought.csv", top_k=3, output_path=tmp_path / "best.csv")
     predict(best, progress=QUIET)
     with open(tmp_path / "best.csv") as file:
         rows = list(csv.DictReader(file))

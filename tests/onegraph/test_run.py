@@ -58,9 +58,7 @@ def written(folder: Path, garbage: bool = False) -> tuple[Path, Path]:
 
 
 def config(out: Path, **groups: Any) -> GraphTrainConfig:
-    data = {"target_columns": ["team"], "splits_column": "split", "feature_columns": ["f", "g"]} | groups.pop(
-        "data", {}
-    )
+    data = {"target_columns": ["team"], "splits_column": "split", "feature_columns": ["f", "g"]} | groups.pop("data", {})
     fit = {"epochs": 12} | groups.pop("fit", {})
     model = {"arch_args": {"d": 16}} | groups.pop("model", {})
     return GraphTrainConfig.model_validate({"data": data, "fit": fit, "model": model, "output_dir": out, **groups})
@@ -82,9 +80,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-def test_two_tables_on_the_command_line_become_a_model_a_report_and_predictions(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_two_tables_on_the_command_line_become_a_model_a_report_and_predictions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nodes, edges = written(tmp_path, garbage=True)
     out = tmp_path / "run"
     with pytest.raises(SystemExit) as end:
@@ -94,10 +90,7 @@ def test_two_tables_on_the_command_line_become_a_model_a_report_and_predictions(
     assert end.value.code == 0, said.err
     assert "1 no id" in said.err and "is not in nodes.csv" in said.err and "label propagation" in said.out
     result = GraphResult.load(out)
-    assert (
-        result.metrics["test"]["mean"]["accuracy"]
-        > result.baselines["majority"].metrics["test"]["mean"]["accuracy"] + 0.2
-    )
+    assert result.metrics["test"]["mean"]["accuracy"] > result.baselines["majority"].metrics["test"]["mean"]["accuracy"] + 0.2
     assert set(result.baselines) == {
         "majority",
         "label propagation",
@@ -150,9 +143,7 @@ def test_the_verdict_names_the_best_simple_model_and_what_to_try() -> None:
 
 
 @pytest.mark.parametrize("mode", ["whole", "sampled", "links", "sampled links"])
-def test_a_training_that_is_stopped_goes_on_to_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
-) -> None:
+def test_a_training_that_is_stopped_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     monkeypatch.setattr(loop, "SAVING_SHARE", 1e9)  # the state is saved at each end of an epoch
     more: dict[str, Any] = {"fit": {"baselines": False, "epochs": 5}, "model": {"arch_args": {"d": 8}}}
     if "sampled" in mode:
@@ -193,11 +184,7 @@ def test_links_are_found_scored_and_ranked(tmp_path: Path) -> None:
                                output_path=tmp_path / "s.csv")  # fmt: skip
     summary = predict(asked, progress=QUIET)
     rows = table_of(tmp_path / "s.csv")
-    assert (
-        summary.predicted == 1
-        and 0 < float(rows[0]["link_probability"]) < 1
-        and rows[1]["reason"] == "target is not in the graph"
-    )
+    assert summary.predicted == 1 and 0 < float(rows[0]["link_probability"]) < 1 and rows[1]["reason"] == "target is not in the graph"
     best = asked.model_copy(update={"pairs": None, "top_k": 4, "output_path": tmp_path / "t.csv"})
     predict(best, progress=QUIET)
     rows = table_of(tmp_path / "t.csv")
@@ -211,9 +198,7 @@ def test_links_are_found_scored_and_ranked(tmp_path: Path) -> None:
 def test_nodes_without_features_get_vectors_and_strangers_a_reason(tmp_path: Path) -> None:
     nodes, edges = tables()
     out = tmp_path / "run"
-    made = config(
-        out, data={"feature_columns": []}, model={"arch_args": {"d": 16}, "node_vectors": 8}, fit={"baselines": False}
-    )
+    made = config(out, data={"feature_columns": []}, model={"arch_args": {"d": 16}, "node_vectors": 8}, fit={"baselines": False})
     result = run(made, tables=(nodes, edges), progress=QUIET)
     assert any("learned vector" in note for note in result.notes) or result.facts.features == 0
     predictor = GraphPredictor.load(out)
@@ -221,9 +206,7 @@ def test_nodes_without_features_get_vectors_and_strangers_a_reason(tmp_path: Pat
     stranger = pa.concat_tables(
         [
             nodes.slice(0, 5),
-            pa.table(
-                {k: v for k, v in zip(nodes.column_names, [["new"], ["t0"], [""], [1.0], ["u"], [1.0]], strict=True)}
-            ),
+            pa.table({k: v for k, v in zip(nodes.column_names, [["new"], ["t0"], [""], [1.0], ["u"], [1.0]], strict=True)}),
         ]
     )
     import pyarrow.csv as pc
@@ -231,9 +214,7 @@ def test_nodes_without_features_get_vectors_and_strangers_a_reason(tmp_path: Pat
     pc.write_csv(stranger, tmp_path / "n.csv")
     pc.write_csv(edges, tmp_path / "e.csv")
     predict(
-        GraphPredictConfig(
-            model_path=out, data_path=tmp_path / "n.csv", edges=tmp_path / "e.csv", output_path=tmp_path / "p.csv"
-        ),
+        GraphPredictConfig(model_path=out, data_path=tmp_path / "n.csv", edges=tmp_path / "e.csv", output_path=tmp_path / "p.csv"),
         progress=QUIET,
     )
     rows = table_of(tmp_path / "p.csv")
@@ -241,22 +222,15 @@ def test_nodes_without_features_get_vectors_and_strangers_a_reason(tmp_path: Pat
 
 
 def test_numbers_of_nodes_and_columns_of_edges_are_predicted(tmp_path: Path) -> None:
-    result = run(
-        config(tmp_path / "a", data={"target_columns": ["age"]}, fit={"epochs": 60}), tables=tables(), progress=QUIET
-    )
-    assert (
-        result.kind == "regression"
-        and result.metrics["test"]["mean"]["rmse"] < result.baselines["mean"].metrics["test"]["mean"]["rmse"]
-    )
+    result = run(config(tmp_path / "a", data={"target_columns": ["age"]}, fit={"epochs": 60}), tables=tables(), progress=QUIET)
+    assert result.kind == "regression" and result.metrics["test"]["mean"]["rmse"] < result.baselines["mean"].metrics["test"]["mean"]["rmse"]
     made = config(
         tmp_path / "b",
         data={"level": "edge", "target_columns": ["strength"], "splits_column": None},
         model={"arch_args": {"d": 8}, "ensemble_size": 2},
     )
     result = run(made, tables=tables(), progress=QUIET)
-    assert (
-        result.level == "edge" and "ridge regression on both ends" in result.baselines and len(result.best_epochs) == 2
-    )
+    assert result.level == "edge" and "ridge regression on both ends" in result.baselines and len(result.best_epochs) == 2
     assert "strength_std" in (tmp_path / "b" / "test_predictions.csv").read_text().splitlines()[0]
 
 

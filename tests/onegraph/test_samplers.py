@@ -30,9 +30,7 @@ def first(arch: str, inputs: Inputs) -> tuple[torch.nn.Module, Layer]:
 
 
 @pytest.mark.parametrize("arch", ["gcn", "gin", "sage"])
-@pytest.mark.parametrize(
-    "sampler", [Neighbors((3,)), Ladies((12,)), FastGCN((25,))], ids=["neighbours", "ladies", "fastgcn"]
-)
+@pytest.mark.parametrize("sampler", [Neighbors((3,)), Ladies((12,)), FastGCN((25,))], ids=["neighbours", "ladies", "fastgcn"])
 def test_messages_of_a_sample_are_right_on_average(arch: str, sampler: Sampler) -> None:
     if arch == "sage" and not isinstance(sampler, Neighbors):
         pytest.skip("a mean over nodes that were drawn with unequal probabilities is not the mean")
@@ -46,9 +44,7 @@ def test_messages_of_a_sample_are_right_on_average(arch: str, sampler: Sampler) 
             for name, m in layer.messages(embed(graph))[1].items():
                 found.setdefault(name, []).append(dense(m)[: len(seeds)])
     for name, values in found.items():
-        assert (
-            float(torch.stack(values).std(0).max()) > 0 and spread(values, truth[name]) < 4.5
-        )  # of some dozen numbers
+        assert float(torch.stack(values).std(0).max()) > 0 and spread(values, truth[name]) < 4.5  # of some dozen numbers
 
 
 def test_a_sampled_attention_adds_up_to_one_without_weights() -> None:
@@ -92,9 +88,7 @@ def test_an_induced_graph_has_all_edges_among_its_nodes() -> None:
     found = {(int(nodes[a]), int(nodes[b])) for a, b in zip(t.senders, t.receivers, strict=True)}
     inside = set(nodes.tolist())
     assert found == {
-        (a, b)
-        for a, b in zip(s.columns["indices"].tolist(), s.receivers.tolist(), strict=True)
-        if a in inside and b in inside
+        (a, b) for a, b in zip(s.columns["indices"].tolist(), s.receivers.tolist(), strict=True) if a in inside and b in inside
     }
     assert torch.equal(t.degree, torch.from_numpy(s.degree[nodes])) and (t.receivers.diff() >= 0).all()
 

@@ -43,9 +43,7 @@ def test_a_sample_is_a_part_of_the_graph_numbered_hop_by_hop() -> None:
     s, seeds = store(), np.array([3, 17, 8])
     sample = Neighbors((2, 3)).draw(s, seeds, 5)
     assert (
-        (sample.nodes[:3] == seeds).all()
-        and sample.hops[0] == 3
-        and len(np.unique(sample.nodes)) == len(sample.nodes) == sample.hops[-1]
+        (sample.nodes[:3] == seeds).all() and sample.hops[0] == 3 and len(np.unique(sample.nodes)) == len(sample.nodes) == sample.hops[-1]
     )
     edges = set(zip(s.columns["indices"].tolist(), s.receivers.tolist(), strict=True))
     drawn = list(zip(sample.nodes[sample.senders].tolist(), sample.nodes[sample.receivers].tolist(), strict=True))
@@ -66,11 +64,7 @@ def test_each_set_of_neighbours_is_equally_likely(k: int) -> None:
     n = 7_000
     for key in range(n):
         sample = draw.draw(s, np.array([0]), key)
-        counts[
-            tuple(
-                sorted(sample.nodes[1:].tolist() if k == 3 else set(range(1, d + 1)) - set(sample.nodes[1:].tolist()))
-            )
-        ] += 1
+        counts[tuple(sorted(sample.nodes[1:].tolist() if k == 3 else set(range(1, d + 1)) - set(sample.nodes[1:].tolist())))] += 1
     sets = 35 if k == 3 else 666  # 7 over 3; 37 over 2, those left out
     expected = n / sets
     statistic = sum((c - expected) ** 2 / expected for c in counts.values()) + (sets - len(counts)) * expected

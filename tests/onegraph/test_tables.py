@@ -23,9 +23,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def test_bad_rows_of_nodes_keep_their_place_with_a_reason(tmp_path: Path) -> None:
-    nodes = read_nodes(
-        write(tmp_path / "n.csv", "id,label,f\na,x,1\nb,y,2\n c ,x,3\nb,x,4\nd,x\n,x,5\ne,y,6,7\nf,x,8\n")
-    )
+    nodes = read_nodes(write(tmp_path / "n.csv", "id,label,f\na,x,1\nb,y,2\n c ,x,3\nb,x,4\nd,x\n,x,5\ne,y,6,7\nf,x,8\n"))
     assert nodes.ids.to_pylist()[:3] == ["a", "b", "c"] and len(nodes) == 8
     assert dict(nodes.reasons) == {
         3: "an id that came before",
@@ -36,9 +34,7 @@ def test_bad_rows_of_nodes_keep_their_place_with_a_reason(tmp_path: Path) -> Non
     assert nodes.usable.tolist() == [0, 1, 2, 7]
 
 
-@pytest.mark.parametrize(
-    "text", ['id,label\na,"x\nb,y\nc,x\n', "id,label\na,x\udcff\nb,y,z\nc,x\n"], ids=["quote", "bytes"]
-)
+@pytest.mark.parametrize("text", ['id,label\na,"x\nb,y\nc,x\n', "id,label\na,x\udcff\nb,y,z\nc,x\n"], ids=["quote", "bytes"])
 def test_a_damaged_line_costs_itself_only(tmp_path: Path, text: str) -> None:
     nodes = read_nodes(write(tmp_path / "n.csv", text))
     assert len(nodes) == 3 and len(nodes.reasons) <= 1 and "c" in nodes.ids.to_pylist()
@@ -69,11 +65,7 @@ def test_formats_and_memory_agree(tmp_path: Path) -> None:
 
 def test_two_sides_have_ids_of_their_own() -> None:
     edges = read_edges(pa.table({"user": ["1", "2", "1"], "item": ["1", "1", "7"]}), two_sides=True)
-    assert (
-        edges.first_side == 2
-        and edges.ids.to_pylist() == ["1", "2", "1", "7"]
-        and edges.ends.tolist() == [[0, 2], [1, 2], [0, 3]]
-    )
+    assert edges.first_side == 2 and edges.ids.to_pylist() == ["1", "2", "1", "7"] and edges.ends.tolist() == [[0, 2], [1, 2], [0, 3]]
 
 
 def test_errors_name_what_there_is(tmp_path: Path) -> None:
@@ -154,7 +146,5 @@ def test_a_graph_of_tables_has_everything_in_its_place() -> None:
     whole = graph.store.graph()
     assert whole.E == 4 and whole.edges["edge_attr"].shape == (4, 2) and whole.nodes["x"].shape == (3, 1)
     t = whole.topology
-    found = {
-        (int(s), int(r)): e.tolist() for s, r, e in zip(t.senders, t.receivers, whole.edges["edge_attr"], strict=True)
-    }
+    found = {(int(s), int(r)): e.tolist() for s, r, e in zip(t.senders, t.receivers, whole.edges["edge_attr"], strict=True)}
     assert found == {(1, 0): [1, 0], (0, 1): [1, 0], (0, 2): [0, 1], (2, 0): [0, 1]}

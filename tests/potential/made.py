@@ -58,9 +58,7 @@ def real(name: str) -> Any:
     return np.load(path)
 
 
-def potential(
-    arch: str = "painn", elements: tuple[int, ...] = (1, 6, 8, 14), members: int = 1
-) -> Potential:
+def potential(arch: str = "painn", elements: tuple[int, ...] = (1, 6, 8, 14), members: int = 1) -> Potential:
     """A potential in float64 with random weights; E0s, shifts and the scale are not trivial."""
     models = []
     for k in range(members):
@@ -86,9 +84,7 @@ def molecule(n: int = 6, seed: int = 0) -> Frame:
     """Atoms about 1.5 angstrom apart, without periods."""
     rng = np.random.default_rng(seed)
     grid = np.stack(np.meshgrid(*[np.arange(3)] * 3), -1).reshape(-1, 3)[:n]
-    return Frame(
-        rng.choice([1, 6, 8], n).astype(np.uint8), 1.4 * grid + 0.15 * rng.normal(size=(n, 3))
-    )
+    return Frame(rng.choice([1, 6, 8], n).astype(np.uint8), 1.4 * grid + 0.15 * rng.normal(size=(n, 3)))
 
 
 def crystal(n: int = 3, seed: int = 0, pbc: tuple[bool, bool, bool] = (True, True, True)) -> Frame:

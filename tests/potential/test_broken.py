@@ -18,8 +18,8 @@ from tests.potential.test_run import TINY, frames
 
 BROKEN = {
     20: "2\nProperties=species:S:1:pos:R:3 energy=1\nO 0 0 0\nO 0 0 0\n",  # one place
-    120: '2\nProperties=species:S:1:pos:R:3 energy=1\nO 0 0 0\nO 1 x 0\n',
-    170: '2\nProperties=species:S:1:pos:R:3:forces:R:2 energy=1\nO 0 0 0 1 1\nO 2 0 0 1 1\n',
+    120: "2\nProperties=species:S:1:pos:R:3 energy=1\nO 0 0 0\nO 1 x 0\n",
+    170: "2\nProperties=species:S:1:pos:R:3:forces:R:2 energy=1\nO 0 0 0 1 1\nO 2 0 0 1 1\n",
 }
 
 

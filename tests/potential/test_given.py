@@ -78,9 +78,7 @@ def ethanol(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Potenti
     return cache(lambda arch: trained(here / arch, made, 4.5, 30, arch))
 
 
-@pytest.mark.parametrize(
-    ("arch", "dtype", "most"), [("painn", "float64", 0.02), ("painn", "float32", 0.1), ("schnet", "float32", 0.1)]
-)
+@pytest.mark.parametrize(("arch", "dtype", "most"), [("painn", "float64", 0.02), ("painn", "float32", 0.1), ("schnet", "float32", 0.1)])
 def test_ethanol_keeps_its_energy_for_ten_picoseconds(
     arch: str, dtype: Any, most: float, ethanol: Callable[[str], Potential], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,9 +30,7 @@ STRUCTURES = [
     crystal(pbc=(True, False, True)),
     crystal(1, seed=2),
 ]
-structures = pytest.mark.parametrize(
-    "frame", STRUCTURES, ids=["molecule", "crystal", "left-handed", "slab", "one atom a cell"]
-)
+structures = pytest.mark.parametrize("frame", STRUCTURES, ids=["molecule", "crystal", "left-handed", "slab", "one atom a cell"])
 
 
 def rotation(seed: int, reflect: bool) -> np.ndarray:
@@ -55,9 +53,7 @@ def test_rotation_reflection_and_translation(arch: str, frame: Frame, reflect: b
     assert b.energy == pytest.approx(a.energy, rel=1e-10)
     assert np.allclose(b.forces, a.forces @ R, atol=1e-9)
     if all(frame.pbc):
-        assert (
-            np.allclose(b.stress, R.T @ a.stress @ R, atol=1e-9) and np.abs(a.stress).max() > 1e-4
-        )
+        assert np.allclose(b.stress, R.T @ a.stress @ R, atol=1e-9) and np.abs(a.stress).max() > 1e-4
     else:
         assert np.isnan(a.stress).all()  # no volume, no stress
 
@@ -68,9 +64,7 @@ def test_numbering_of_atoms_does_not_matter(arch: str, frame: Frame) -> None:
     net, order = potential(arch), np.random.default_rng(0).permutation(len(frame.z))
     a, b = answer(net, frame), answer(net, replace(frame, z=frame.z[order], pos=frame.pos[order]))
     assert b.energy == pytest.approx(a.energy, rel=1e-12)
-    assert np.allclose(b.forces, a.forces[order], atol=1e-10) and np.allclose(
-        b.energies, a.energies[order], atol=1e-10
-    )
+    assert np.allclose(b.forces, a.forces[order], atol=1e-10) and np.allclose(b.energies, a.energies[order], atol=1e-10)
 
 
 @archs
@@ -91,20 +85,14 @@ def test_the_cell_is_a_matter_of_description(arch: str, frame: Frame) -> None:
     assert b.energy == pytest.approx(len(shifts) * a.energy, rel=1e-12)
     assert np.allclose(b.forces, np.tile(a.forces, (len(shifts), 1)), atol=1e-9)
     rng = np.random.default_rng(1)
-    wandered = replace(
-        frame, pos=frame.pos + (rng.integers(-3, 4, (len(frame.z), 3)) * periodic) @ frame.cell
-    )
+    wandered = replace(frame, pos=frame.pos + (rng.integers(-3, 4, (len(frame.z), 3)) * periodic) @ frame.cell)
     c = answer(net, wandered)
-    assert c.energy == pytest.approx(a.energy, rel=1e-12) and np.allclose(
-        c.forces, a.forces, atol=1e-9
-    )
+    assert c.energy == pytest.approx(a.energy, rel=1e-12) and np.allclose(c.forces, a.forces, atol=1e-9)
     if periodic.all():
         basis = np.array([[1, 1, 0], [0, 1, -1], [0, 0, 1]])
         d = answer(net, replace(frame, cell=basis @ frame.cell))
         assert d.energy == pytest.approx(a.energy, rel=1e-12)
-        assert np.allclose(d.forces, a.forces, atol=1e-9) and np.allclose(
-            d.stress, a.stress, atol=1e-9
-        )
+        assert np.allclose(d.forces, a.forces, atol=1e-9) and np.allclose(d.stress, a.stress, atol=1e-9)
         assert np.allclose(b.stress, a.stress, atol=1e-9)
 
 
@@ -173,32 +161,24 @@ def test_energy_and_forces_are_continuous_at_the_cutoff_and_at_the_cells_face(ar
         near, far = (
             answer(
                 net,
-                Frame(
-                    np.array([6, 8], np.uint8), np.array([[0.0, 0, 0], [cutoff + s * 1e-6, 0, 0]])
-                ),
+                Frame(np.array([6, 8], np.uint8), np.array([[0.0, 0, 0], [cutoff + s * 1e-6, 0, 0]])),
             )
             for s in (-1, 1)
         )
-        assert near.energy == pytest.approx(far.energy, abs=1e-8) and np.allclose(
-            near.forces, far.forces, atol=1e-5
-        )
+        assert near.energy == pytest.approx(far.energy, abs=1e-8) and np.allclose(near.forces, far.forces, atol=1e-5)
     frame = crystal()
     inverse = np.linalg.inv(frame.cell)
     place = frame.pos @ inverse
     place[0] = [1.0, 0.3, 0.4]
     moved = [place + np.eye(3)[[0, 0, 0]] * np.array([[s], [0], [0]]) for s in (-1e-9, 1e-9)]
     sides = [answer(net, replace(frame, pos=p @ frame.cell)) for p in moved]
-    assert sides[0].energy == pytest.approx(sides[1].energy, abs=1e-7) and np.allclose(
-        sides[0].forces, sides[1].forces, atol=1e-6
-    )
+    assert sides[0].energy == pytest.approx(sides[1].energy, abs=1e-7) and np.allclose(sides[0].forces, sides[1].forces, atol=1e-6)
 
 
 @archs
 def test_nothing_is_nan_where_geometry_is_degenerate(arch: str) -> None:
     net = potential(arch)
-    line = Frame(
-        np.array([8, 6, 8], np.uint8), np.array([[0, 0, -1.2], [0, 0, 0], [0, 0, 1.2]], float)
-    )
+    line = Frame(np.array([8, 6, 8], np.uint8), np.array([[0, 0, -1.2], [0, 0, 0], [0, 0, 1.2]], float))
     t = np.linspace(0, 2 * np.pi, 7)[:-1]
     ring = Frame(np.full(6, 6, np.uint8), 1.4 * np.stack([np.cos(t), np.sin(t), 0 * t], 1))
     for frame in (line, ring):
@@ -232,10 +212,7 @@ def test_the_hessian_is_symmetric() -> None:
     for k in range(n):
         step = np.zeros(n)
         step[k] = h
-        up, down = (
-            answer(net, replace(frame, pos=frame.pos + s * step.reshape(-1, 3))).forces.ravel()
-            for s in (1, -1)
-        )
+        up, down = (answer(net, replace(frame, pos=frame.pos + s * step.reshape(-1, 3))).forces.ravel() for s in (1, -1))
         rows.append(-(up - down) / (2 * h))
     H = np.array(rows)
     assert np.allclose(H, H.T, atol=1e-6) and np.abs(H).max() > 1e-2
@@ -256,7 +233,6 @@ def test_networks_of_all_pairs_give_forces_of_molecules_and_no_crystal(arch: str
     one = answer(net, Frame(np.array([8], np.uint8), np.zeros((1, 3))))
     assert one.energy == pytest.approx(-80.0, abs=1e-10) and np.abs(one.forces).max() == 0
     assert "all pairs" in net([crystal()])[0].reason
-
 
 
 def test_few_edges_run_plainly_to_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,23 +38,15 @@ def frames(n: int, seed: int = 0, periodic: bool = True) -> list[ase.Atoms]:
     rng, made = np.random.default_rng(seed), []
     for k in range(n):
         if periodic:
-            atoms = ase.Atoms(
-                "SiSi", cell=np.diag([2.2, 2.3, 2.4]) + 0.05 * rng.normal(size=(3, 3)), pbc=True
-            )
-            atoms.set_scaled_positions(
-                np.array([[0, 0, 0], [0.5, 0.5, 0.5]]) + 0.03 * rng.normal(size=(2, 3))
-            )
+            atoms = ase.Atoms("SiSi", cell=np.diag([2.2, 2.3, 2.4]) + 0.05 * rng.normal(size=(3, 3)), pbc=True)
+            atoms.set_scaled_positions(np.array([[0, 0, 0], [0.5, 0.5, 0.5]]) + 0.03 * rng.normal(size=(2, 3)))
         else:
             atoms = ase.Atoms(
                 "CO2H",
-                1.2 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]])
-                + 0.05 * rng.normal(size=(4, 3)),
+                1.2 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]]) + 0.05 * rng.normal(size=(4, 3)),
             )
         atoms.calc = LennardJones(sigma=1.75 if periodic else 1.2, epsilon=0.3, rc=3.5, smooth=True)
-        labels = {
-            name: atoms.calc.get_property(name, atoms)
-            for name in ("energy", "forces", *(["stress"] if periodic else []))
-        }
+        labels = {name: atoms.calc.get_property(name, atoms) for name in ("energy", "forces", *(["stress"] if periodic else []))}
         labels["energy"] -= 100.0 * len(atoms)
         atoms.calc = SinglePointCalculator(atoms, **labels)
         atoms.info["config_type"] = f"kind{k % 3}"
@@ -93,37 +85,24 @@ def test_errors_are_below_those_of_no_model_and_are_those_of_the_file(folder: Pa
         "stress": 30,
     }
     test, zero = result.metrics["test"], result.zero["test"]
-    assert (
-        test["forces_mae"] < 0.25 * zero["forces_mae"]
-        and test["energy_mae_per_atom"] < 0.5 * zero["energy_mae_per_atom"]
-    )
+    assert test["forces_mae"] < 0.25 * zero["forces_mae"] and test["energy_mae_per_atom"] < 0.5 * zero["energy_mae_per_atom"]
     assert test["stress_mae"] < 0.6 * zero["stress_mae"]
     net = Potential.load(folder / "run")
-    chosen = [
-        frame
-        for k, frame in enumerate(read(folder / "train.extxyz"))
-        if k in result.arrays["test_rows"]
-    ]
+    chosen = [frame for k, frame in enumerate(read(folder / "train.extxyz")) if k in result.arrays["test_rows"]]
     forces = np.concatenate([a.forces for a in net(chosen)])
     assert np.allclose(forces, result.arrays["test_forces"], atol=1e-5)
-    assert 1e3 * np.abs(forces - result.arrays["test_forces_true"]).mean() == pytest.approx(
-        test["forces_mae"], rel=1e-3
-    )
+    assert 1e3 * np.abs(forces - result.arrays["test_forces_true"]).mean() == pytest.approx(test["forces_mae"], rel=1e-3)
     page = rewrite(folder / "run", folder / "again.html").read_text(encoding="utf-8")
     assert "The force component is off by" in page and "kind1" in page and "<svg" in page
 
 
-def test_the_file_is_all_that_is_needed_and_other_readers_say_what_it_is(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_the_file_is_all_that_is_needed_and_other_readers_say_what_it_is(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "run" / "model.safetensors", tmp_path / "mine.safetensors")
     atoms = frames(1, seed=9)[0]
     a, b = Calculator(folder / "run"), Calculator(tmp_path / "mine.safetensors")
     assert a.get_potential_energy(atoms) == b.get_potential_energy(atoms)
     Potential.load(tmp_path / "mine.safetensors").save(tmp_path / "again.safetensors")
-    assert (tmp_path / "again.safetensors").read_bytes() == (
-        tmp_path / "mine.safetensors"
-    ).read_bytes()
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "mine.safetensors").read_bytes()
     with pytest.raises(ModelFileError, match="is a potential, not a model of molecules"):
         Predictor.load(tmp_path / "mine.safetensors")
     molecules = Path(__file__).parents[1] / "predictor" / "files" / "v2.safetensors"
@@ -136,22 +115,14 @@ def test_the_calculator_answers_as_ase_asks(folder: Path) -> None:
     wanted, volume = atoms.calc.results, atoms.get_volume()
     atoms.calc = Calculator(folder / "run", dtype="float64")
     assert atoms.get_potential_energy() == pytest.approx(wanted["energy"], abs=0.3)
-    assert (
-        np.abs(atoms.get_forces() - wanted["forces"]).max() < 0.6 * np.abs(wanted["forces"]).max()
-    )
-    assert (
-        atoms.get_stress().shape == (6,)
-        and np.abs(atoms.get_stress() - wanted["stress"]).max()
-        < 0.5 * np.abs(wanted["stress"]).max()
-    )
+    assert np.abs(atoms.get_forces() - wanted["forces"]).max() < 0.6 * np.abs(wanted["forces"]).max()
+    assert atoms.get_stress().shape == (6,) and np.abs(atoms.get_stress() - wanted["stress"]).max() < 0.5 * np.abs(wanted["stress"]).max()
     assert atoms.get_potential_energies().sum() == pytest.approx(atoms.get_potential_energy())
     pressed, h = atoms.copy(), 1e-5
     pressed.set_cell(atoms.cell * (1 + h), scale_atoms=True)
     pressed.calc = atoms.calc
     expected = (pressed.get_potential_energy() - atoms.get_potential_energy()) / (3 * h * volume)
-    assert atoms.get_stress()[:3].mean() == pytest.approx(
-        expected, rel=1e-3
-    )  # positive under tension, as ASE's
+    assert atoms.get_stress()[:3].mean() == pytest.approx(expected, rel=1e-3)  # positive under tension, as ASE's
     with pytest.raises(StructureError, match="element not in the training frames: Au"):
         Calculator(folder / "run").get_potential_energy(ase.Atoms("Au"))
 
@@ -163,15 +134,11 @@ def test_a_committee_has_a_spread() -> None:
     calculator.calculate(atoms)
     r = calculator.results
     assert r["forces_committee"].shape == (3, len(atoms), 3)
-    assert np.allclose(r["forces_std"], r["forces_committee"].std(0)) and np.allclose(
-        r["forces"], r["forces_committee"].mean(0)
-    )
+    assert np.allclose(r["forces_std"], r["forces_committee"].std(0)) and np.allclose(r["forces"], r["forces_committee"].mean(0))
     assert r["energy_std"] > 0 and r["forces_std"].max() > 0
 
 
-def test_a_killed_training_goes_on_to_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from heliograph.learn import loop
 
     ase.io.write(tmp_path / "data.extxyz", frames(12))
@@ -216,9 +183,7 @@ def test_gradients_of_the_loss_are_finite_differences() -> None:
     model, targets = net.models[0].requires_grad_(True).train(), source.targets(rows)
 
     def loss() -> torch.Tensor:
-        terms = objective.losses(
-            objective.outputs(model, source.batch(rows, None), targets), targets
-        )
+        terms = objective.losses(objective.outputs(model, source.batch(rows, None), targets), targets)
         counts = objective.counts(targets)
         assert counts == {"energy": 2.0, "forces": 18.0, "stress": 6.0}
         return sum((objective.weight(k) * v / counts[k] for k, v in terms.items()), torch.zeros(()))
@@ -235,9 +200,7 @@ def test_gradients_of_the_loss_are_finite_differences() -> None:
             p.data += s * h * direction
             values.append(float(loss().detach()))
             p.data -= s * h * direction
-        assert float((p.grad * direction).sum()) == pytest.approx(
-            (values[0] - values[1]) / (2 * h), rel=1e-5, abs=1e-7
-        ), name
+        assert float((p.grad * direction).sum()) == pytest.approx((values[0] - values[1]) / (2 * h), rel=1e-5, abs=1e-7), name
 
 
 def test_energies_alone_need_no_forces(tmp_path: Path) -> None:
@@ -245,28 +208,17 @@ def test_energies_alone_need_no_forces(tmp_path: Path) -> None:
     asked = config(tmp_path, tmp_path / "data.extxyz", epochs=1)
     asked = asked.model_copy(update={"frames": asked.frames.model_copy(update={"forces": False})})
     result = run(asked, progress=silent())
-    assert (
-        result.labels == {"energy": 12, "forces": 0, "stress": 0}
-        and "forces_mae" not in result.metrics["test"]
-    )
+    assert result.labels == {"energy": 12, "forces": 0, "stress": 0} and "forces_mae" not in result.metrics["test"]
 
 
 @pytest.mark.parametrize("split", ["group", "time"])
 def test_splits_by_group_and_time(tmp_path: Path, split: str) -> None:
     ase.io.write(tmp_path / "data.extxyz", frames(12))
     asked = config(tmp_path, tmp_path / "data.extxyz", epochs=1)
-    asked = asked.model_copy(
-        update={
-            "frames": asked.frames.model_copy(
-                update={"split": split, "split_sizes": (1 / 3, 1 / 3, 1 / 3)}
-            )
-        }
-    )
+    asked = asked.model_copy(update={"frames": asked.frames.model_copy(update={"split": split, "split_sizes": (1 / 3, 1 / 3, 1 / 3)})})
     result = run(asked, progress=silent())
     if split == "time":
-        assert result.arrays["val_rows"].tolist() == [4, 5, 6, 7] and result.arrays[
-            "test_rows"
-        ].tolist() == [8, 9, 10, 11]
+        assert result.arrays["val_rows"].tolist() == [4, 5, 6, 7] and result.arrays["test_rows"].tolist() == [8, 9, 10, 11]
     else:
         assert len(set(result.arrays["test_config_type"])) == 1
 
@@ -281,12 +233,8 @@ def test_isolated_atoms_give_E0s_and_wrong_settings_are_said(tmp_path: Path) -> 
     asked = config(tmp_path, tmp_path / "data.extxyz", epochs=1)
     result = run(asked, progress=silent())
     net = Potential.load(tmp_path / "run")
-    assert net([Frame(np.array([6], np.uint8), np.zeros((1, 3)))])[0].energy == pytest.approx(
-        -1029.0, abs=1e-9
-    )
-    assert result.sizes["train"] == 9 and any(
-        "isolated atoms in the frames" in note for note in result.notes
-    )
+    assert net([Frame(np.array([6], np.uint8), np.zeros((1, 3)))])[0].energy == pytest.approx(-1029.0, abs=1e-9)
+    assert result.sizes["train"] == 9 and any("isolated atoms in the frames" in note for note in result.notes)
 
     def with_(**changes: Any) -> TrainPotential:
         return asked.model_copy(update={"potential": asked.potential.model_copy(update=changes)})
@@ -309,9 +257,7 @@ def test_isolated_atoms_give_E0s_and_wrong_settings_are_said(tmp_path: Path) -> 
         )
 
 
-def test_the_command_line_knows_the_names_of_others(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_line_knows_the_names_of_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ase.io.write(tmp_path / "data.extxyz", frames(12))
     base = f"train {tmp_path}/data.extxyz --arch-args d=4 depth=1 radial=4 --epochs 1 -o {tmp_path}/run --overwrite"
     for more, code in (
@@ -331,20 +277,14 @@ def test_predictions_keep_every_frame_in_its_place(folder: Path, tmp_path: Path)
     text = (folder / "train.extxyz").read_text().split("\n")
     ase.io.write(tmp_path / "good.extxyz", good)
     (tmp_path / "in.extxyz").write_text(
-        "\n".join(text[:4])
-        + "\n2\nbroken\nSi 0 0\n"
-        + "1\nenergy=-1\nAu 0 0 0\n"
-        + (tmp_path / "good.extxyz").read_text()
+        "\n".join(text[:4]) + "\n2\nbroken\nSi 0 0\n" + "1\nenergy=-1\nAu 0 0 0\n" + (tmp_path / "good.extxyz").read_text()
     )
     with pytest.raises(SystemExit) as done:
         main(f"predict {folder}/run {tmp_path}/in.extxyz -o {tmp_path}/out.extxyz".split())
     assert done.value.code in (0, None)
     back = list(read(tmp_path / "out.extxyz"))
     assert len(back) == 5 and "REF_energy" in back[0].info and back[1].reason
-    assert (
-        "element not in the training frames" in back[2].info["reason"]
-        and "energy" not in back[2].info
-    )
+    assert "element not in the training frames" in back[2].info["reason"] and "energy" not in back[2].info
     atoms = good[1]
     atoms.calc = Calculator(folder / "run")
     assert float(back[4].info["energy"]) == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
@@ -374,29 +314,21 @@ def test_evaluate_gives_the_errors_of_the_training_and_those_of_each_kind(
         assert failed.value.code and why in capsys.readouterr().err
 
 
-def test_relaxation_of_a_cell_ends_at_one_energy_in_cell_and_supercell(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_relaxation_of_a_cell_ends_at_one_energy_in_cell_and_supercell(folder: Path, tmp_path: Path) -> None:
     atoms = frames(1, seed=4)[0]
     ase.io.write(tmp_path / "in.extxyz", [atoms, atoms * (2, 1, 1)])
     with pytest.raises(SystemExit) as done:
-        main(
-            f"relax {folder}/run {tmp_path}/in.extxyz --cell --fmax 0.0003 --max-steps 100 -o {tmp_path}/out.extxyz".split()
-        )
+        main(f"relax {folder}/run {tmp_path}/in.extxyz --cell --fmax 0.0003 --max-steps 100 -o {tmp_path}/out.extxyz".split())
     assert done.value.code in (0, None)
     one, two = list(read(tmp_path / "out.extxyz"))
     assert one.info["converged"] == two.info["converged"] == "T"
     assert float(two.info["energy"]) / 4 == pytest.approx(float(one.info["energy"]) / 2, abs=1e-8)
     assert np.allclose(two.cell, one.cell * [[2], [1], [1]], atol=1e-6)
-    assert np.abs(one.arrays["forces"]).max() < 0.001 and not np.allclose(
-        one.cell, atoms.cell.array
-    )
+    assert np.abs(one.arrays["forces"]).max() < 0.001 and not np.allclose(one.cell, atoms.cell.array)
 
 
 @pytest.mark.parametrize("ensemble", ["nve", "nvt"])
-def test_a_killed_dynamics_goes_on_bit_for_bit(
-    folder: Path, tmp_path: Path, ensemble: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_dynamics_goes_on_bit_for_bit(folder: Path, tmp_path: Path, ensemble: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from heliograph.chem import dynamics
 
     ase.io.write(tmp_path / "start.extxyz", frames(1, seed=6)[0] * (2, 1, 1))

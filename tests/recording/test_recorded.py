@@ -50,9 +50,7 @@ def same(a: list[Tensor | None], b: list[Tensor | None]) -> bool:
 QUICK = [(n, g) for n, g in CASES if ((n, not g) not in CASES or not g) and n not in LONG and " " not in n]  # of several ways one
 
 
-@pytest.mark.parametrize(
-    ("name", "geometry"), [pytest.param(*c, marks=[] if c in QUICK else pytest.mark.slow) for c in CASES]
-)
+@pytest.mark.parametrize(("name", "geometry"), [pytest.param(*c, marks=[] if c in QUICK else pytest.mark.slow) for c in CASES])
 def test_a_training_step_is_the_same_bit_for_bit(name: str, geometry: bool) -> None:
     net = network(name, geometry).train()
     twin, others = copy.deepcopy(net), {4: awkward(), 5: graphs(9, 1)[0].unbatch()[0]}

@@ -80,7 +80,7 @@ def test_what_the_models_are(client: TestClient) -> None:
 
 
 def test_table(client: TestClient) -> None:
-    text = "id,smiles,note\n1,CCO,\"a, b\"\n2,nonsense,\n3,c1ccccc1,x\n"
+    text = 'id,smiles,note\n1,CCO,"a, b"\n2,nonsense,\n3,c1ccccc1,x\n'
     answer = client.post("/v1/table", content=text.encode(), headers={"content-type": "text/csv"})
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert list(rows[0]) == ["id", "smiles", "note", "a_pred", "a_std", "b_pred", "b_std", "reason"]

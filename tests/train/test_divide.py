@@ -32,16 +32,9 @@ Make = Callable[..., TrainConfig]
 def test_size_and_time_are_in_order() -> None:
     values = np.random.default_rng(0).permutation(100)
     parts = splits.ordered_split(values)
-    assert (
-        values[parts["train"]].max()
-        < values[parts["val"]].min()
-        <= values[parts["val"]].max()
-        < values[parts["test"]].min()
-    )
+    assert values[parts["train"]].max() < values[parts["val"]].min() <= values[parts["val"]].max() < values[parts["test"]].min()
     assert [len(parts[p]) for p in ("train", "val", "test")] == [80, 10, 10]
-    when = splits.moments(
-        ["2024-05-31", "2024-05", "2023", "2024-06-01T12:00", "soon", " 2024-05-31 "]
-    )
+    when = splits.moments(["2024-05-31", "2024-05", "2023", "2024-06-01T12:00", "soon", " 2024-05-31 "])
     assert when[2] < when[1] < when[0] < when[3] and np.isnan(when[4]) and when[0] == when[5]
     with pytest.raises(DataError, match="the first is row 5"):
         splits.ordered_split(when)
@@ -52,9 +45,7 @@ def test_clusters_hold_what_is_alike() -> None:
     centres = random.random((5, 1024)) < 0.05
     bits = np.concatenate([centre ^ (random.random((12, 1024)) < 0.003) for centre in centres])
     for found in (butina(bits, 0.5), clusters(bits, 0.5)):
-        assert len(set(found)) == 5 and all(
-            len(set(found[k : k + 12])) == 1 for k in range(0, 60, 12)
-        )
+        assert len(set(found)) == 5 and all(len(set(found[k : k + 12])) == 1 for k in range(0, 60, 12))
 
 
 def families(per: int = 12) -> np.ndarray:
@@ -125,9 +116,7 @@ def test_copies_are_in_one_part(split: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("split", ["random", "scaffold", "butina", "cluster", "sphere", "kennard-stone", "size", "time"])
-def test_a_table_is_divided_and_a_training_reads_it(
-    split: str, config: Make, tmp_path: Path
-) -> None:
+def test_a_table_is_divided_and_a_training_reads_it(split: str, config: Make, tmp_path: Path) -> None:
     data, out = tmp_path / "in.csv", tmp_path / "out.csv"
     lines = [f"{s},{len(s)},2024-01-{k % 28 + 1:02d}" for k, s in enumerate(MOLECULES)]
     data.write_text("\n".join(["smiles,y,day", *lines, "nonsense,1,2024-01-01"]) + "\n")
@@ -145,9 +134,7 @@ def test_a_table_is_divided_and_a_training_reads_it(
         split_file(asked)
     own = {"split": split, "time_column": "day" if split == "time" else None}
     direct = train.run(config(data_path=data, epochs=1, output_dir=tmp_path / "direct", **own))
-    chosen = train.run(
-        config(data_path=out, epochs=1, splits_column="split", output_dir=tmp_path / "column")
-    )
+    chosen = train.run(config(data_path=out, epochs=1, splits_column="split", output_dir=tmp_path / "column"))
     assert direct.rows["test"].tolist() == chosen.rows["test"].tolist()
 
 
@@ -161,25 +148,15 @@ def test_time_wants_a_column(config: Make) -> None:
             train.run(config(**changes), overwrite=True)
 
 
-def test_drift_sees_other_molecules_and_embed_writes_what_the_readout_sees(
-    config: Make, table: Path, tmp_path: Path
-) -> None:
+def test_drift_sees_other_molecules_and_embed_writes_what_the_readout_sees(config: Make, table: Path, tmp_path: Path) -> None:
     asked = config(members="folds", ensemble_size=2)
     train.run(asked)
     model = asked.output_dir / "model.safetensors"
     other = tmp_path / "other.csv"
-    other.write_text(
-        "smiles\n" + "\n".join(f"{'C' * k}[SiH2]P(=S)(Br)I" for k in range(1, 40)) + "\n"
-    )
-    same, moved = (
-        drift(DriftConfig(model_path=model, data_path=d, num_workers=0)) for d in (table, other)
-    )
+    other.write_text("smiles\n" + "\n".join(f"{'C' * k}[SiH2]P(=S)(Br)I" for k in range(1, 40)) + "\n")
+    same, moved = (drift(DriftConfig(model_path=model, data_path=d, num_workers=0)) for d in (table, other))
     assert same.figures["out_of_domain"] == 0.0 and same.figures["p_value"] > 0.01
-    assert (
-        moved.figures["out_of_domain"] == 1.0
-        and moved.figures["p_value"] < 1e-6
-        and "100.0%" in moved.sentences[0]
-    )
+    assert moved.figures["out_of_domain"] == 1.0 and moved.figures["p_value"] < 1e-6 and "100.0%" in moved.sentences[0]
     data = tmp_path / "in.csv"
     data.write_text("smiles\nCCO\nnonsense\nOCC\nc1ccccc1\n")
     ask = {"model_path": model, "data_path": data, "num_workers": 0}
@@ -187,11 +164,7 @@ def test_drift_sees_other_molecules_and_embed_writes_what_the_readout_sees(
     embed_file(EmbedConfig(**ask, output_path=tmp_path / "e.npy"))  # type: ignore[arg-type]
     embed_file(EmbedConfig(**ask, output_path=tmp_path / "a.npy", atoms=True))  # type: ignore[arg-type]
     whole, atoms = np.load(tmp_path / "e.npy"), np.load(tmp_path / "a.npy")
-    assert (
-        np.isnan(whole[1]).all()
-        and whole[0] == pytest.approx(whole[2], abs=1e-6)
-        and atoms.shape == (3 + 3 + 6, 16)
-    )
+    assert np.isnan(whole[1]).all() and whole[0] == pytest.approx(whole[2], abs=1e-6) and atoms.shape == (3 + 3 + 6, 16)
     assert whole[3] == pytest.approx(atoms[6:].mean(0), abs=1e-6)
     with (tmp_path / "e.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

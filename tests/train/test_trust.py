@@ -82,17 +82,13 @@ def trained(config: Make, table: Path) -> tuple[TrainResult, TrainConfig]:
     return train.run(asked), asked
 
 
-def test_a_model_file_alone_reproduces_the_report(
-    trained: tuple[TrainResult, TrainConfig], table: Path, tmp_path: Path
-) -> None:
+def test_a_model_file_alone_reproduces_the_report(trained: tuple[TrainResult, TrainConfig], table: Path, tmp_path: Path) -> None:
     result, asked = trained
     assert set(result.trust) == {"test", "out_of_fold"} and set(result.predictions) == {
         "test",
         "out_of_fold",
     }
-    assert len(result.predictions["out_of_fold"]) == 42 and result.model_files == (
-        "model.safetensors",
-    )
+    assert len(result.predictions["out_of_fold"]) == 42 and result.model_files == ("model.safetensors",)
     again = TrainResult.load(asked.output_dir)
     assert again.trust == result.trust
     rows = records(table)
@@ -105,17 +101,10 @@ def test_a_model_file_alone_reproduces_the_report(
     model.write_bytes((asked.output_dir / "model.safetensors").read_bytes())
     found = evaluate(EvaluateConfig(model_path=model, data_path=only_test, num_workers=0))
     for name, value in result.trust["test"]["y"]["figures"].items():
-        assert found["trust"]["y"]["figures"][name] == pytest.approx(
-            value, abs=1e-6, nan_ok=True
-        ), name
-    assert (
-        found["trust"]["y"]["coverage"][0]["held"]
-        == result.trust["test"]["y"]["coverage"][0]["held"]
-    )
+        assert found["trust"]["y"]["figures"][name] == pytest.approx(value, abs=1e-6, nan_ok=True), name
+    assert found["trust"]["y"]["coverage"][0]["held"] == result.trust["test"]["y"]["coverage"][0]["held"]
     out = tmp_path / "out.csv"
-    predict_file(
-        PredictConfig(model_path=model, data_path=only_test, output_path=out, num_workers=0)
-    )
+    predict_file(PredictConfig(model_path=model, data_path=only_test, output_path=out, num_workers=0))
     lines = records(out)
     added = [
         "y_pred",
@@ -131,21 +120,15 @@ def test_a_model_file_alone_reproduces_the_report(
     ]
     assert list(lines[0])[4:] == added
     truth = np.array([float(line["y"]) for line in lines])
-    low, high = (
-        np.array([float(line[f"y_{end}_90"]) for line in lines]) for end in ("lower", "upper")
-    )
-    assert ((low <= truth) & (truth <= high)).mean() == pytest.approx(
-        found["trust"]["y"]["coverage"][2]["held"], abs=1e-6
-    )
+    low, high = (np.array([float(line[f"y_{end}_90"]) for line in lines]) for end in ("lower", "upper"))
+    assert ((low <= truth) & (truth <= high)).mean() == pytest.approx(found["trust"]["y"]["coverage"][2]["held"], abs=1e-6)
     std = np.array([float(line["y_std"]) for line in lines])
     assert std == pytest.approx(result.predictions["test"].y_std[:, 0], rel=1e-6)  # type: ignore[index]
     page = write_report(result, tmp_path / "report.html").read_text()
     assert 'id="trust"' in page and "if the error bars were right" in page
 
 
-def test_foreign_molecules_bad_rows_and_other_coverages(
-    trained: tuple[TrainResult, TrainConfig], tmp_path: Path
-) -> None:
+def test_foreign_molecules_bad_rows_and_other_coverages(trained: tuple[TrainResult, TrainConfig], tmp_path: Path) -> None:
     _, asked = trained
     table = tmp_path / "odd.csv"
     table.write_text("smiles\nCCO\nnot a molecule\n[Na+].[Cl-]\n" + "CCO" * 40 + "\n")
@@ -163,18 +146,14 @@ def test_foreign_molecules_bad_rows_and_other_coverages(
     assert len(header) == len(line) and line[-1] and not any(line[1:-1])
 
 
-def test_a_killed_training_by_folds_goes_on_to_the_same_file(
-    config: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_training_by_folds_goes_on_to_the_same_file(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     from heliograph.learn import ensemble
 
     asked = config(members="folds", ensemble_size=2, epochs=2)
     train.run(asked)
     whole = (asked.output_dir / "model.safetensors").read_bytes()
     finished = ensemble._finished
-    stopped = config(
-        members="folds", ensemble_size=2, epochs=2, output_dir=asked.output_dir.with_name("stopped")
-    )
+    stopped = config(members="folds", ensemble_size=2, epochs=2, output_dir=asked.output_dir.with_name("stopped"))
 
     def stop(job: object, counters: object, member: object) -> object:
         if counters.member == 1:  # type: ignore[attr-defined]
@@ -193,20 +172,13 @@ def test_classes_and_several_targets_with_gaps(config: Make, table: Path, tmp_pa
     lines = table.read_text().splitlines()
     lines = [
         lines[0],
-        *(
-            line.rsplit(",", 2)[0] + ",," if k % 4 == 0 else line
-            for k, line in enumerate(lines[1:] * 3)
-        ),
+        *(line.rsplit(",", 2)[0] + ",," if k % 4 == 0 else line for k, line in enumerate(lines[1:] * 3)),
     ]
     table.write_text("\n".join(lines) + "\n")
-    result = train.run(
-        config(target_columns=("o",), members="folds", ensemble_size=3, calibrate="venn-abers")
-    )
+    result = train.run(config(target_columns=("o",), members="folds", ensemble_size=3, calibrate="venn-abers"))
     assert result.trust["out_of_fold"]["o"]["bins"] and "before" in result.trust["test"]["o"]
     out = tmp_path / "out.csv"
-    predict_file(
-        PredictConfig(model_path=tmp_path / "run", data_path=table, output_path=out, num_workers=0)
-    )
+    predict_file(PredictConfig(model_path=tmp_path / "run", data_path=table, output_path=out, num_workers=0))
     first = records(out)[0]
     assert float(first["o_prob_lower"]) <= float(first["o_pred"]) <= float(first["o_prob_upper"])
     assert set(first["o_set"].split("|")) <= {"0", "1", ""}
@@ -242,11 +214,7 @@ def test_calibration_on_a_table_of_ones_own(config: Make, table: Path, tmp_path:
     result = train.run(plain)
     assert not result.trust
     out, model = tmp_path / "new.safetensors", plain.output_dir / "model.safetensors"
-    notes, factors = calibrate(
-        CalibrateConfig(
-            model_path=model, data_path=table, output_path=out, num_workers=0, group_by="kind"
-        )
-    )
+    notes, factors = calibrate(CalibrateConfig(model_path=model, data_path=table, output_path=out, num_workers=0, group_by="kind"))
     assert any("Calibration of y" in note for note in notes) and set(factors["y"]) == {
         "ring",
         "o",
@@ -264,9 +232,7 @@ def test_calibration_on_a_table_of_ones_own(config: Make, table: Path, tmp_path:
         bad = tmp_path / "bad.csv"
         bad.write_text(text)
         with pytest.raises(DataError, match=words):
-            calibrate(
-                CalibrateConfig(**ask, data_path=bad, output_path=tmp_path / "never.safetensors")
-            )  # type: ignore[arg-type]
+            calibrate(CalibrateConfig(**ask, data_path=bad, output_path=tmp_path / "never.safetensors"))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="exists"):
         calibrate(CalibrateConfig(**ask, data_path=table, output_path=out))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="has no calibration"):
@@ -391,9 +357,7 @@ def test_a_head_learns_the_noise_that_was_planted(name: str) -> None:
     with torch.no_grad():
         mean, std = head.answers(layer(torch.tensor([[0.0], [1.0]], dtype=torch.float64)))
     assert mean.squeeze().tolist() == pytest.approx([1.0, 2.0], abs=0.15)
-    assert std[1] > 3 * std[0] and (
-        name == "evidential" or float(std[1]) == pytest.approx(1.0, rel=0.15)
-    )
+    assert std[1] > 3 * std[0] and (name == "evidential" or float(std[1]) == pytest.approx(1.0, rel=0.15))
 
 
 def test_losses_of_heads_are_those_of_chemprop() -> None:
@@ -406,12 +370,8 @@ def test_losses_of_heads_are_those_of_chemprop() -> None:
     assert torch.allclose(head.losses(raw, target), theirs, atol=1e-9)
     head, raw = HEADS["mve"], raw[:, :2]
     mean, variance = head._split(raw)  # type: ignore[attr-defined]
-    theirs = metrics.MVELoss()._calc_unreduced_loss(
-        torch.stack([mean, variance], -1), target
-    ) - 0.5 * np.log(2 * np.pi)
-    assert torch.allclose(
-        head.losses(raw, target) / variance.sqrt(), theirs, atol=1e-9
-    )  # beta-NLL: times the variance to the half
+    theirs = metrics.MVELoss()._calc_unreduced_loss(torch.stack([mean, variance], -1), target) - 0.5 * np.log(2 * np.pi)
+    assert torch.allclose(head.losses(raw, target) / variance.sqrt(), theirs, atol=1e-9)  # beta-NLL: times the variance to the half
 
 
 def test_gaps_count_for_nothing_in_a_head() -> None:
@@ -424,11 +384,7 @@ def test_gaps_count_for_nothing_in_a_head() -> None:
     targets = {"y": Target(value, weight=torch.arange(6.0))}
     objective.losses(outputs, targets)["y"].backward()
     assert raw.grad is not None and torch.isfinite(raw.grad).all()
-    assert (
-        (raw.grad[2, [1, 3]] == 0).all()
-        and (raw.grad[0] == 0).all()
-        and objective.counts(targets) == {"y": 11.0}
-    )
+    assert (raw.grad[2, [1, 3]] == 0).all() and (raw.grad[0] == 0).all() and objective.counts(targets) == {"y": 11.0}
 
 
 def test_domain_in_a_file_is_the_same_and_flags_what_is_foreign(
@@ -440,13 +396,9 @@ def test_domain_in_a_file_is_the_same_and_flags_what_is_foreign(
     assert domain is not None
     again = Domain.from_dict(json.loads(json.dumps(domain.to_dict())))
     answers = predictor.predict_records(["CCO", "[SiH3]C", "OCC"])
-    other = Predictor(
-        predictor.models, replace(predictor.document, domain=again.to_dict())
-    ).predict_records(["CCO", "[SiH3]C", "OCC"])
+    other = Predictor(predictor.models, replace(predictor.document, domain=again.to_dict())).predict_records(["CCO", "[SiH3]C", "OCC"])
     assert answers.in_domain is not None and answers.in_domain.tolist() == [1.0, 0.0, 1.0]
-    assert (answers.domain_distance == other.domain_distance).all() and (
-        answers.new_atoms == other.new_atoms
-    ).all()  # type: ignore[union-attr]
+    assert (answers.domain_distance == other.domain_distance).all() and (answers.new_atoms == other.new_atoms).all()  # type: ignore[union-attr]
     assert answers.domain_distance[0] == answers.domain_distance[2]  # type: ignore[index]
     with pytest.raises(DataError, match="radius"):
         Domain.from_dict(domain.to_dict() | {"radius": 9})
@@ -503,12 +455,7 @@ def test_kinds_of_atoms_find_a_noise_that_sizes_do_not_tell() -> None:
     from heliograph.predictor.trust import features, kinds_of
     from heliograph.uncertainty import metrics, regression
 
-    smiles = [
-        f"{'C' * k}{end}"
-        for k in range(1, 21)
-        for end in ("C(C)=O", "C(C)O", "C(C)N", "OC", "C(=O)CC", "C(O)CC")
-        for _ in range(3)
-    ]
+    smiles = [f"{'C' * k}{end}" for k in range(1, 21) for end in ("C(C)=O", "C(C)O", "C(C)N", "OC", "C(=O)CC", "C(O)CC") for _ in range(3)]
     featurizer = preset("chemprop_v2")
     store = Store.build([featurize(s, featurizer, scaffold=False) for s in smiles], featurizer)
     truth = np.array([1.0 if "=O" in s else 0.2 for s in smiles])
@@ -518,17 +465,12 @@ def test_kinds_of_atoms_find_a_noise_that_sizes_do_not_tell() -> None:
     known = features(store, np.zeros(len(smiles)), None, None, kinds)
     rows = regression.Rows(residual, known)
     found = regression.fit(rows)
-    assert (
-        found.method == "environments"
-        and metrics.spearman(found.sigma(known, len(rows)), truth) > 0.8
-    )
+    assert found.method == "environments" and metrics.spearman(found.sigma(known, len(rows)), truth) > 0.8
     again = features(store.take(np.arange(5)), np.zeros(5), None, None, kinds)
     assert all((again[name] == known[name][:5]).all() for name in kinds)
 
 
-def test_no_sigma_is_less_than_the_noise_of_repeated_measurements(
-    config: Make, table: Path
-) -> None:
+def test_no_sigma_is_less_than_the_noise_of_repeated_measurements(config: Make, table: Path) -> None:
     """Each molecule three times, with labels that differ by a known noise: folds by scaffold or
     not, sigma is at least that.
     """
@@ -538,9 +480,7 @@ def test_no_sigma_is_less_than_the_noise_of_repeated_measurements(
     lines = table.read_text().splitlines()
     rows = [line.split(",") for line in lines[1:] for _ in range(3)]
     y = [float(row[1]) + random.normal() for row in rows]
-    table.write_text(
-        "smiles,y\n" + "\n".join(f"{row[0]},{v}" for row, v in zip(rows, y, strict=True)) + "\n"
-    )
+    table.write_text("smiles,y\n" + "\n".join(f"{row[0]},{v}" for row, v in zip(rows, y, strict=True)) + "\n")
     result = train.run(config(members="folds", ensemble_size=2, split_sizes=(0.8, 0.0, 0.2)))
     oof, test = result.predictions["out_of_fold"], result.predictions["test"]
     noise = replicates(oof.structures, oof.y_true[:, 0])
@@ -548,9 +488,7 @@ def test_no_sigma_is_less_than_the_noise_of_repeated_measurements(
     assert test.y_std.min() >= noise.sd - 1e-9
 
 
-def test_what_averaging_takes_off_is_taken_off_sigma(
-    config: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_averaging_takes_off_is_taken_off_sigma(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half the error of one member: half the sigma."""
     from heliograph.train import trust
 
@@ -566,9 +504,7 @@ def test_what_averaging_takes_off_is_taken_off_sigma(
     assert stds[1] == pytest.approx(stds[0] / 2)
 
 
-def test_a_map_of_probabilities_comes_before_the_mean_of_members(
-    config: Make, table: Path, tmp_path: Path
-) -> None:
+def test_a_map_of_probabilities_comes_before_the_mean_of_members(config: Make, table: Path, tmp_path: Path) -> None:
     """The answer is the mean of the members' calibrated probabilities, the ends that of their ends."""
     from heliograph.uncertainty.classes import Map
 

@@ -36,10 +36,7 @@ def test_coverage_of_exchangeable_data_is_never_below_what_is_claimed() -> None:
             hits["split"] += bool(abs(r[-1]) <= conformal.quantile(np.abs(r[:-1]), coverage))
             hits["normalised"] += bool(abs(new) <= Shape.fit("conformal", z).ends(coverage)[1])
             hits["crude"] += bool(low <= new <= high)
-            hits["group"] += bool(
-                abs(r[-1])
-                <= conformal.by_group(np.abs(r[:-1]), group[:-1], group[-1:], coverage)[0]
-            )
+            hits["group"] += bool(abs(r[-1]) <= conformal.by_group(np.abs(r[:-1]), group[:-1], group[-1:], coverage)[0])
             wide = conformal.quantile_regression(r[:-1], -sigma[:-1], sigma[:-1], coverage)
             hits["cqr"] += bool(-sigma[-1] - wide <= r[-1] <= sigma[-1] + wide)
         below = stats.binom.ppf(0.001, sets, coverage)  # Monte-Carlo error
@@ -61,11 +58,7 @@ def test_many_scores_are_thinned_to_the_safe_side() -> None:
     assert len(kept.values) <= conformal.MOST_KEPT
     for coverage in (0.5, 0.9, 0.99, 0.9999):
         exact = conformal.quantile(values, coverage)
-        assert (
-            exact
-            <= kept.quantile(coverage)
-            <= conformal.quantile(values, min(coverage + 2 / conformal.MOST_KEPT, 0.99998))
-        )
+        assert exact <= kept.quantile(coverage) <= conformal.quantile(values, min(coverage + 2 / conformal.MOST_KEPT, 0.99998))
     again = Scores.from_dict(json.loads(json.dumps(kept.to_dict())))
     assert again.quantile(0.9) == kept.quantile(0.9) and again.below(0.05) == kept.below(0.05)
 
@@ -92,19 +85,14 @@ def test_auto_finds_a_planted_scale_and_leaves_constant_noise_alone() -> None:
         found = regression.fit(rows)
         assert found.method == "conformal-regression" and "one width for all" in found.why
         few = rows.take(np.arange(30))
-        assert (
-            regression.fit(few).method == "conformal-regression"
-            and "too few" in regression.fit(few).why
-        )
+        assert regression.fit(few).method == "conformal-regression" and "too few" in regression.fit(few).why
 
 
 def test_variance_finds_the_coefficients_and_holds_the_distance_to_what_it_saw() -> None:
     _, rows = planted(0, 40_000)
     scale = scales.variance(rows.residual, rows.features)
     assert scale.intercept == pytest.approx(0.1, abs=0.01)
-    assert (
-        scale.weights["distance"] == pytest.approx(1.0, abs=0.05) and scale.weights["spread"] < 0.03
-    )
+    assert scale.weights["distance"] == pytest.approx(1.0, abs=0.05) and scale.weights["spread"] < 0.03
     far = scale({"spread": np.zeros(2), "distance": np.array([1.0, 50.0])}, 2)
     assert far[0] == pytest.approx(far[1], rel=1e-3)
 
@@ -118,9 +106,7 @@ def test_loglinear_is_the_penalised_maximum() -> None:
     inner = np.linspace(low, high, 20)
     assert scale({"x": inner}, 20) == pytest.approx(np.exp(0.3 + 0.5 * inner), rel=0.1)
     same = scales.loglinear(r, {"x": x, "nothing": np.ones(5000)})
-    assert same({"x": inner, "nothing": np.ones(20)}, 20) == pytest.approx(
-        scale({"x": inner}, 20), rel=1e-6
-    )
+    assert same({"x": inner, "nothing": np.ones(20)}, 20) == pytest.approx(scale({"x": inner}, 20), rel=1e-6)
 
 
 def test_coverage_of_each_method_on_new_rows() -> None:
@@ -179,13 +165,8 @@ def test_figures_of_true_sigmas_are_as_simulated() -> None:
         _, low, high = expected[name]
         assert low - (high - low) < found[name] < high + (high - low), name
     wrong = metrics.figures(rows.residual, np.zeros(4000), 0.3 * sigma)
-    assert (
-        wrong["ence"] > expected["ence"][2]
-        and wrong["miscalibration_area"] > expected["miscalibration_area"][2]
-    )
-    assert metrics.binomial(90, 100) == pytest.approx(
-        stats.binomtest(90, 100).proportion_ci(), abs=1e-9
-    )
+    assert wrong["ence"] > expected["ence"][2] and wrong["miscalibration_area"] > expected["miscalibration_area"][2]
+    assert metrics.binomial(90, 100) == pytest.approx(stats.binomtest(90, 100).proportion_ci(), abs=1e-9)
     assert metrics.binomial(0, 5)[0] == 0.0 and metrics.binomial(5, 5)[1] == 1.0
 
 
@@ -200,11 +181,7 @@ def test_venn_abers_is_two_isotonic_regressions() -> None:
             bounds = classes.Map("venn-abers", steps=one, zero=zero).bounds(asked)
             for k, s in enumerate(asked):
                 for label, found in enumerate(bounds):
-                    wanted = (
-                        IsotonicRegression()
-                        .fit(np.append(p, s), np.append(y, label))
-                        .predict([s])[0]
-                    )
+                    wanted = IsotonicRegression().fit(np.append(p, s), np.append(y, label)).predict([s])[0]
                     assert found[k] == pytest.approx(wanted, abs=1e-9)
 
 
@@ -244,9 +221,7 @@ def test_each_class_has_its_coverage_even_a_rare_one() -> None:
     assert nobody(both[:2], 0.9)[:, 1].all()
 
 
-@pytest.mark.parametrize(
-    "method", ["auto", "conformal-regression", "zscaling", "variance", "loglinear", "isotonic", "crude"]
-)
+@pytest.mark.parametrize("method", ["auto", "conformal-regression", "zscaling", "variance", "loglinear", "isotonic", "crude"])
 def test_sigma_follows_the_unit(method: str) -> None:
     """y and c y: the same sigma up to c, the ends of intervals in units of it the same."""
     _, rows = planted(3, 300)

@@ -17,9 +17,7 @@ from scipy import optimize
 from heliograph.uncertainty import classes, conformal, metrics, scales
 from heliograph.uncertainty.shape import Shape
 
-CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "oracles.json").read_text())[
-    "cases"
-]
+CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "oracles.json").read_text())["cases"]
 
 
 def columns(case: dict[str, Any]) -> list[np.ndarray]:
@@ -45,9 +43,7 @@ def test_conformal_quantiles_are_those_of_crepes_and_mapie(case: dict[str, Any])
             checked += math.isfinite(wanted)
     for coverage, wanted in case["regression"]["crepes_mondrian"].items():
         names = np.array(list(wanted), dtype=np.float64)
-        assert conformal.by_group(r, group, names, float(coverage)) == pytest.approx(
-            list(wanted.values()), abs=1e-9
-        )
+        assert conformal.by_group(r, group, names, float(coverage)) == pytest.approx(list(wanted.values()), abs=1e-9)
     assert checked >= 8
 
 
@@ -56,9 +52,7 @@ def test_figures_are_those_of_uncertainty_toolbox(case: dict[str, Any]) -> None:
     y, pred, sigma, _ = columns(case)
     low, high = Shape("normal").ends(0.9)
     found = metrics.figures(y, pred, sigma)
-    found["interval"] = float(
-        metrics.interval_scores(y, pred + low * sigma, pred + high * sigma, 0.9).mean()
-    )
+    found["interval"] = float(metrics.interval_scores(y, pred + low * sigma, pred + high * sigma, 0.9).mean())
     for name, wanted in case["scores"].items():
         assert found[name] == pytest.approx(wanted, abs=1e-9), name
 
@@ -119,16 +113,10 @@ def test_chemprop_on_numbers(seed: int, n: int, ties: bool) -> None:
         for (
             name,
             values,
-        ) in (
-            theirs.items()
-        ):  # theirs are in float64 for the likelihood, in float32 for the bins and the correlation
-            assert found[name] == pytest.approx(
-                float(values[t]), abs={"nll": 1e-9, "miscalibration_area": 1e-7}.get(name, 1e-5)
-            ), name
+        ) in theirs.items():  # theirs are in float64 for the likelihood, in float32 for the bins and the correlation
+            assert found[name] == pytest.approx(float(values[t]), abs={"nll": 1e-9, "miscalibration_area": 1e-7}.get(name, 1e-5)), name
         ours = scales.zscaling(truth - p, s).weights["spread"]
-        assert ours == pytest.approx(
-            float(zscaling[t]), abs=1e-3
-        )  # theirs is found by a simplex search with a tolerance of 1e-4
+        assert ours == pytest.approx(float(zscaling[t]), abs=1e-3)  # theirs is found by a simplex search with a tolerance of 1e-4
 
         def cost(scale: float, z: np.ndarray = (truth - p) / s) -> float:
             return float((math.log(scale) + 0.5 * np.square(z / scale)).mean())
@@ -137,13 +125,8 @@ def test_chemprop_on_numbers(seed: int, n: int, ties: bool) -> None:
         half = var[:, t].numpy()[there]
         scores = np.maximum(p - half - truth, truth - p - half)
         assert one_further(scores, 0.9) == pytest.approx(float(halves[t]), abs=1e-9)
-        assert (
-            conformal.quantile_regression(truth, p - half, p + half, 0.9)
-            <= float(halves[t]) + 1e-12
-        )
-    whole = evaluator.ExpectedNormalizedErrorEvaluator().evaluate(
-        pred, var, y, mask | True, num_bins=10
-    )
+        assert conformal.quantile_regression(truth, p - half, p + half, 0.9) <= float(halves[t]) + 1e-12
+    whole = evaluator.ExpectedNormalizedErrorEvaluator().evaluate(pred, var, y, mask | True, num_bins=10)
     for t in range(2):
         p, s, truth = (a[:, t].numpy() for a in (pred, var.sqrt(), y))
         chunks = np.split(np.argsort(s, kind="stable"), range(-(-n // 10), n, -(-n // 10)))
@@ -164,9 +147,7 @@ def test_chemprop_on_classes(seed: int, ties: bool) -> None:
     isotonic = calibrator.IsotonicCalibrator().fit(*tensors).apply(tensors[0]).numpy()
     platt = calibrator.PlattCalibrator().fit(*tensors)
     both = np.stack([1 - p, p], -1)
-    sets = calibrator.MulticlassConformalCalibrator(0.1).fit(
-        torch.from_numpy(both), tensors[1], tensors[2]
-    )
+    sets = calibrator.MulticlassConformalCalibrator(0.1).fit(torch.from_numpy(both), tensors[1], tensors[2])
     for t in range(2):
         there = mask[:, t]
         found = np.interp(p[:, t], *classes.isotonic(p[there, t], y[there, t].astype(np.float64)))
@@ -177,9 +158,7 @@ def test_chemprop_on_classes(seed: int, ties: bool) -> None:
             return float((np.logaddexp(0.0, w[0] * x + w[1]) - truth * (w[0] * x + w[1])).sum())
 
         ours = np.array(classes.platt(p[there, t], truth))
-        start = np.array(
-            [float(platt.a[t]), float(platt.b[t])]
-        )  # of a simplex search that may end early: it goes on from there
+        start = np.array([float(platt.a[t]), float(platt.b[t])])  # of a simplex search that may end early: it goes on from there
         assert cost(ours) <= cost(start) + 1e-9
         assert ours == pytest.approx(optimize.minimize(cost, start, tol=1e-12).x, abs=1e-5)
         score = both[there, t][np.arange(there.sum()), y[there, t]]

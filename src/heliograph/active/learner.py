@@ -98,5 +98,3 @@ def readable(table: object, target: str | None = None) -> tuple[list[str], np.nd
     if not smiles:
         raise DataError(f"none of {len(reasons)} rows can be used: {reasons[0] if reasons else 'the table is empty'}")
     return list(smiles), np.array(values), reasons, cells
-
-

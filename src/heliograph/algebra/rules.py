@@ -130,9 +130,7 @@ def _sum(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
     return _rowwise(func, x, *args, **kwargs)
 
 
-def _norm(
-    func: Callable[..., Any], x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None, out: Any = None
-) -> Any:
+def _norm(func: Callable[..., Any], x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None, out: Any = None) -> Any:
     if out is not None or not isinstance(x, EdgeTensor) or not isinstance(dim, int) or dim in (0, -x.dim()):
         return NotImplemented
     return EdgeTensor(x.expression.rowwise(lambda t: func(t, p, dim, keepdim, dtype=dtype)))

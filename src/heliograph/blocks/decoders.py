@@ -56,9 +56,7 @@ class ComplEx(nn.Module):
 
     def forward(self, h: Tensor, r: Tensor) -> Tensor:
         (a, b), (x, y) = h.chunk(2, -1), r.chunk(2, -1)
-        return torch.cat(
-            [a * x - b * y, a * y + b * x], -1
-        )  # h r as complex numbers; its product with conj t is real part q . t
+        return torch.cat([a * x - b * y, a * y + b * x], -1)  # h r as complex numbers; its product with conj t is real part q . t
 
 
 @final
@@ -160,9 +158,7 @@ class Tails(nn.Module):
     def forward(self, graph: Graph) -> dict[str, Tensor]:
         asked = graph.asked
         if asked is None or asked.shape[1:] != (3,):
-            raise DataError(
-                f"this readout answers for triples [Q, 3]; asked is {None if asked is None else list(asked.shape)}"
-            )
+            raise DataError(f"this readout answers for triples [Q, 3]; asked is {None if asked is None else list(asked.shape)}")
         states = dense(graph.nodes[self.of])  # [N, d]
         table: Any = self.table if self.W_rel is None else self.W_rel(dense(graph.globals["relations"])[0])
         h, r = states.index_select(0, asked[:, 0]), table.index_select(0, asked[:, 1])

@@ -69,4 +69,3 @@ def collect(scale: str | None = None) -> Layer:
 def spread(update: nn.Module, scale: str | None = None, aggregate: Aggregate = segment.sum) -> Layer:
     """Make the step to vertices: h_i' = update(h_i, sum_{e with i} h_e s_e)."""
     return Layer(Weighted(scale), At(0, update), aggregate)
-

@@ -15,9 +15,7 @@ def ends(graph: Graph, of: str) -> tuple[Tensor, Tensor]:
     """States of both ends of the pairs that are asked, two [Q, d]. Raises DataError where something else is asked."""
     asked = graph.asked
     if asked is None or asked.shape[1:] != (2,):
-        raise DataError(
-            f"this readout answers for pairs of nodes [Q, 2]; asked is {None if asked is None else list(asked.shape)}"
-        )
+        raise DataError(f"this readout answers for pairs of nodes [Q, 2]; asked is {None if asked is None else list(asked.shape)}")
     h = dense(graph.nodes[of])
     return h.index_select(0, asked[:, 0]), h.index_select(0, asked[:, 1])
 

@@ -34,9 +34,7 @@ def read(path: Path) -> Iterator[Frame]:
             number += 1
             yield from_atoms(atoms, f"frame {number}")
     except UnknownFileTypeError as error:
-        raise DataError(
-            f"can't tell the format of {path} ({error}). Give .extxyz, .traj, .db, POSCAR, .cif, ..."
-        ) from None
+        raise DataError(f"can't tell the format of {path} ({error}). Give .extxyz, .traj, .db, POSCAR, .cif, ...") from None
     except (
         OSError,
         ValueError,
@@ -47,9 +45,7 @@ def read(path: Path) -> Iterator[Frame]:
         AttributeError,
     ) as error:
         what = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise DataError(
-            f"ASE can't read {path}: {what}. Is the file whole, and its name as its format wants?"
-        ) from error
+        raise DataError(f"ASE can't read {path}: {what}. Is the file whole, and its name as its format wants?") from error
 
 
 def from_atoms(atoms: Any, where: str = "") -> Frame:
@@ -61,11 +57,7 @@ def from_atoms(atoms: Any, where: str = "") -> Frame:
     sites = info.get("occupancy")  # of a CIF: site -> element -> share
     shared = isinstance(sites, dict) and any(len(site) > 1 or min(site.values(), default=1) < 1 for site in sites.values())
     info = {k: v for k, v in info.items() if isinstance(v, (str, bool, int, float, list, tuple, np.ndarray, np.generic))}
-    arrays = {
-        k: v
-        for k, v in atoms.arrays.items()
-        if k not in ("numbers", "positions") and v.dtype.kind in "fiub"
-    }
+    arrays = {k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions") and v.dtype.kind in "fiub"}
     n = len(atoms)
     for name, value in (getattr(atoms.calc, "results", None) or {}).items():
         array = None if value is None else np.asarray(value)
@@ -89,6 +81,4 @@ def from_atoms(atoms: Any, where: str = "") -> Frame:
     elif z.min() < 1 or z.max() > 118:
         reason = f"unknown element: {int(z.min() if z.min() < 1 else z.max())}"
     box = cell if cell.any() else None
-    return Frame(
-        z.astype(np.uint8), pos, box, (pbc[0], pbc[1], pbc[2]), info, arrays, reason, where
-    )
+    return Frame(z.astype(np.uint8), pos, box, (pbc[0], pbc[1], pbc[2]), info, arrays, reason, where)

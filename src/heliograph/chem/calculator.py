@@ -56,9 +56,7 @@ class PotentialCalculator(Calculator):
         if np.isfinite(answer.stress).all():
             self.results["stress"] = full_3x3_to_voigt_6_stress(answer.stress)
         elif "stress" in properties:
-            raise PropertyNotImplementedError(
-                "a stress needs three periodic axes: the structure has none of a volume"
-            )
+            raise PropertyNotImplementedError("a stress needs three periodic axes: the structure has none of a volume")
         if len(answer.members) > 1:
             self.results |= {
                 "energy_std": answer.energy_std,

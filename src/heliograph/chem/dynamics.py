@@ -136,9 +136,7 @@ def _integrator(atoms: Any, settings: Settings, rng: _Normal) -> Any:
     )
 
 
-def _begin(
-    atoms: Any, settings: Settings, folder: Path, rng: _Normal, resume: bool, overwrite: bool
-) -> tuple[int, bool]:
+def _begin(atoms: Any, settings: Settings, folder: Path, rng: _Normal, resume: bool, overwrite: bool) -> tuple[int, bool]:
     """Set positions and momenta. Returns the steps that are done, and whether files are there already."""
     files = manifest.held(folder, RUN)
     if resume and files is not None and (folder / STATE).is_file():
@@ -159,10 +157,7 @@ def _begin(
 
 
 def _save(atoms: Any, settings: Settings, folder: Path, rng: _Normal, step: int) -> None:
-    sizes = {
-        name: (folder / name).stat().st_size if (folder / name).exists() else 0
-        for name in (LOG, TRAJECTORY)
-    }
+    sizes = {name: (folder / name).stat().st_size if (folder / name).exists() else 0 for name in (LOG, TRAJECTORY)}
     about = {
         "step": step,
         "sizes": sizes,
@@ -183,14 +178,10 @@ def _restore(atoms: Any, settings: Settings, folder: Path, rng: _Normal) -> int:
             arrays = {name: state[name] for name in ("z", "positions", "momenta", "cell", "pbc")}
         before, sizes = Settings(**about["settings"]), about["sizes"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{folder / STATE} can't be read ({error}). Start the run again with --overwrite."
-        ) from None
+        raise DataError(f"{folder / STATE} can't be read ({error}). Start the run again with --overwrite.") from None
     for name, value in asdict(settings).items():
         if name != "steps" and value != getattr(before, name):
-            raise UsageError(
-                f"--resume goes on as the run was begun, but --{name} was {getattr(before, name)}, is {value}."
-            )
+            raise UsageError(f"--resume goes on as the run was begun, but --{name} was {getattr(before, name)}, is {value}.")
     if not np.array_equal(arrays["z"], atoms.numbers):
         raise UsageError("--resume: the run in this folder is of another structure.")
     for name, size in sizes.items():
@@ -208,9 +199,7 @@ def _write(atoms: Any, step: int, settings: Settings, frames: Any, log: Any) -> 
     potential, kinetic = atoms.get_potential_energy(), atoms.get_kinetic_energy()
     picoseconds = step * settings.timestep * 1e-3
     temperature = kinetic / (1.5 * len(atoms) * units.kB)
-    log.write(
-        f"{step},{picoseconds:.6g},{potential:.12g},{kinetic:.12g},{potential + kinetic:.12g},{temperature:.6g}\n"
-    )
+    log.write(f"{step},{picoseconds:.6g},{potential:.12g},{kinetic:.12g},{potential + kinetic:.12g},{temperature:.6g}\n")
     bare = from_atoms(atoms)
     info = {"step": step, "time_ps": picoseconds, "energy": potential}
     arrays = {"forces": atoms.calc.results["forces"], "momenta": atoms.get_momenta()}

@@ -196,9 +196,7 @@ def model_hessian(z: np.ndarray, pos: np.ndarray) -> np.ndarray:
     return hessian.reshape(3 * n, 3 * n)
 
 
-def label(
-    structure: Structure, *, optimise: bool = True, seed: int = 0, unpaired: int | None = None, seconds: float = math.inf
-) -> Labels:
+def label(structure: Structure, *, optimise: bool = True, seed: int = 0, unpaired: int | None = None, seconds: float = math.inf) -> Labels:
     """GFN2-xTB labels of a SMILES, an MDL block, or atoms in space.
 
     A SMILES (or a flat block) is embedded first: the lowest of five ETKDG conformers after MMFF94, drawn with `seed`.

@@ -19,9 +19,7 @@ app = new_app()
 @app.command()
 @with_options(OPTIONS)
 def cluster(
-    given_: Annotated[
-        str | None, typer.Argument(metavar="RUN_OR_NODES", help="a run or model of one graph, or a table of nodes")
-    ] = None,
+    given_: Annotated[str | None, typer.Argument(metavar="RUN_OR_NODES", help="a run or model of one graph, or a table of nodes")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing output")] = False,
     verbose: Verbose = False,
     quiet: Quiet = False,

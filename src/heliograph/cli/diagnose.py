@@ -67,9 +67,7 @@ def _diffusion(given: tuple[float, float, int, float] | None) -> Diffusion | Non
     return None if given is None else Diffusion(*given)
 
 
-def _one_graph(
-    tables: Tables, target: str | None, split: str | None, layers: int, diffusion: Diffusion | None, bar: Bar
-) -> Diagnosis:
+def _one_graph(tables: Tables, target: str | None, split: str | None, layers: int, diffusion: Diffusion | None, bar: Bar) -> Diagnosis:
     from dataclasses import replace
 
     from heliograph.diagnose.page import of_edges

@@ -32,15 +32,9 @@ def explain(
         from heliograph.report.explained import verdict, write
 
         with Bar(quiet) as bar:
-            found, predictor = explain_file(
-                config, lambda done: bar("explaining", done, config.top)
-            )
+            found, predictor = explain_file(config, lambda done: bar("explaining", done, config.top))
         target = config.target or predictor.targets[0]
-        unit = (
-            predictor.task.units[predictor.targets.index(target)]
-            if predictor.task.kind == "regression"
-            else "logit"
-        )
+        unit = predictor.task.units[predictor.targets.index(target)] if predictor.task.kind == "regression" else "logit"
         about = {
             "model": str(config.model_path),
             "method": config.method,
@@ -52,7 +46,5 @@ def explain(
             print(verdict(found, config.method))
             bad = [one for one in found if one.reason]
             if bad:
-                print(
-                    f"{len(bad):,} of {len(found):,} rows can't be used, the first: row {bad[0].row + 1}, {bad[0].reason}"
-                )
+                print(f"{len(bad):,} of {len(found):,} rows can't be used, the first: row {bad[0].row + 1}, {bad[0].reason}")
             print(path)

@@ -20,9 +20,7 @@ app = new_app()
 def explain_graph(
     model: Model,
     nodes: Nodes = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="replace an existing output", rich_help_panel="Intervention")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing output", rich_help_panel="Intervention")] = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
     **given: Any,

@@ -60,19 +60,12 @@ TABLES = (
 )
 PACKED = (".gz", ".bgz", ".gzip", ".bz2", ".xz", ".zip")
 PROBE = 20  # frames that are looked at
-SPELLINGS = {f"--{name}": "--" + name.replace("_", "-") for name in OWN if "_" in name} | {
-    "--virials_key": "--virial-key"
-}
+SPELLINGS = {f"--{name}": "--" + name.replace("_", "-") for name in OWN if "_" in name} | {"--virials_key": "--virial-key"}
 
 
 def options() -> list[Option]:
     """The options that only frames have."""
-    every = [
-        o
-        for name, group in GROUPS.items()
-        if name != "fit"
-        for o in options_of(group, "Forces and crystals")
-    ]
+    every = [o for name, group in GROUPS.items() if name != "fit" for o in options_of(group, "Forces and crystals")]
     return [option for option in every if option.name in OWN]
 
 
@@ -113,9 +106,7 @@ def configure(given: Values, config: Path | None, resume: bool) -> TrainPotentia
     """One TrainPotential from options as text, a TOML file and, when resuming, the run's own config.toml."""
     for name in MOLECULES:
         if name in given:
-            raise UsageError(
-                f"--{name.replace('_', '-')} is for tables of molecules; these are frames with energies and forces"
-            )
+            raise UsageError(f"--{name.replace('_', '-')} is for tables of molecules; these are frames with energies and forces")
     origin = named(given)
     if "arch_args" in given:
         given = given | {"arch_args": pairs(given["arch_args"])}
@@ -123,9 +114,7 @@ def configure(given: Values, config: Path | None, resume: bool) -> TrainPotentia
     if resume and not config:
         out = Path(given.get("output_dir", TrainPotential.model_fields["output_dir"].default))
         if not (out / "config.toml").is_file():
-            raise HeliographError(
-                f"nothing to resume: no config.toml in {out}. Give the folder of an interrupted run with -o."
-            )
+            raise HeliographError(f"nothing to resume: no config.toml in {out}. Give the folder of an interrupted run with -o.")
         files, given = [out / "config.toml"], given | {"output_dir": out}
     values: Values = {}
     for file in files:
@@ -133,20 +122,14 @@ def configure(given: Values, config: Path | None, resume: bool) -> TrainPotentia
         own = str(from_file.get("arch", ""))
         if own.endswith(".py") and "arch" not in given:
             raise UsageError(
-                f"{file} names a file of your own, {own}, and no code is run because a file names it. "
-                f"Name it again: --arch {own}"
+                f"{file} names a file of your own, {own}, and no code is run because a file names it. Name it again: --arch {own}"
             )
         values |= from_file
         origin = dict.fromkeys(from_file, str(file)) | origin
     values |= given
     if "data_path" not in values:
-        raise UsageError(
-            "no data: give a file of frames, like: heliograph train frames.extxyz -o run"
-        )
-    nested = {
-        group: {n: values[n] for n in model.model_fields if n in values}
-        for group, model in GROUPS.items()
-    }
+        raise UsageError("no data: give a file of frames, like: heliograph train frames.extxyz -o run")
+    nested = {group: {n: values[n] for n in model.model_fields if n in values} for group, model in GROUPS.items()}
     return build(TrainPotential, nested | {n: values[n] for n in top if n in values}, origin)
 
 
@@ -191,8 +174,6 @@ def show(result: PotentialResult, folder: Path, report: Path) -> None:
     if result.bad:
         number, reason = result.bad[0]
         first = f"the first is frame {number + 1}: {reason}"
-        console.print(
-            f"{len(result.bad):,} of {result.frames:,} frames can't be used; {first}", markup=False
-        )
+        console.print(f"{len(result.bad):,} of {result.frames:,} frames can't be used; {first}", markup=False)
     console.print(f"model   {folder / result.model_file}", markup=False, soft_wrap=True)
     console.print(f"report  {report}", markup=False, soft_wrap=True)

@@ -24,15 +24,11 @@ def md(
     start: Annotated[Path, typer.Argument(metavar="START", help="file whose first frame is moved")],
     resume: Annotated[
         bool,
-        typer.Option(
-            "--resume", help="go on with the run in --output-dir", rich_help_panel="Dynamics"
-        ),
+        typer.Option("--resume", help="go on with the run in --output-dir", rich_help_panel="Dynamics"),
     ] = False,
     overwrite: Annotated[
         bool,
-        typer.Option(
-            "--overwrite", help="replace the run in --output-dir", rich_help_panel="Dynamics"
-        ),
+        typer.Option("--overwrite", help="replace the run in --output-dir", rich_help_panel="Dynamics"),
     ] = False,
     verbose: Verbose = False,
     quiet: Quiet = False,

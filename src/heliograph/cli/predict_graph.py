@@ -20,12 +20,8 @@ app = new_app()
 def predict_graph(
     model: Model,
     nodes: Nodes = None,
-    for_: Annotated[
-        str | None, typer.Option("--for", metavar="PATH", help="with --top-k: table of the nodes that it is for")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="replace an existing output", rich_help_panel="Prediction")
-    ] = False,
+    for_: Annotated[str | None, typer.Option("--for", metavar="PATH", help="with --top-k: table of the nodes that it is for")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing output", rich_help_panel="Prediction")] = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
     **given: Any,

@@ -22,15 +22,11 @@ def relax(
     model: Potential,
     data: Annotated[
         Path,
-        typer.Argument(
-            metavar="DATA", help="structures to relax: extxyz, POSCAR, .cif, .traj, ..."
-        ),
+        typer.Argument(metavar="DATA", help="structures to relax: extxyz, POSCAR, .cif, .traj, ..."),
     ],
     overwrite: Annotated[
         bool,
-        typer.Option(
-            "--overwrite", help="replace an existing output", rich_help_panel="Relaxation"
-        ),
+        typer.Option("--overwrite", help="replace an existing output", rich_help_panel="Relaxation"),
     ] = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
@@ -44,9 +40,7 @@ def relax(
         with Bar(quiet) as bar:
             summary = use.relax(Potential.load(model), data, config, overwrite, bar)
         if not quiet:
-            print(
-                f"{summary.done:,} of {summary.frames:,} structures relaxed in {clock(summary.seconds)}"
-            )
+            print(f"{summary.done:,} of {summary.frames:,} structures relaxed in {clock(summary.seconds)}")
             for reason, count in summary.reasons.items():
                 print(f"  {count:>9,}  {reason}")
             print(config.output_path)

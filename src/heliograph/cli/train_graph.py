@@ -54,15 +54,9 @@ def arguments(args: Sequence[str]) -> list[str]:
 @with_options(OPTIONS)
 def train_graph(
     nodes: Annotated[str | None, typer.Argument(metavar="NODES", help="table of nodes (links need none)")] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="options as a TOML file", rich_help_panel="Run")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="go on with the run in --output-dir", rich_help_panel="Run")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="replace the run in --output-dir", rich_help_panel="Run")
-    ] = False,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="options as a TOML file", rich_help_panel="Run")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the run in --output-dir", rich_help_panel="Run")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the run in --output-dir", rich_help_panel="Run")] = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
     **given: Any,
@@ -107,9 +101,7 @@ def configure(nodes: str | None, config: Path | None, resume: bool, given: Value
         out = Path(given.get("output_dir", GraphTrainConfig.model_fields["output_dir"].default))
         saved = out / "config.toml"
         if not saved.is_file():
-            raise HeliographError(
-                f"nothing to resume: no config.toml in {out}. Give the folder of an interrupted run with -o."
-            )
+            raise HeliographError(f"nothing to resume: no config.toml in {out}. Give the folder of an interrupted run with -o.")
         files = [saved]
         given["output_dir"] = out
     for file in files:

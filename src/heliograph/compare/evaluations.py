@@ -358,9 +358,7 @@ def _baseline(m: Material, evaluation: Evaluation, fold: Fold) -> tuple[baseline
     y[at] = m.y
     parts = {"train": at[fold.train], "val": at[fold.val], "test": at[fold.test]}
     formulas = composition(store)
-    given = baselines.Inputs(
-        m.task, y, parts, store.smiles, geometry, formulas, m.metrics, seed(m, name, fold), evaluation.settings
-    )
+    given = baselines.Inputs(m.task, y, parts, store.smiles, geometry, formulas, m.metrics, seed(m, name, fold), evaluation.settings)
     functions = {"mean": baselines.mean, "random forest": baselines.forest, "gradient boosting": baselines.boosting,
                  "kernel ridge": baselines.kernel_ridge, "bag of bonds": baselines.bonds_ridge}  # fmt: skip
     if name not in functions:

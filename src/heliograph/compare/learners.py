@@ -1,6 +1,6 @@
 """Names of learners: an architecture, with arguments where they are not the defaults, and the ladder.
 
-    "gcn", "gcn:depth=2", "gin:depth=3:aggregate=mean", "path/to/mine.py", "mine.toml"
+"gcn", "gcn:depth=2", "gin:depth=3:aggregate=mean", "path/to/mine.py", "mine.toml"
 """
 
 from __future__ import annotations

@@ -168,4 +168,3 @@ def _claim(config: TrainPotential, archs: Sequence[str], cv: tuple[int, int], re
     here.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(about, indent=1), encoding="utf-8")
-

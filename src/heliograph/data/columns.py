@@ -122,9 +122,7 @@ def numbers(column: pa.ChunkedArray) -> np.ndarray:
         text = as_text(column)
         try:
             blank = missing(text)
-            values = np.asarray(
-                pc.if_else(pa.array(blank), None, text).cast(pa.float64()).to_numpy(zero_copy_only=False)
-            ).copy()
+            values = np.asarray(pc.if_else(pa.array(blank), None, text).cast(pa.float64()).to_numpy(zero_copy_only=False)).copy()
         except pa.ArrowInvalid:
             found = [as_number(cell) for cell in text.to_pylist()]
             values = np.array([np.nan if x is None else x for x in found], np.float64)
@@ -169,7 +167,5 @@ def _vectors(column: pa.ChunkedArray, width: int, name: str) -> np.ndarray:
     flat = column.combine_chunks()
     values = np.asarray(flat.flatten(), np.float32)
     if len(values) != width * len(column):
-        raise DataError(
-            f"the column {name!r} holds lists of {width} numbers for the model; here some are missing or of another length"
-        )
+        raise DataError(f"the column {name!r} holds lists of {width} numbers for the model; here some are missing or of another length")
     return values.reshape(len(column), width)

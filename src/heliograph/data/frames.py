@@ -52,9 +52,7 @@ def read(path: str | Path) -> Iterator[Frame]:
     """Yield the frames of a file, lazily. Raises DataError where there is no such file, or its format is not known."""
     path = Path(path)
     if not path.is_file():
-        raise DataError(
-            f"no such file: {path}. Give frames as .extxyz, .traj, .db, POSCAR, .cif, ..."
-        )
+        raise DataError(f"no such file: {path}. Give frames as .extxyz, .traj, .db, POSCAR, .cif, ...")
     if is_xyz(path):
         return _read_xyz(path)
     if path.name.lower().removesuffix(".gz").endswith(TABLES):
@@ -92,9 +90,7 @@ def _frame(info: dict[str, str], body: list[str], where: str) -> Frame:
     element = next((n for n in ("species", "symbols", "z", "numbers") if n in columns), None)
     place = next((n for n in ("pos", "positions") if n in columns), None)
     if element is None or place is None:
-        raise StructureError(
-            f"Properties names no species or no pos: {folded.get('properties', '')[:60]}"
-        )
+        raise StructureError(f"Properties names no species or no pos: {folded.get('properties', '')[:60]}")
     start = columns[element][0]
     z = np.array([xyz.element(row[start]) for row in tokens], dtype=np.uint8)
     arrays: dict[str, np.ndarray] = {}
@@ -117,11 +113,7 @@ def _columns(properties: str) -> dict[str, tuple[int, int, str]]:
     for name, kind, width in zip(parts[::3], parts[1::3], parts[2::3], strict=False):
         if not width.isdigit():
             raise StructureError(f"Properties can't be read: {properties[:60]!r}")
-        key = (
-            name.lower()
-            if name.lower() in ("species", "pos", "z", "symbols", "positions")
-            else name
-        )
+        key = name.lower() if name.lower() in ("species", "pos", "z", "symbols", "positions") else name
         found[key] = (at, at + int(width), kind.upper())
         at += int(width)
     return found
@@ -131,17 +123,12 @@ def _numbers(rows: list[list[str]], name: str, kind: str) -> np.ndarray:
     """Return one column group of all atoms as numbers, [n] where it is one column wide, else [n, k]."""
     try:
         if kind == "L":
-            values = np.array(
-                [[t.lower() in ("t", "true", "1") for t in row] for row in rows], float
-            )
+            values = np.array([[t.lower() in ("t", "true", "1") for t in row] for row in rows], float)
         else:
             values = np.array(rows, dtype=np.float64)
     except ValueError:
         try:  # Fortran's exponents, and *^ as Mathematica writes them
-            fixed = [
-                [t.replace("*^", "e").replace("D", "e").replace("d", "e") for t in row]
-                for row in rows
-            ]
+            fixed = [[t.replace("*^", "e").replace("D", "e").replace("d", "e") for t in row] for row in rows]
             values = np.array(fixed, dtype=np.float64)
         except ValueError:
             raise StructureError(f"{name} is not a number in every atom's line") from None
@@ -164,18 +151,11 @@ def numbers(value: Any) -> np.ndarray:
 
 def text_of(frame: Frame) -> str:
     """Return a frame as extended XYZ: `info` in the comment, `arrays` as columns. Text and numbers only; a frame without atoms is kept."""
-    columns = [
-        f"{name}:{_kind(values)}:{1 if values.ndim == 1 else values.shape[1]}"
-        for name, values in frame.arrays.items()
-    ]
+    columns = [f"{name}:{_kind(values)}:{1 if values.ndim == 1 else values.shape[1]}" for name, values in frame.arrays.items()]
     head = [f"Properties={':'.join(['species:S:1:pos:R:3', *columns])}"]
     if frame.cell is not None:
         head.insert(0, f'Lattice="{_joined(frame.cell)}"')
-    head += [
-        f"{_quoted(name)}={_value(value)}"
-        for name, value in frame.info.items()
-        if name.lower() not in _OF_THE_FRAME
-    ]
+    head += [f"{_quoted(name)}={_value(value)}" for name, value in frame.info.items() if name.lower() not in _OF_THE_FRAME]
     head.append(f'pbc="{" ".join("FT"[flag] for flag in frame.pbc)}"')
     lines = [str(len(frame.z)), " ".join(head)]
     blocks = [frame.pos, *(values.reshape(len(frame.z), -1) for values in frame.arrays.values())]
@@ -198,11 +178,7 @@ def _joined(values: np.ndarray) -> str:
 
 
 def _quoted(text: str) -> str:
-    return (
-        '"' + text.replace('"', "'") + '"'
-        if any(c in text for c in " =\"'{}[],\t") or not text
-        else text
-    )
+    return '"' + text.replace('"', "'") + '"' if any(c in text for c in " =\"'{}[],\t") or not text else text
 
 
 def _value(value: Any) -> str:

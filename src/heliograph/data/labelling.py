@@ -117,9 +117,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
 
 
-def attempt(
-    structure: Structure | None, reason: str, optimise: bool, seed: int, seconds: float = math.inf
-) -> tuple[Labels | None, str]:
+def attempt(structure: Structure | None, reason: str, optimise: bool, seed: int, seconds: float = math.inf) -> tuple[Labels | None, str]:
     """Labels of one structure, or why there are none."""
     from heliograph.chem.xtb import label
 

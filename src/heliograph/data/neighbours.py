@@ -49,9 +49,7 @@ def pairs(
         i, j, S, d = i[near], j[near], S[near], d[near]
     if len(d) and d.min() < 1e-6:
         k = int(d.argmin())
-        raise StructureError(
-            f"atoms at one place: {int(i[k]) + 1} and {int(j[k]) + 1} are {d[k]:.1e} angstrom apart"
-        )
+        raise StructureError(f"atoms at one place: {int(i[k]) + 1} and {int(j[k]) + 1} are {d[k]:.1e} angstrom apart")
     return Pairs(i.astype(np.int64), j.astype(np.int64), S.astype(np.int64))
 
 

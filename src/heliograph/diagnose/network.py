@@ -119,4 +119,3 @@ def _propagation(graph: Graph, probes: np.ndarray, K: int) -> tuple[np.ndarray, 
     for _ in range(K):
         rows = rows @ S
     return rows, hops
-

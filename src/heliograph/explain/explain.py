@@ -63,24 +63,18 @@ class ExplainConfig(BaseModel):
     model_path: Path = Field(description="a model file, or a run folder")
     data_path: Path = Field(description="table of molecules")
     output_path: Path = Field(description="NAME.html (drawn) or NAME.csv")
-    method: Literal[
-        "occlusion", "integrated-gradients", "gradient", "shapley", "myerson", "random"
-    ] = Field("occlusion", description="how contributions are reckoned")
+    method: Literal["occlusion", "integrated-gradients", "gradient", "shapley", "myerson", "random"] = Field(
+        "occlusion", description="how contributions are reckoned"
+    )
     target: str | None = Field(None, description="target that is explained (default: the first)")
     top: PositiveInt = Field(50, description="molecules that are explained, from the first row on")
-    rationale: bool = Field(
-        False, description="also find the smallest connected fragment that keeps the prediction"
-    )
+    rationale: bool = Field(False, description="also find the smallest connected fragment that keeps the prediction")
     pairs: Path | None = Field(
         None,
         description="table of measured molecules, such as that of training: those that differ in one place are shown",
     )
-    smiles_columns: str | None = Field(
-        None, description="column with the SMILES (default: 'smiles', else the first)"
-    )
-    arch: Path | None = Field(
-        None, description="your architecture file, where the model was trained with one"
-    )
+    smiles_columns: str | None = Field(None, description="column with the SMILES (default: 'smiles', else the first)")
+    arch: Path | None = Field(None, description="your architecture file, where the model was trained with one")
     seed: int = Field(0, ge=0, description="seed of the random orders and sets")
 
 
@@ -103,25 +97,17 @@ def explain(
     from heliograph.chem import featurize, to_structure
 
     if method not in METHODS:
-        raise UsageError(
-            f"--method {method}: there is none of that name; {suggest(method, METHODS)}"
-        )
+        raise UsageError(f"--method {method}: there is none of that name; {suggest(method, METHODS)}")
     names = predictor.targets
     if target is not None and target not in names:
-        raise UsageError(
-            f"--target: the model does not predict {target!r}; {suggest(target, names)}"
-        )
+        raise UsageError(f"--target: the model does not predict {target!r}; {suggest(target, names)}")
     t = 0 if target is None else names.index(target)
     found = []
     for row, structure in enumerate(structures):
         text = structure if isinstance(structure, str) else ""
         try:
             molecule = featurize(to_structure(structure), predictor.featurizer, scaffold=False)
-            found.append(
-                explain_molecule(
-                    predictor, molecule, text or molecule.smiles, method, t, seed, row, fragment
-                )
-            )
+            found.append(explain_molecule(predictor, molecule, text or molecule.smiles, method, t, seed, row, fragment))
         except StructureError as error:
             none, nan = np.zeros(0), math.nan
             reason = str(error) or "can't be used"
@@ -179,9 +165,7 @@ def _ranks(text: str) -> list[int]:
         return []
 
 
-def explain_file(
-    config: ExplainConfig, progress: Callable[[int], None] | None = None
-) -> tuple[list[Explained], Predictor]:
+def explain_file(config: ExplainConfig, progress: Callable[[int], None] | None = None) -> tuple[list[Explained], Predictor]:
     """Explain the first rows of a table. Raises DataError where none can be used, UsageError where
     the output exists already.
     """
@@ -207,7 +191,5 @@ def explain_file(
         t = 0 if config.target is None else predictor.targets.index(config.target)
         found = [one if one.reason else replace(one, partners=known.partners(one.text, predictor, t)) for one in found]
     if all(one.reason for one in found):
-        raise DataError(
-            f"none of the {len(found)} rows can be used: {found[0].reason if found else 'the table is empty'}"
-        )
+        raise DataError(f"none of the {len(found)} rows can be used: {found[0].reason if found else 'the table is empty'}")
     return found, predictor

@@ -84,9 +84,7 @@ def myerson(f: Value, seed: int) -> np.ndarray:
         asked = np.array([[bool(part >> k & 1) for k in range(f.n)] for part in [0, *new]])
         values = f(asked) if new or not known else np.zeros((0, 1))
         if len(values):
-            known.update(
-                {part: value - values[0] for part, value in zip(new, values[1:], strict=True)}
-            )
+            known.update({part: value - values[0] for part, value in zip(new, values[1:], strict=True)})
         nothing = np.zeros(len(f.predictor.models))
         return np.stack([sum((known[part] for part in of_mask), nothing) for of_mask in each])
 
@@ -104,9 +102,7 @@ def _over_orders(f: Value, v: Callable[[np.ndarray], np.ndarray], seed: int) -> 
         phi = np.zeros((n, values.shape[1]))
         for i in range(n):
             without = numbers[~masks[:, i]]
-            phi[i] = (
-                weight[size[without], None] * (values[without | 1 << i] - values[without])
-            ).sum(0)
+            phi[i] = (weight[size[without], None] * (values[without | 1 << i] - values[without])).sum(0)
         return phi
     random = np.random.default_rng(seed)
     half = [f.order[random.permutation(n)] for _ in range(ORDERS)]

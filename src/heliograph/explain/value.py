@@ -33,19 +33,11 @@ class Value:
     `target`: of several; `output`: of several classes the one whose logit is explained.
     """
 
-    def __init__(
-        self, predictor: Predictor, store: Store, row: int, target: int = 0, output: int = 0
-    ):
+    def __init__(self, predictor: Predictor, store: Store, row: int, target: int = 0, output: int = 0):
         if store.has_geometry:
-            raise UsageError(
-                "explain is for architectures of bonds: masking an atom says nothing about its position"
-            )
+            raise UsageError("explain is for architectures of bonds: masking an atom says nothing about its position")
         self.predictor, self.target = predictor, target
-        self.column = (
-            target
-            if predictor.task.kind != "multiclass"
-            else target * predictor.task.n_classes + output
-        )
+        self.column = target if predictor.task.kind != "multiclass" else target * predictor.task.n_classes + output
         self.store, self.row = store, row
         self.graph = store.batch(np.array([row]))
         self.n = self.graph.topology.N
@@ -81,13 +73,9 @@ class Value:
         return np.concatenate(found) if found else np.zeros((0, len(self.predictor.models)))
 
     def _batch(self, masks: np.ndarray) -> np.ndarray:
-        graph = masked(
-            self.store.batch(np.full(len(masks), self.row)), torch.from_numpy(masks.reshape(-1))
-        )
+        graph = masked(self.store.batch(np.full(len(masks), self.row)), torch.from_numpy(masks.reshape(-1)))
         with torch.inference_mode():
-            return np.stack(
-                [self.units(model(graph)["y"]).numpy() for model in self.predictor.models], 1
-            )
+            return np.stack([self.units(model(graph)["y"]).numpy() for model in self.predictor.models], 1)
 
     def units(self, y: Tensor) -> Tensor:
         """The explained column of outputs [B, out], in the target's unit, float64 [B]. A sum over
@@ -104,9 +92,7 @@ class Value:
         """Answers [copies] of one member to dense features x [copies N, Kx] and edge [copies E,
         Ke], with gradients.
         """
-        graph = (
-            self.store.batch(np.full(copies, self.row)).with_nodes(x=x).with_edges(edge_attr=edge)
-        )
+        graph = self.store.batch(np.full(copies, self.row)).with_nodes(x=x).with_edges(edge_attr=edge)
         return self.units(self.predictor.models[model](graph)["y"])
 
     @property

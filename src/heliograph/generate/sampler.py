@@ -91,7 +91,6 @@ class Wish:
                 notes.append(f"{name} of {low:g} to {high:g} lies outside the training data ({least:g} to {most:g}).")
         return notes
 
-
     def _check_kept(self, fragment: Fragment, vocabulary: Known) -> None:
         numbers, counts = np.unique(fragment.z, return_counts=True)
         strange = sorted({int(z) for z in numbers} - set(self.elements or vocabulary.species) - set(self.formula))

@@ -246,9 +246,7 @@ def gather_max(table: Tensor, index: Index, segments: Segments) -> Tensor:
     return _shaped(out, table.shape[1:])
 
 
-def form_sum(
-    y: Tensor | None, y_index: Index, a: Tensor, a_index: Index, b: Tensor, b_index: Index, segments: Segments
-) -> Tensor:
+def form_sum(y: Tensor | None, y_index: Index, a: Tensor, a_index: Index, b: Tensor, b_index: Index, segments: Segments) -> Tensor:
     """Sum of y[y_index] * a[a_index] * b[b_index] over each segment, [n, M, d]; y [Q, M] or None, a and b [R, M or 1, d]."""
     columns = [(a, a_index), (b, b_index), *([] if y is None else [(y, y_index)])]
     tables = [t for t, _ in columns]

@@ -23,9 +23,7 @@ Columns = Sequence[Tensor | None]
 
 
 @Operator
-def form_sum(
-    y: Tensor | None, a: Tensor, b: Tensor, of_y: Columns, of_a: Columns, of_b: Columns, by: Columns, n: int, rows: int
-) -> Tensor:
+def form_sum(y: Tensor | None, a: Tensor, b: Tensor, of_y: Columns, of_a: Columns, of_b: Columns, by: Columns, n: int, rows: int) -> Tensor:
     """out[i, m, c] = sum of y[m] a[m, c] b[m, c] over the edges of row i, [n, rows, d]; rows = 1 adds up over m, too."""
     out = a.new_empty(n, rows, a.shape[2])
     weights = a.new_empty(0, 0) if y is None else y
@@ -34,9 +32,7 @@ def form_sum(
 
 
 @form_sum.register_fake
-def _(
-    y: Tensor | None, a: Tensor, b: Tensor, of_y: Columns, of_a: Columns, of_b: Columns, by: Columns, n: int, rows: int
-) -> Tensor:
+def _(y: Tensor | None, a: Tensor, b: Tensor, of_y: Columns, of_a: Columns, of_b: Columns, by: Columns, n: int, rows: int) -> Tensor:
     return a.new_empty(n, rows, a.shape[2])
 
 
@@ -116,9 +112,7 @@ def coupled_dot(
 
 
 @coupled_dot.register_fake
-def _(
-    a: Tensor, b: Tensor, g: Tensor, of_a: Columns, of_b: Columns, of_g: Columns, by: Columns, terms: Sequence[Tensor], n: int
-) -> Tensor:
+def _(a: Tensor, b: Tensor, g: Tensor, of_a: Columns, of_b: Columns, of_g: Columns, by: Columns, terms: Sequence[Tensor], n: int) -> Tensor:
     return a.new_empty(n, terms[0].shape[0])
 
 

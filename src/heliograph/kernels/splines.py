@@ -43,9 +43,7 @@ def value(x: Any, w: Any, r: Any, k: Any, inverse: float, coefficients: Any, par
             x0, x1, x2, x3, x4, x5, x6, x7 = x[a], x[a + 1], x[a + 2], x[a + 3], x[a + 4], x[a + 5], x[a + 6], x[a + 7]
             y = out[p]
             for f in range(F):
-                y[f] = (
-                    (c0 * x0[f] + c1 * x1[f]) + (c2 * x2[f] + c3 * x3[f]) + ((c4 * x4[f] + c5 * x5[f]) + (c6 * x6[f] + c7 * x7[f]))
-                )
+                y[f] = (c0 * x0[f] + c1 * x1[f]) + (c2 * x2[f] + c3 * x3[f]) + ((c4 * x4[f] + c5 * x5[f]) + (c6 * x6[f] + c7 * x7[f]))
 
 
 @jit

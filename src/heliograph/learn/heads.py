@@ -67,9 +67,7 @@ class Evidential:
 
     def answers(self, y: Tensor) -> tuple[Tensor, Tensor]:
         gamma, nu, alpha, beta = self._split(y)
-        return gamma, (
-            beta / (alpha - 1.0) * (1.0 + 1.0 / nu)
-        ).sqrt()  # aleatoric and epistemic variance
+        return gamma, (beta / (alpha - 1.0) * (1.0 + 1.0 / nu)).sqrt()  # aleatoric and epistemic variance
 
     def losses(self, y: Tensor, target: Tensor) -> Tensor:
         gamma, nu, alpha, beta = self._split(y)
@@ -108,10 +106,7 @@ class Quantiles:
 
     def losses(self, y: Tensor, target: Tensor) -> Tensor:
         levels = (0.5, 0.5 - COVERAGE / 2, 0.5 + COVERAGE / 2)
-        each = [
-            torch.maximum(q * (target - p), (q - 1.0) * (target - p))
-            for q, p in zip(levels, self.quantiles(y), strict=True)
-        ]
+        each = [torch.maximum(q * (target - p), (q - 1.0) * (target - p)) for q, p in zip(levels, self.quantiles(y), strict=True)]
         return each[0] + each[1] + each[2]
 
     def quantiles(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:

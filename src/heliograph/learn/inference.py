@@ -13,9 +13,7 @@ from heliograph.learn.source import Source
 from heliograph.model import MPNN
 
 
-def infer(
-    model: MPNN, source: Source, rows: np.ndarray, objective: Objective, batch_size: int, seed: int = 0
-) -> dict[str, Tensor]:
+def infer(model: MPNN, source: Source, rows: np.ndarray, objective: Objective, batch_size: int, seed: int = 0) -> dict[str, Tensor]:
     """Return the objective's outputs for `rows`, name -> [n, ...] on the CPU, without gradients.
 
     Where the objective draws noise, it follows from `seed` and the number of the batch.

@@ -62,9 +62,7 @@ def number(value: float) -> str:
     return f"{value:.9g}" if np.isfinite(value) else ""
 
 
-def write_labelled(
-    path: Path, training: Training, rows: np.ndarray, y: np.ndarray, p: np.ndarray | None, std: np.ndarray | None
-) -> None:
+def write_labelled(path: Path, training: Training, rows: np.ndarray, y: np.ndarray, p: np.ndarray | None, std: np.ndarray | None) -> None:
     """Labels and answers of some nodes or edges."""
     task, graph = training.task, training.graph
     nodes = training.network.level == "node"

@@ -21,27 +21,15 @@ class GraphPredictConfig(Group):
     """What is asked of a model of one graph."""
 
     model_path: Path = Field(description="a model file, or the folder of a run")
-    data_path: Path | None = Field(
-        default=None, description="table of nodes (default: the one of the run, where it still is)"
-    )
-    edges: Path | None = Field(
-        default=None, description="table of edges (default: the one of the run, where it still is)"
-    )
+    data_path: Path | None = Field(default=None, description="table of nodes (default: the one of the run, where it still is)")
+    edges: Path | None = Field(default=None, description="table of edges (default: the one of the run, where it still is)")
     features: Path | None = Field(
         default=None, description="array of the nodes' features, for a model that was trained with --features (default: that of the run)"
     )
-    pairs: Path | None = Field(
-        default=None, description="table of pairs of nodes to score, with columns as the table of edges has them"
-    )
-    top_k: PositiveInt | None = Field(
-        default=None, description="so many of the best new partners of each node (of triples: tails)"
-    )
-    for_: Path | None = Field(
-        default=None, description="with --top-k: table of the nodes that it is for (default: all)"
-    )
-    output_path: Path = Field(
-        default=Path("predictions.csv"), description="where to write; the name's ending says the format"
-    )
+    pairs: Path | None = Field(default=None, description="table of pairs of nodes to score, with columns as the table of edges has them")
+    top_k: PositiveInt | None = Field(default=None, description="so many of the best new partners of each node (of triples: tails)")
+    for_: Path | None = Field(default=None, description="with --top-k: table of the nodes that it is for (default: all)")
+    output_path: Path = Field(default=Path("predictions.csv"), description="where to write; the name's ending says the format")
 
 
 @dataclass
@@ -69,9 +57,7 @@ def write_table(table: pa.Table, path: Path) -> None:
         writer = csv.writer(file, delimiter="," if path.suffix == ".csv" else "\t", lineterminator="\n")
         writer.writerow(table.column_names)
         for batch in table.to_batches(50_000):
-            columns = [
-                as_text(c).to_pylist() if not pa.types.is_nested(c.type) else c.to_pylist() for c in batch.columns
-            ]
+            columns = [as_text(c).to_pylist() if not pa.types.is_nested(c.type) else c.to_pylist() for c in batch.columns]
             writer.writerows(zip(*columns, strict=True))
 
 

@@ -89,9 +89,7 @@ def architecture(config: GraphTrainConfig, graph: OneGraph) -> tuple[str | Mappi
         raise UsageError(f"--arch {arch}: on one graph it is of the zoo, a composition (.toml), or none; {suggest(arch, zoo.names())}")
     module = zoo.load(arch)
     if module.GEOMETRY == "required":
-        raise UsageError(
-            f"--arch {arch} needs positions in space, which a table of nodes has not: take another, like gcn, sage or gat"
-        )
+        raise UsageError(f"--arch {arch} needs positions in space, which a table of nodes has not: take another, like gcn, sage or gat")
     args = {"d": 64, "depth": 2, "dropout": 0.0 if config.data.level == "link" else 0.5}
     if (graph.relation is not None and config.data.level == "link") or config.data.bipartite:
         args = {}  # those of the papers
@@ -244,9 +242,7 @@ def _links(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> Tr
         Subgraph(graph), graph.ends, parts, negatives=config.model.num_negatives, first_side=graph.first_side,
         directed=graph.store.directed, seed=config.fit.seed, draw=draw, times=when, before=before,
     )  # fmt: skip
-    names = tuple(
-        dict.fromkeys([*config.fit.metrics, *(LINK_METRICS if config.model.num_negatives > 1 else LINK_METRICS[:2])])
-    )
+    names = tuple(dict.fromkeys([*config.fit.metrics, *(LINK_METRICS if config.model.num_negatives > 1 else LINK_METRICS[:2])]))
     for name in names:
         if name not in LINK_METRICS:
             raise UsageError(f"--metrics {name}: links are judged by {', '.join(LINK_METRICS)}")

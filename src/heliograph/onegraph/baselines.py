@@ -210,9 +210,7 @@ def _on_features(
 # ---- links ----
 
 
-def of_links(
-    source: Links, parts: dict[str, np.ndarray], score: Callable[[np.ndarray, np.ndarray], Metrics]
-) -> dict[str, Baseline]:
+def of_links(source: Links, parts: dict[str, np.ndarray], score: Callable[[np.ndarray, np.ndarray], Metrics]) -> dict[str, Baseline]:
     """Common neighbours, Adamic-Adar, resource allocation, preferential attachment: on the graph that the network sees, and no more."""
     found: dict[str, dict[str, Metrics]] = {}
     seconds: dict[str, float] = {}
@@ -305,9 +303,7 @@ def of_edges(
     }
     if pieces:
         linear = "ridge regression" if task.kind == "regression" else "logistic regression"
-        todo[f"{linear} on both ends"] = lambda: _on_features(
-            _linear(task, seed), task, np.concatenate(pieces, 1), y, parts
-        )
+        todo[f"{linear} on both ends"] = lambda: _on_features(_linear(task, seed), task, np.concatenate(pieces, 1), y, parts)
     return _judged(todo, task, y, parts, names, progress)
 
 

@@ -21,31 +21,19 @@ class GraphDataConfig(Group):
         default=None,
         description="table of nodes (CSV, TSV, Parquet; links need none), or a schema (TOML) of several types of nodes and edges",
     )
-    edges: Path | None = Field(
-        default=None, description="table of edges: where each begins and ends, other columns are features"
-    )
-    level: Level = Field(
-        default="node", description="what is predicted: a column of nodes, a column of edges, or edges that are missing"
-    )
-    target_columns: tuple[str, ...] = Field(
-        default=(), description="columns to predict (of the table of nodes, or with edge of the edges)"
-    )
+    edges: Path | None = Field(default=None, description="table of edges: where each begins and ends, other columns are features")
+    level: Level = Field(default="node", description="what is predicted: a column of nodes, a column of edges, or edges that are missing")
+    target_columns: tuple[str, ...] = Field(default=(), description="columns to predict (of the table of nodes, or with edge of the edges)")
     task_type: Literal["auto", "regression", "binary", "multiclass"] = Field(
         default="auto", description="auto: numbers are regression, 0 and 1 binary, text multiclass"
     )
-    id_column: str | None = Field(
-        default=None, description="ids of nodes (default: id, node_id or _id, else the first column)"
-    )
+    id_column: str | None = Field(default=None, description="ids of nodes (default: id, node_id or _id, else the first column)")
     edge_columns: tuple[str, str] | None = Field(
         default=None,
         description="the ends of an edge (default: source target, src dst, from to, head tail, u v, else the first two)",
     )
-    relation_column: str | None = Field(
-        default=None, description="kind of an edge: makes a knowledge graph (head relation tail)"
-    )
-    feature_columns: tuple[str, ...] | None = Field(
-        default=None, description="columns of nodes to learn from (default: all others)"
-    )
+    relation_column: str | None = Field(default=None, description="kind of an edge: makes a knowledge graph (head relation tail)")
+    feature_columns: tuple[str, ...] | None = Field(default=None, description="columns of nodes to learn from (default: all others)")
     features: Path | None = Field(
         default=None,
         description="features of nodes as an array file (.npy) instead of columns: a row for each of the table, mapped from disk",
@@ -65,9 +53,7 @@ class GraphDataConfig(Group):
         default=False, description="with --level edge: learn which way edges run, from the graph without their directions"
     )
     directed: bool = Field(default=False, description="messages go along the edges only; without it, both ways")
-    bipartite: bool = Field(
-        default=False, description="the two ends are of two kinds with ids of their own, like users and items"
-    )
+    bipartite: bool = Field(default=False, description="the two ends are of two kinds with ids of their own, like users and items")
     hyperedges: bool = Field(
         default=False, description="the table of edges is of a hypergraph: each row a hyperedge and one of its members (edge, member)"
     )
@@ -77,12 +63,8 @@ class GraphDataConfig(Group):
 class GraphSplitConfig(Group):
     """What trains, validates, tests."""
 
-    split: Literal["random", "stratified"] = Field(
-        default="random", description="how nodes or edges are divided without a splits column"
-    )
-    split_sizes: tuple[float, float, float] = Field(
-        default=(0.8, 0.1, 0.1), description="shares of train, validation, test"
-    )
+    split: Literal["random", "stratified"] = Field(default="random", description="how nodes or edges are divided without a splits column")
+    split_sizes: tuple[float, float, float] = Field(default=(0.8, 0.1, 0.1), description="shares of train, validation, test")
 
 
 class GraphModelConfig(Group):
@@ -93,20 +75,14 @@ class GraphModelConfig(Group):
         description="a file of the zoo, or none: no messages (default: gcn; compgcn, lightgcn where they fit)",
     )
     arch_args: dict[str, Any] = Field(default_factory=dict, description="arguments of its build(), as name=value")
-    ensemble_size: PositiveInt = Field(
-        default=1, description="models that differ in their seed; their spread is the error bar"
-    )
+    ensemble_size: PositiveInt = Field(default=1, description="models that differ in their seed; their spread is the error bar")
     node_vectors: int | None = Field(
         default=None,
         ge=0,
         description="width of learned vectors, one a node (default: 64 where nodes have no features, else 0)",
     )
-    decoder: Decoder = Field(
-        default="auto", description="how a link is scored from its ends (auto: mlp; dot if bipartite; distmult)"
-    )
-    decoder_dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="dropout of head and relation before a decoder with relations"
-    )
+    decoder: Decoder = Field(default="auto", description="how a link is scored from its ends (auto: mlp; dot if bipartite; distmult)")
+    decoder_dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout of head and relation before a decoder with relations")
     cubes: float = Field(default=0.0, ge=0, description="weight of the nuclear 3-norm of triples (Lacroix et al. 2018)")
     num_negatives: PositiveInt = Field(default=1, description="pairs without an edge, drawn for each link in training")
     num_neighbors: tuple[int, ...] | None = Field(
@@ -149,6 +125,4 @@ class GraphTrainConfig(Group):
     split: GraphSplitConfig = GraphSplitConfig()
     model: GraphModelConfig = GraphModelConfig()
     fit: GraphFitConfig = GraphFitConfig()
-    output_dir: Path = Field(
-        default=Path("run"), description="folder for the run; an existing run needs resume or overwrite"
-    )
+    output_dir: Path = Field(default=Path("run"), description="folder for the run; an existing run needs resume or overwrite")

@@ -32,9 +32,7 @@ def tables_of(graph: Any) -> tuple[pa.Table | None, pa.Table, bool]:
         t, x = graph.topology, graph.nodes.get("x")
         attr = graph.edges.get("edge_attr")
         ends = np.stack([t.senders.numpy(), t.receivers.numpy()])
-        return _arrays(
-            graph.N, ends, None if x is None else dense(x).numpy(), None if attr is None else dense(attr).numpy()
-        )
+        return _arrays(graph.N, ends, None if x is None else dense(x).numpy(), None if attr is None else dense(attr).numpy())
     if hasattr(graph, "edge_index"):
         x, attr = getattr(graph, "x", None), getattr(graph, "edge_attr", None)
         as_array = lambda t: None if t is None else t.detach().cpu().numpy()  # noqa: E731

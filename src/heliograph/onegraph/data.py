@@ -157,24 +157,18 @@ class OneGraph:
         if self.node_table is None:
             raise DataError(f"there is no table of nodes, so no column {column!r}: give it as the first argument")
         if column not in self.node_table.cells.column_names:
-            raise DataError(
-                f"{self.node_table.name} has no column {column!r}; {suggest(column, self.node_table.cells.column_names)}"
-            )
+            raise DataError(f"{self.node_table.name} has no column {column!r}; {suggest(column, self.node_table.cells.column_names)}")
         rows = pa.array(self.node_rows, mask=self.node_rows < 0)
         return as_text(self.node_table.cells[column].take(rows))
 
     def edge_texts(self, column: str) -> pa.Array:
         """Cells of a column of the edge table, edge by edge. Raises DataError where there is no such column."""
         if column not in self.edge_cells.column_names:
-            raise DataError(
-                f"{self.edge_name} has no column {column!r}; {suggest(column, self.edge_cells.column_names)}"
-            )
+            raise DataError(f"{self.edge_name} has no column {column!r}; {suggest(column, self.edge_cells.column_names)}")
         return as_text(self.edge_cells[column])
 
 
-def load(
-    config: GraphDataConfig, tables: Tables, labels_of_edges: Sequence[str] = (), encoders: Encoders | None = None
-) -> OneGraph:
+def load(config: GraphDataConfig, tables: Tables, labels_of_edges: Sequence[str] = (), encoders: Encoders | None = None) -> OneGraph:
     """Read both tables. `labels_of_edges`: columns of the edge table that are no features. `encoders`: a trained model's.
 
     Raises DataError where a table can't be read or holds nothing that can be used.
@@ -217,9 +211,7 @@ def load(
     relation = None if relation is None else relation[keep]
     if nodes is not None:
         reasons["nodes"] = dict(Counter(nodes.reasons.values()))
-    fitted, more = (
-        (encoders, []) if encoders else fit_encoders(config, nodes, usable, cells, labels_of_edges, directed, relations)
-    )
+    fitted, more = (encoders, []) if encoders else fit_encoders(config, nodes, usable, cells, labels_of_edges, directed, relations)
     x = None
     if fitted.array:
         x = mapped(config.features, nodes, usable, fitted.array)
@@ -265,9 +257,7 @@ def _edges(given: Any, known: pa.Array | None, config: GraphDataConfig, nodes: N
         name = "the table of nodes" if nodes is None else nodes.name
         return read_edges(given, known, config.edge_columns, known_as=name)
     if nodes is not None:
-        raise DataError(
-            "a bipartite graph is read from its edges alone, for both sides may use the same ids: leave the table of nodes out"
-        )
+        raise DataError("a bipartite graph is read from its edges alone, for both sides may use the same ids: leave the table of nodes out")
     return read_edges(given, None, config.edge_columns, two_sides=True)
 
 
@@ -278,9 +268,7 @@ def _relations(
     if column is None:
         return None, (), {}
     if column not in edges.cells.column_names:
-        raise DataError(
-            f"{edges.name} has no column {column!r} of relations; {suggest(column, edges.cells.column_names)}"
-        )
+        raise DataError(f"{edges.name} has no column {column!r} of relations; {suggest(column, edges.cells.column_names)}")
     text = as_text(edges.cells[column])
     names = encoders.relations if encoders else tuple(sorted(pc.unique(text).to_pylist()))
     code = np.asarray(pc.fill_null(pc.index_in(text, value_set=pa.array(names, pa.string())), -1)).astype(np.int64)
@@ -288,9 +276,7 @@ def _relations(
     return code, names, {"a relation that the model has not seen": unknown} if unknown else {}
 
 
-def clean(
-    ends: np.ndarray, directed: bool, relation: np.ndarray | None = None
-) -> tuple[np.ndarray, dict[str, int], list[str]]:
+def clean(ends: np.ndarray, directed: bool, relation: np.ndarray | None = None) -> tuple[np.ndarray, dict[str, int], list[str]]:
     """Which edges [m, 2] stay: loops and repeated ones do not, and, where edges are undirected, the way back of one that is there.
 
     Returns the rows that stay, ascending, counts per reason, and sentences.
@@ -353,9 +339,7 @@ def fit_encoders(
         if config.feature_columns is not None:
             for column in config.feature_columns:
                 if column not in nodes.cells.column_names:
-                    raise DataError(
-                        f"{nodes.name} has no column {column!r}; {suggest(column, nodes.cells.column_names)}"
-                    )
+                    raise DataError(f"{nodes.name} has no column {column!r}; {suggest(column, nodes.cells.column_names)}")
             names = list(config.feature_columns)
         encoder, notes = Encoder.fit(nodes.cells.take(pa.array(usable)), names)
         if names:
@@ -366,9 +350,7 @@ def fit_encoders(
         of_edges, more = Encoder.fit(edge_cells, wanted)
         notes += more
         if of_edges.width:
-            notes.append(
-                f"Features of an edge: {of_edges.width:,} ({', '.join(c.name for c in of_edges.columns[:6])})."
-            )
+            notes.append(f"Features of an edge: {of_edges.width:,} ({', '.join(c.name for c in of_edges.columns[:6])}).")
     array = 0 if config.features is None else opened(config.features).shape[1]
     if array:
         notes.append(f"Features of a node: {array:,} from {config.features}, mapped.")

@@ -55,15 +55,9 @@ class _GraphEstimator(BaseEstimator):
         given = dict(self.fit_args or {})
         for name in given:
             if name not in GraphFitConfig.model_fields or name in ("epochs", "seed", "baselines", "budget"):
-                raise UsageError(
-                    f"fit_args[{name!r}]: no such setting; known: {', '.join(sorted(GraphFitConfig.model_fields))}"
-                )
+                raise UsageError(f"fit_args[{name!r}]: no such setting; known: {', '.join(sorted(GraphFitConfig.model_fields))}")
         model: dict[str, Any] = {"arch": self.arch, "arch_args": dict(self.arch_args or {}), "ensemble_size": self.ensemble_size}
-        model |= {
-            k: v
-            for k, v in (("num_neighbors", self.num_neighbors), ("node_vectors", self.node_vectors))
-            if v is not None
-        }
+        model |= {k: v for k, v in (("num_neighbors", self.num_neighbors), ("node_vectors", self.node_vectors)) if v is not None}
         with tempfile.TemporaryDirectory() as folder:
             fit = given | {"epochs": self.epochs, "seed": int(self.random_state or 0), "baselines": False}
             groups: dict[str, Any] = {"data": data, "model": model, "fit": fit, "split": split or {}}
@@ -104,9 +98,7 @@ class _GraphEstimator(BaseEstimator):
         if nodes is None or len(nodes) != len(labels):
             n = None if nodes is None else len(nodes)
             raise DataError(f"y has {len(labels)} labels; the graph has {n or 'no table of'} nodes")
-        nodes = nodes.append_column(_LABEL, pa.array(labels)).append_column(
-            _PART, pa.array(self._part(labelled), pa.string())
-        )
+        nodes = nodes.append_column(_LABEL, pa.array(labels)).append_column(_PART, pa.array(self._part(labelled), pa.string()))
         self.n_nodes_ = len(nodes)
         data = {
             "target_columns": (_LABEL,),
@@ -170,19 +162,9 @@ class NodeClassifier(ClassifierMixin, _GraphEstimator):
         kind, y = _of_type(y)
         given = list(np.asarray(y, dtype=object))
         known = np.array(
-            [
-                not (
-                    v is None
-                    or v == ""
-                    or (isinstance(v, float) and np.isnan(v))
-                    or (not isinstance(v, str) and v == -1)
-                )
-                for v in given
-            ]
+            [not (v is None or v == "" or (isinstance(v, float) and np.isnan(v)) or (not isinstance(v, str) and v == -1)) for v in given]
         )
-        self.classes_, index = np.unique(
-            np.asarray([v for v, k in zip(given, known, strict=True) if k]), return_inverse=True
-        )
+        self.classes_, index = np.unique(np.asarray([v for v, k in zip(given, known, strict=True) if k]), return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError(f"y has one class only ({self.classes_[:1]}); a classifier needs two or more")
         labels = np.full(len(given), "", object)
@@ -201,9 +183,7 @@ class NodeClassifier(ClassifierMixin, _GraphEstimator):
         p = self.predict_proba(graph)
         bad = np.flatnonzero(np.isnan(p[:, 0]))
         if len(bad):
-            raise DataError(
-                f"{len(bad)} of {len(p)} nodes have no answer, the first is number {bad[0]}: predict_proba has NaN"
-            )
+            raise DataError(f"{len(bad)} of {len(p)} nodes have no answer, the first is number {bad[0]}: predict_proba has NaN")
         return np.asarray(self.classes_[p.argmax(1)])
 
 

@@ -77,7 +77,7 @@ def _notes(store: GraphStore, n: int, H: int) -> list[str]:
         f"A hypergraph: {n:,} nodes, {H:,} hyperedges of {sizes.min():.0f} to {sizes.max():.0f} members, {sizes.mean():.1f} on average. "
         "Messages go from members to hyperedges and back."
     ]
-    if (single := int((sizes == 1).sum())):
+    if single := int((sizes == 1).sum()):
         notes.append(f"Hyperedges of one member: {single:,}; they are kept.")
     if alone:
         notes.append(f"Nodes in no hyperedge: {alone:,}; nobody sends to them.")

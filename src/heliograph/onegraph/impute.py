@@ -105,9 +105,7 @@ def _cells(graph: OneGraph) -> tuple[list[Column], list[Cells], np.ndarray, np.n
     return columns, cells, np.concatenate(values, 1), np.stack(known, 1)
 
 
-def _learned(
-    config: ImputeConfig, store: GraphStore, cells: list[Cells], known: np.ndarray, fold: np.ndarray
-) -> Iterator[MPNN]:
+def _learned(config: ImputeConfig, store: GraphStore, cells: list[Cells], known: np.ndarray, fold: np.ndarray) -> Iterator[MPNN]:
     """A network a fold, which sees all rows and learns to find the cells of the other folds."""
     V, C = sum(c.width for c in cells), len(cells)
     args: dict[str, Any] = {}
@@ -165,9 +163,7 @@ def _suspect(cells: list[Cells], X: np.ndarray, known: np.ndarray, found: np.nda
     return wrong & known
 
 
-def _score(
-    c: Cells, k: int, X: np.ndarray, known: np.ndarray, found: np.ndarray, A: Any
-) -> tuple[str, float, float, float]:
+def _score(c: Cells, k: int, X: np.ndarray, known: np.ndarray, found: np.ndarray, A: Any) -> tuple[str, float, float, float]:
     """Of all known cells: the error of numbers in standard deviations, else the share that is right."""
     x, seen = X[:, c.start : c.start + c.width], known[:, k]
     rows = np.flatnonzero(seen)
@@ -207,5 +203,3 @@ def _text(column: Column, y: np.ndarray) -> str:
     if column.kind == "number":
         return f"{float(y[0]) * column.std + column.mean:.6g}"
     return str(int(y[0] > 0.5)) if column.kind == "flag" else column.categories[int(y.argmax())]
-
-

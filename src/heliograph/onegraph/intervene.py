@@ -28,16 +28,10 @@ class InterveneConfig(Group):
     """Which node is cut off from those that send to it, and where the changes go."""
 
     model_path: Path = Field(description="a model file, or the folder of a run")
-    data_path: Path | None = Field(
-        default=None, description="table of nodes (default: the one of the run, where it still is)"
-    )
-    edges: Path | None = Field(
-        default=None, description="table of edges (default: the one of the run, where it still is)"
-    )
+    data_path: Path | None = Field(default=None, description="table of nodes (default: the one of the run, where it still is)")
+    edges: Path | None = Field(default=None, description="table of edges (default: the one of the run, where it still is)")
     do: str = Field(description="id of the node whose incoming edges are cut")
-    output_path: Path = Field(
-        default=Path("effects.csv"), description="where to write; the name's ending says the format"
-    )
+    output_path: Path = Field(default=Path("effects.csv"), description="where to write; the name's ending says the format")
 
 
 @dataclass(frozen=True, eq=False)

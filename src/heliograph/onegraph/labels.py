@@ -30,9 +30,7 @@ def read(config: GraphDataConfig, columns: Mapping[str, pa.Array], rows: Sequenc
         values = labels.y[np.isfinite(labels.y)]
         few = np.unique(values)
         if len(few) <= 20 and (few == np.round(few)).all():
-            labels.notes.append(
-                f"Labels are {len(few)} whole numbers, taken as quantities: --task-type multiclass for classes."
-            )
+            labels.notes.append(f"Labels are {len(few)} whole numbers, taken as quantities: --task-type multiclass for classes.")
     return labels
 
 
@@ -49,16 +47,12 @@ def divide(
     there = np.flatnonzero(labelled)
     if config.split == "stratified":
         if classes is None:
-            raise UsageError(
-                "--split stratified divides each class alike; there are no classes here. Use --split random."
-            )
+            raise UsageError("--split stratified divides each class alike; there are no classes here. Use --split random.")
         pieces: dict[str, list[np.ndarray]] = {part: [] for part in splits.PARTS}
         for c in np.unique(classes[there]):
             rows = there[classes[there] == c]
             if len(rows) < 3:
-                raise DataError(
-                    f"class {int(c)} has {len(rows)} labelled rows only, too few to be in each part: use --split random"
-                )
+                raise DataError(f"class {int(c)} has {len(rows)} labelled rows only, too few to be in each part: use --split random")
             for part, chosen in splits.random_split(len(rows), config.split_sizes, seed + int(c)).items():
                 pieces[part].append(rows[chosen])
         return {part: np.sort(np.concatenate([np.zeros(0, np.int64), *found])) for part, found in pieces.items()}

@@ -62,9 +62,7 @@ class Network:
         first = [Vectors(self.n, self.vectors, partial=bool(self.inputs.nodes))] if self.vectors else []
         inputs = Inputs(self.inputs.nodes + self.vectors, self.inputs.edges)
         if self.arch == "none":
-            plain = MPNN(
-                Embed(inputs.nodes, WIDTH) if self.inputs.nodes else AsGiven(), [], NodeWise(Head(WIDTH, self.out))
-            )
+            plain = MPNN(Embed(inputs.nodes, WIDTH) if self.inputs.nodes else AsGiven(), [], NodeWise(Head(WIDTH, self.out)))
         else:
             plain = zoo.build(self.arch, inputs, self.out, dict(self.args), level="node")
         readout = plain.readout if self.level == "node" else self._pairs(plain, inputs)

@@ -63,9 +63,7 @@ def _one(predictor: GraphPredictor, graph: OneGraph, h: np.ndarray, r: np.ndarra
 def _two(predictor: GraphPredictor, graph: OneGraph, h: np.ndarray, r: np.ndarray, r_2: np.ndarray) -> Tensor:
     p = _one(predictor, graph, h, r).softmax(1)
     best = p.topk(min(BEAM, p.shape[1]), dim=1)  # [n, B]
-    hops, which = np.unique(
-        np.stack([best.indices.numpy().ravel(), np.repeat(r_2, best.indices.shape[1])], 1), axis=0, return_inverse=True
-    )
+    hops, which = np.unique(np.stack([best.indices.numpy().ravel(), np.repeat(r_2, best.indices.shape[1])], 1), axis=0, return_inverse=True)
     q = _one(predictor, graph, hops[:, 0], hops[:, 1]).softmax(1)  # [U, N]
     each = torch.zeros(len(h), len(hops), dtype=q.dtype)
     rows = torch.arange(len(h)).repeat_interleave(best.indices.shape[1])

@@ -46,9 +46,7 @@ def predict(config: GraphPredictConfig, *, overwrite: bool = False, progress: Pr
                 "this model predicts links: give --pairs pairs.csv to score pairs, or --top-k 20 for the best partners of nodes"
             )
     elif config.pairs is not None or config.top_k is not None:
-        raise UsageError(
-            f"this model answers for {predictor.level}s, not for pairs of nodes: leave --pairs and --top-k out"
-        )
+        raise UsageError(f"this model answers for {predictor.level}s, not for pairs of nodes: leave --pairs and --top-k out")
     else:
         summary = _nodes(config, predictor, graph) if predictor.level == "node" else _edges(config, predictor, graph)
     summary.seconds = time.monotonic() - started
@@ -79,9 +77,7 @@ def read_graph(config: GraphPredictConfig, predictor: GraphPredictor) -> OneGrap
         return load(smiles, (nodes, None), encoders=predictor.encoders)
     if edges is None or not Path(edges).is_file():
         where = f"{edges} is not here" if edges else f"there is no run beside {config.model_path.name} that names it"
-        raise DataError(
-            f"the graph's edges are needed, and {where}: give them with --edges edges.csv (and the table of nodes before it)"
-        )
+        raise DataError(f"the graph's edges are needed, and {where}: give them with --edges edges.csv (and the table of nodes before it)")
     base = trained or GraphDataConfig()
     read = predictor.encoders
     own = {"bipartite": read.bipartite, "hyperedges": read.hyperedges, "target_columns": (), "features": config.features or base.features}
@@ -140,14 +136,9 @@ def _kept(
     taken = set(table.column_names)
     new = [name if name not in taken else f"{name}_2" for name in [*names, "reason"]]
     blank = [""] * len(names)
-    cells = [
-        answers.cells_of(task, y[k], None if p is None else p[k], None if std is None else std[k]) if k >= 0 else blank
-        for k in place
-    ]
+    cells = [answers.cells_of(task, y[k], None if p is None else p[k], None if std is None else std[k]) if k >= 0 else blank for k in place]
     columns = (
-        [pa.array(values, pa.string()) for values in zip(*cells, strict=True)]
-        if len(table)
-        else [pa.array([], pa.string())] * len(names)
+        [pa.array(values, pa.string()) for values in zip(*cells, strict=True)] if len(table) else [pa.array([], pa.string())] * len(names)
     )
     if path.suffix in (".parquet", ".pq"):
         columns = [_typed(c) for c in columns]

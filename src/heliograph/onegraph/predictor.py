@@ -53,9 +53,7 @@ class GraphPredictor:
         """Write one safetensors file."""
         members = [tensors_of(model) for model in self.models]
         if self.ids is not None:
-            members[0] = members[0] | {
-                name: torch.from_numpy(np.array(column)) for name, column in packed(self.ids).items()
-            }
+            members[0] = members[0] | {name: torch.from_numpy(np.array(column)) for name, column in packed(self.ids).items()}
         modelfile.write(path, self.document, members)
 
     @classmethod
@@ -104,9 +102,7 @@ class GraphPredictor:
             return store, np.zeros(store.N, bool)
         known = np.asarray(pc.fill_null(pc.index_in(graph.names, value_set=self.ids), -1)).astype(np.int64)
         if (known[graph.learned] < 0).all():
-            raise DataError(
-                "none of these nodes is one that the model learned: it has a learned vector for each node of its own graph"
-            )
+            raise DataError("none of these nodes is one that the model learned: it has a learned vector for each node of its own graph")
         return store.with_columns(known=known), (known < 0) & graph.learned
 
     def nodes(self, graph: OneGraph) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, dict[int, str]]:
@@ -116,10 +112,7 @@ class GraphPredictor:
         """
         store, unknown = self.placed(graph)
         answers = self.combine([self._of_nodes(model, store) for model in self.models])
-        reasons = {
-            int(k): "the model has not seen this node, and has no features to know it by"
-            for k in np.flatnonzero(unknown)
-        }
+        reasons = {int(k): "the model has not seen this node, and has no features to know it by" for k in np.flatnonzero(unknown)}
         answers[0][unknown] = np.nan
         return *answers, reasons
 
@@ -206,9 +199,7 @@ def store_topology(store: GraphStore) -> Any:
     return Topology(none, none, torch.tensor([store.N]), torch.tensor([0]), N=store.N)
 
 
-def document_of(
-    network: Network, encoders: Encoders, task: Task, scaling: Scaling, members: Sequence[Mapping[str, Any]]
-) -> Document:
+def document_of(network: Network, encoders: Encoders, task: Task, scaling: Scaling, members: Sequence[Mapping[str, Any]]) -> Document:
     """What the model file says beside the weights."""
     from heliograph.train.assemble import versions
 

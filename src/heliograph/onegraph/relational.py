@@ -88,11 +88,7 @@ def triples(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> T
         *why,
         f"{R} relations, each with its inverse. Ranks are among all {among}, "
         "both directions; other known answers are left out, ties count by their average.",
-        *(
-            [f"{strangers:,} nodes of validation and test are in no training triple: they are ranked all the same."]
-            if strangers
-            else []
-        ),
+        *([f"{strangers:,} nodes of validation and test are in no training triple: they are ranked all the same."] if strangers else []),
     ]
 
     def simple(progress: Any) -> dict[str, Baseline]:
@@ -142,9 +138,7 @@ class TripleScores:
             found = self.ranks(predictor.models, rows)
             scores[part] = {"mean": ranking.figures(found.ravel())}
             a, b = self.graph.end_columns
-            with answers.table(
-                out / f"{part}_predictions.csv", [a, "relation", b, "rank_of_tail", "rank_of_head"]
-            ) as writer:
+            with answers.table(out / f"{part}_predictions.csv", [a, "relation", b, "rank_of_tail", "rank_of_head"]) as writer:
                 for (h, r, t), (tail, head) in zip(self.source.triples[rows].tolist(), found.tolist(), strict=True):
                     writer.writerow([ids[h], names[r], ids[t], f"{tail:g}", f"{head:g}"])
         return scores
@@ -231,9 +225,7 @@ def items(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> Tra
         vectors=width,
         first_side=graph.first_side,
     )
-    source = Interactions(
-        Subgraph(graph), graph.ends, parts, graph.first_side, negatives=config.model.num_negatives, seed=config.fit.seed
-    )
+    source = Interactions(Subgraph(graph), graph.ends, parts, graph.first_side, negatives=config.model.num_negatives, seed=config.fit.seed)
     names = _checked(config.fit.metrics, LISTED, "lists of items")
     objective = ItemObjective(source.items, source.M, source.U)
     job = Job(
@@ -252,9 +244,7 @@ def items(config: GraphTrainConfig, graph: OneGraph, folder: Path | None) -> Tra
             "item-item": _judged(_item_item(source), source, objective),
         }
 
-    return Training(
-        job, network, graph, LINK, Scaling.none(1), None, notes, simple, ItemScores(source, objective, graph), parts
-    )
+    return Training(job, network, graph, LINK, Scaling.none(1), None, notes, simple, ItemScores(source, objective, graph), parts)
 
 
 def item_score(outputs: Any, rows: np.ndarray) -> Metrics:
@@ -296,9 +286,7 @@ class ItemScores:
         return self.source.store
 
 
-def _lists(
-    score: Callable[[np.ndarray], np.ndarray], source: Interactions, objective: ItemObjective, part: str
-) -> dict[str, torch.Tensor]:
+def _lists(score: Callable[[np.ndarray], np.ndarray], source: Interactions, objective: ItemObjective, part: str) -> dict[str, torch.Tensor]:
     pieces = []
     for start in range(0, len(source.rows[part]), 2048):
         rows = source.rows[part][start : start + 2048]
@@ -312,9 +300,7 @@ def _judged(score: Callable[[np.ndarray], np.ndarray], source: Interactions, obj
 
     started = time.perf_counter()
     scores = {
-        part: item_score(_lists(score, source, objective, part), source.rows[part])
-        for part in ("val", "test")
-        if len(source.rows[part])
+        part: item_score(_lists(score, source, objective, part), source.rows[part]) for part in ("val", "test") if len(source.rows[part])
     }
     return Baseline(scores, time.perf_counter() - started)
 

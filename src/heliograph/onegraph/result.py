@@ -84,9 +84,7 @@ class GraphResult:
             d["history"] = tuple(Epoch(**_filled(row)) for row in d["history"])
             d["facts"] = Facts(**_filled(d["facts"]))
             d["metrics"] = _numbers(d["metrics"])
-            d["baselines"] = {
-                name: Baseline(_numbers(b["metrics"]), _number(b["seconds"])) for name, b in d["baselines"].items()
-            }
+            d["baselines"] = {name: Baseline(_numbers(b["metrics"]), _number(b["seconds"])) for name, b in d["baselines"].items()}
             d["peak_memory_mb"], d["seconds"] = _number(d["peak_memory_mb"]), _numbers(d["seconds"])
             return cls(**d)
         except (OSError, ValueError, KeyError, TypeError) as error:

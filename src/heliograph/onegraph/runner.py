@@ -52,9 +52,7 @@ def run(
     if saved is not None and (config.output_dir / RESULTS).is_file():
         return GraphResult.load(config.output_dir)
     config = saved or folder.absolute(config)
-    graph = load(
-        config.data, tables or (config.data.data_path, config.data.edges), labels_of_edges=_edge_labels(config)
-    )
+    graph = load(config.data, tables or (config.data.data_path, config.data.edges), labels_of_edges=_edge_labels(config))
     bad = {table: reasons for table, reasons in graph.reasons.items() if reasons}
     if bad and config.data.strict:
         raise DataError("--strict: " + "; ".join(_said(graph, table) for table in bad))
@@ -119,13 +117,9 @@ def _check(config: GraphTrainConfig, tables: Tables | None) -> None:
         raise UsageError("no edges: give their table with --edges edges.csv")
     nodes, edges = tables or (data.data_path, data.edges)
     if data.level == "node" and nodes is None and not is_graph_file(edges):
-        raise UsageError(
-            "to predict a column of nodes, give their table first: heliograph train nodes.csv --edges edges.csv ..."
-        )
+        raise UsageError("to predict a column of nodes, give their table first: heliograph train nodes.csv --edges edges.csv ...")
     if data.level == "link" and data.target_columns:
-        raise UsageError(
-            "--level link predicts which edges are missing, no column: leave --target-columns out, or use --level edge"
-        )
+        raise UsageError("--level link predicts which edges are missing, no column: leave --target-columns out, or use --level edge")
     if data.time_column is not None and (data.level != "link" or data.relation_column or data.bipartite or is_schema(nodes)):
         raise UsageError("--time-column is for links of one kind: --level link without relations, sides or a schema")
     if config.fit.budget:
@@ -146,17 +140,13 @@ def _said(graph: OneGraph, table: str) -> str:
     name = graph.edge_name if table == "edges" else graph.node_table.name if graph.node_table else ""
     used = len(graph.ends) if table == "edges" else graph.N
     reasons = ", ".join(f"{n:,} {why}" for why, n in graph.reasons.get(table, {}).items())
-    return f"{name}: {graph.rows_read[table]:,} rows, {used:,} {table} used" + (
-        f"; left out: {reasons}." if reasons else "."
-    )
+    return f"{name}: {graph.rows_read[table]:,} rows, {used:,} {table} used" + (f"; left out: {reasons}." if reasons else ".")
 
 
 def _headline(config: GraphTrainConfig, training: Training) -> str:
     sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in training.job.parts.items())
     what = ", ".join(training.task.targets[:5]) if config.data.level != "link" else "missing edges"
-    return (
-        f"{training.network.name} on {what}: {config.data.level}s, {sizes}; batches of {training.job.fit.batch_size:,}."
-    )
+    return f"{training.network.name} on {what}: {config.data.level}s, {sizes}; batches of {training.job.fit.batch_size:,}."
 
 
 def _begin(config: GraphTrainConfig, training: Training, lines: list[str], progress: Progress) -> None:
@@ -219,9 +209,7 @@ def made(training: Training, members: list[Finished]) -> GraphPredictor:
     document = document_of(training.network, training.graph.encoders, training.task, training.scaling, summaries)
     graph = training.graph
     ids = graph.names.filter(pa.array(graph.learned)) if training.network.vectors else None
-    return GraphPredictor(
-        models, training.network, training.graph.encoders, training.task, training.scaling, document, ids
-    )
+    return GraphPredictor(models, training.network, training.graph.encoders, training.task, training.scaling, document, ids)
 
 
 def _scores(predictor: GraphPredictor, training: Training, out: Path) -> dict[str, Metrics]:
@@ -240,14 +228,10 @@ def _scores(predictor: GraphPredictor, training: Training, out: Path) -> dict[st
         return found
     if predictor.level == "node":
         y, p, std, _ = predictor.nodes(training.graph)
-        chosen = {
-            part: (y[rows], None if p is None else p[rows], None if std is None else std[rows])
-            for part, rows in parts.items()
-        }
+        chosen = {part: (y[rows], None if p is None else p[rows], None if std is None else std[rows]) for part, rows in parts.items()}
     else:
         chosen = {
-            part: predictor.combine(predictor.of_pairs(training.graph.store, training.graph.ends[rows]))
-            for part, rows in parts.items()
+            part: predictor.combine(predictor.of_pairs(training.graph.store, training.graph.ends[rows])) for part, rows in parts.items()
         }
     scores = {}
     assert training.y is not None

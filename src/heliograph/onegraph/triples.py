@@ -101,9 +101,7 @@ def _ranked(
     return Summary(len(table), len(good), 0.0, dict(Counter(why.values())))
 
 
-def _best(
-    config: GraphPredictConfig, predictor: GraphPredictor, graph: OneGraph, known: Known, asked: Questions
-) -> Summary:
+def _best(config: GraphPredictConfig, predictor: GraphPredictor, graph: OneGraph, known: Known, asked: Questions) -> Summary:
     assert config.top_k is not None
     names, relations = graph.ids.to_pylist(), graph.encoders.relations
     good = asked.good
@@ -116,9 +114,7 @@ def _best(
             y[asked.answers(known, rows)] = -torch.inf
             best = y.topk(min(config.top_k, y.shape[1]), dim=1)
             for k, row in enumerate(rows):
-                for place, (value, node) in enumerate(
-                    zip(best.values[k].tolist(), best.indices[k].tolist(), strict=True), 1
-                ):
+                for place, (value, node) in enumerate(zip(best.values[k].tolist(), best.indices[k].tolist(), strict=True), 1):
                     if np.isfinite(value):
                         which = [relations[r[row]] for r in asked.hops]
                         writer.writerow([names[asked.h[row]], *which, place, names[node], answers.number(value)])

@@ -12,9 +12,7 @@ from heliograph.potential.potential import Potential
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-def Calculator(
-    path: str | os.PathLike[str] | Potential, dtype: Literal["float32", "float64"] | None = None
-) -> Any:
+def Calculator(path: str | os.PathLike[str] | Potential, dtype: Literal["float32", "float64"] | None = None) -> Any:
     """Return an ASE calculator for a model file, a run folder or a `Potential`; `dtype` converts its weights.
 
     It gives energy, free_energy, energies, forces, stress (Voigt xx yy zz yz xz xy) and, of an ensemble, `results["energy_std"]`,

@@ -106,25 +106,19 @@ def load(config: FramesConfig, cutoff: float, seed: int, progress: Progress) -> 
     )
 
 
-def _parts(
-    config: FramesConfig, data: Structures, given: dict[str, Path], seed: int
-) -> dict[str, np.ndarray]:
+def _parts(config: FramesConfig, data: Structures, given: dict[str, Path], seed: int) -> dict[str, np.ndarray]:
     """Rows of each part. Isolated atoms are in none: their energies are E0s, which the network has by construction."""
     file = data.columns["file"]
     alone = (data.n_atoms == 1) & ~data.columns["pbc"].any(1)
     rows = np.flatnonzero((file == 0) & ~alone)
-    separate = {
-        name: np.flatnonzero((file == k) & ~alone) for k, name in enumerate(given) if name != "data"
-    }
+    separate = {name: np.flatnonzero((file == k) & ~alone) for k, name in enumerate(given) if name != "data"}
     sizes = list(config.split_sizes)
     for name in separate:  # a part of its own file takes nothing from the data
         sizes[PARTS.index(name)] = 0.0
     if sum(config.split_sizes) <= 1.0 + 1e-6:
         sizes = [size / sum(sizes) for size in sizes]
     if not len(rows):
-        raise DataError(
-            f"no frame of {config.data_path.name} has more than one atom: there is nothing to train on"
-        )
+        raise DataError(f"no frame of {config.data_path.name} has more than one atom: there is nothing to train on")
     if config.split == "random":
         found = random_split(len(rows), sizes, seed)
     elif config.split == "group":
@@ -134,30 +128,18 @@ def _parts(
     else:
         counts = [len(part) for part in random_split(len(rows), sizes, seed).values()]
         ends = np.cumsum(counts)
-        found = {
-            part: np.arange(end - n, end) for part, end, n in zip(PARTS, ends, counts, strict=True)
-        }
+        found = {part: np.arange(end - n, end) for part, end, n in zip(PARTS, ends, counts, strict=True)}
     return {part: rows[found[part]] for part in PARTS} | separate
 
 
-def _notes(
-    config: FramesConfig, keys: Keys, data: Structures, labels: dict[str, int], total: int
-) -> tuple[str, ...]:
+def _notes(config: FramesConfig, keys: Keys, data: Structures, labels: dict[str, int], total: int) -> tuple[str, ...]:
     names = {"energy": keys.energy, "forces": keys.forces, "stress": keys.stress or keys.virial}
     names |= {p.name: p.kind for p in keys.properties}
     shown = ", ".join(f"{label} ({names[label]}) in {n:,}" for label, n in labels.items() if n)
     notes = [f"{len(data):,} of {total:,} frames can be used; {shown}."]
-    lacks = [
-        label
-        for label in ("energy", "forces")
-        if not labels[label] and (label != "forces" or config.forces)
-    ]
+    lacks = [label for label in ("energy", "forces") if not labels[label] and (label != "forces" or config.forces)]
     if lacks:
-        notes.append(
-            f"No frame has {' or '.join(lacks)}: {'they are' if lacks == ['forces'] else 'it is'} not trained on."
-        )
+        notes.append(f"No frame has {' or '.join(lacks)}: {'they are' if lacks == ['forces'] else 'it is'} not trained on.")
     pairs = len(data.lists["first"])
-    notes.append(
-        f"{2 * pairs / max(len(data.columns['z']), 1):.1f} neighbours an atom within {data.cutoff:g} angstrom."
-    )
+    notes.append(f"{2 * pairs / max(len(data.columns['z']), 1):.1f} neighbours an atom within {data.cutoff:g} angstrom.")
     return tuple(notes)

@@ -72,9 +72,7 @@ class Potential:
 
     @classmethod
     @torch.inference_mode(False)  # whose parameters could never be differentiated through
-    def load(
-        cls, path: str | os.PathLike[str], arch_file: str | os.PathLike[str] | None = None
-    ) -> Potential:
+    def load(cls, path: str | os.PathLike[str], arch_file: str | os.PathLike[str] | None = None) -> Potential:
         """Read a model file, or the one in a run folder. Raises ModelFileError where it is missing, damaged or no potential."""
         path = Path(path)
         path = path / "model.safetensors" if path.is_dir() else path
@@ -98,9 +96,7 @@ class Potential:
             if document.arch_source is not None and not isinstance(error, HeliographError):
                 raise  # an error of the user's own file
             why, by = f"{type(error).__name__}: {error}"[:300], str(document.versions)[:200]
-            raise ModelFileError(
-                f"{path} can't be used by this version ({why}); it was written with {by}"
-            ) from error
+            raise ModelFileError(f"{path} can't be used by this version ({why}); it was written with {by}") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one safetensors file that loads anywhere with nothing else."""
@@ -132,11 +128,7 @@ class Potential:
 
     def _unknown(self, z: np.ndarray) -> str:
         unknown = sorted({int(k) for k in z} - set(self.references.elements))
-        return (
-            f"element not in the training frames: {', '.join(SYMBOLS[k] for k in unknown)}"
-            if unknown
-            else ""
-        )
+        return f"element not in the training frames: {', '.join(SYMBOLS[k] for k in unknown)}" if unknown else ""
 
     def of(self, data: Structures, rows: np.ndarray) -> list[Answer]:
         """Return the answers for structures that have lists of neighbours."""
@@ -155,9 +147,7 @@ class Potential:
         forces = torch.stack([scale * f for _, f, _ in found])  # [M, N, 3]
         stress = scale * torch.stack([s for _, _, s in found]).mean(0)  # [G, 3, 3]
         index = graph.topology.nodes_by_graph.index
-        energy = torch.zeros(len(found), graph.G, dtype=torch.float64).index_add(
-            1, index, energies
-        )  # [M, G]
+        energy = torch.zeros(len(found), graph.G, dtype=torch.float64).index_add(1, index, energies)  # [M, G]
         ends = torch.cat([index.new_zeros(1), graph.topology.n_node.cumsum(0)]).tolist()
         answers = []
         for g in range(graph.G):
@@ -246,13 +236,7 @@ def cutoff_of(model: nn.Module) -> float:
     from heliograph.errors import UsageError
 
     view = getattr(model, "view", None)
-    found = (
-        [m.cutoff for m in view.modules() if isinstance(m, RadiusGraph)]
-        if isinstance(view, nn.Module)
-        else []
-    )
+    found = [m.cutoff for m in view.modules() if isinstance(m, RadiusGraph)] if isinstance(view, nn.Module) else []
     if not found:
-        raise UsageError(
-            "this architecture has no neighbours within a cutoff (a view RadiusGraph or Neighbours), so no forces"
-        )
+        raise UsageError("this architecture has no neighbours within a cutoff (a view RadiusGraph or Neighbours), so no forces")
     return float(max(found))

@@ -1,10 +1,10 @@
 """Properties that a potential gives beside its energy: heads on the network's states, and the scale they are learned on.
 
-    mean, atom:                 p = offset + scale * head
-    sum, extent:                p = offset * n + scale * head           n atoms
-    polarizability:             p = offset * n * identity + scale * head
-    dipole:                     p = scale * head
-    charges:                    p = head, shifted to add up to the structure's charge: so they are in its unit, e
+mean, atom:                 p = offset + scale * head
+sum, extent:                p = offset * n + scale * head           n atoms
+polarizability:             p = offset * n * identity + scale * head
+dipole:                     p = scale * head
+charges:                    p = head, shifted to add up to the structure's charge: so they are in its unit, e
 """
 
 from __future__ import annotations
@@ -104,4 +104,3 @@ def with_heads(model: MPNN, arch: str | Mapping[str, Any], properties: Sequence[
             raise UsageError(f"--properties {p.name}: a polarizability needs vectors of atoms, which this architecture has not. Use painn.")
     model.readout = WithProperties(readout, {p.name: KINDS[p.kind](first.in_features, vectors) for p in properties})
     return model
-

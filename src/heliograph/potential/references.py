@@ -48,10 +48,7 @@ class References:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
-        each = {
-            name: {str(z): float(values[z]) for z in self.elements}
-            for name, values in (("E0", self.E0), ("shift", self.shift))
-        }
+        each = {name: {str(z): float(values[z]) for z in self.elements} for name, values in (("E0", self.E0), ("shift", self.shift))}
         return each | {"scale": self.scale, "origin": self.origin}
 
     def atoms(self, cutoff: float) -> AtomEnergies:
@@ -76,9 +73,7 @@ def references(asked: str, data: Structures, train: np.ndarray) -> tuple[Referen
     apart = isolated_energies(data)
     missing = [SYMBOLS[z] for z in present if z not in apart]
     if asked == "isolated" and missing:
-        raise DataError(
-            f"--E0s isolated: no frame of a single atom with an energy for {', '.join(missing)}. Give values, or --E0s fit."
-        )
+        raise DataError(f"--E0s isolated: no frame of a single atom with an energy for {', '.join(missing)}. Give values, or --E0s fit.")
     notes = []
     if asked == "isolated" or (asked == "auto" and not missing):
         values, origin = {z: apart[z] for z in present}, "isolated"
@@ -94,9 +89,7 @@ def references(asked: str, data: Structures, train: np.ndarray) -> tuple[Referen
         values, origin = parse(asked), "given"
         absent = [SYMBOLS[z] for z in present if z not in values]
         if absent:
-            raise UsageError(
-                f"--E0s gives no value for {', '.join(absent)}, which the training frames contain."
-            )
+            raise UsageError(f"--E0s gives no value for {', '.join(absent)}, which the training frames contain.")
     E0 = np.full(MAX_Z + 1, np.nan)
     for z, value in values.items():
         E0[z] = value
@@ -136,9 +129,7 @@ def parse(text: str) -> dict[int, float]:
     return values
 
 
-def _fitted(
-    data: Structures, train: np.ndarray, present: list[int], energies: np.ndarray
-) -> dict[int, float]:
+def _fitted(data: Structures, train: np.ndarray, present: list[int], energies: np.ndarray) -> dict[int, float]:
     """Least squares of `energies` [G] on the composition; of equal fits the smallest values."""
     energy = energies[train]
     there = np.isfinite(energy)

@@ -33,9 +33,7 @@ LABELS: dict[str, tuple[str, str]] = {  # metric -> (words, unit)
 }
 
 
-def errors(
-    found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], atoms: np.ndarray
-) -> dict[str, float]:
+def errors(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], atoms: np.ndarray) -> dict[str, float]:
     """Return the errors in meV, meV/A and meV/A^3 over the labels there are.
 
     `found` and `wanted`: "energy" [G], "forces" [N, 3], "stress" [G, 3, 3] in eV and angstrom, properties in the unit of their labels;
@@ -94,17 +92,13 @@ class PotentialResult:
         """Write `predictions.npz`, then `results.json`: where that is, the run is whole."""
         with atomic(folder / ARRAYS) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **self.arrays)  # type: ignore[arg-type]
-        document = {"format": FORMAT, "kind": KIND} | {
-            k: v for k, v in self.__dict__.items() if k not in ("arrays", "history", "bad")
-        }
+        document = {"format": FORMAT, "kind": KIND} | {k: v for k, v in self.__dict__.items() if k not in ("arrays", "history", "bad")}
         document |= {
             "history": [row._asdict() for row in self.history],
             "bad": list(self.bad[:1000]),
         }
         with atomic(folder / RESULTS) as temporary:
-            temporary.write_text(
-                json.dumps(_plain(document), indent=1, allow_nan=False), encoding="utf-8"
-            )
+            temporary.write_text(json.dumps(_plain(document), indent=1, allow_nan=False), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> PotentialResult:
@@ -122,9 +116,7 @@ class PotentialResult:
             document["bad"] = tuple((int(n), str(reason)) for n, reason in document["bad"])
             return cls(arrays=kept, **document)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{path} can't be read ({error}). Give the folder of a finished run, or train again."
-            ) from None
+            raise DataError(f"{path} can't be read ({error}). Give the folder of a finished run, or train again.") from None
 
 
 def _epoch(row: dict[str, Any]) -> Epoch:

@@ -87,14 +87,10 @@ def _arguments(potential: PotentialConfig) -> dict[str, Any]:
     args = dict(potential.arch_args)
     for name in args:
         if name not in parameters:
-            raise UsageError(
-                f"--arch-args {name}: {potential.arch} has no such argument; {suggest(name, parameters)}"
-            )
+            raise UsageError(f"--arch-args {name}: {potential.arch} has no such argument; {suggest(name, parameters)}")
     if potential.r_max is not None:
         if "cutoff" not in parameters:
-            raise UsageError(
-                f"--r-max: {potential.arch} has no cutoff; {suggest('cutoff', parameters)}"
-            )
+            raise UsageError(f"--r-max: {potential.arch} has no cutoff; {suggest('cutoff', parameters)}")
         args["cutoff"] = potential.r_max
     return args
 
@@ -133,9 +129,7 @@ class _Score:
 
     source: Frames
 
-    def __call__(
-        self, outputs: Mapping[str, Tensor], rows: np.ndarray
-    ) -> dict[str, dict[str, float]]:
+    def __call__(self, outputs: Mapping[str, Tensor], rows: np.ndarray) -> dict[str, dict[str, float]]:
         scale, n = self.source.scale, self.source.data.n_atoms[rows]
         own = {p.name: p for p in self.source.properties}
         found = {
@@ -143,9 +137,7 @@ class _Score:
             for name, value in outputs.items()
         }
         labels = {name: value.numpy() for name, value in self.source.data.labels(rows).items()}
-        labels["energy"] = (
-            self.source.energy[rows] * scale
-        )  # differences are the same without references
+        labels["energy"] = self.source.energy[rows] * scale  # differences are the same without references
         return {"mean": errors(found, labels, n)}
 
 
@@ -167,10 +159,7 @@ class _Run:
         with_heads(zoo.build(config.potential.arch, INPUTS, 1, arguments), config.potential.arch, self.properties)
         self.source = Frames(read.data, refs, self.properties)
         there = {term: read.labels[term] > 0 for term in TERMS}
-        weights = {
-            term: getattr(config.potential, f"{term}_weight") if there[term] else 0.0
-            for term in TERMS
-        }
+        weights = {term: getattr(config.potential, f"{term}_weight") if there[term] else 0.0 for term in TERMS}
         weights |= {p.name: config.potential.properties_weight for p in self.properties}
         loss = "mse" if config.fit.loss == "auto" else config.fit.loss
         names = (*(m for m in METRICS if there[m.split("_")[0]]), *(f"{p.name}_mae" for p in self.properties))
@@ -201,9 +190,7 @@ class _Run:
         if self.config.potential.arch.endswith(".py"):
             about["architecture"] = source_sum(self.config.potential.arch)[:16]
         began = time.monotonic()
-        counters, members = ensemble.train(
-            self.job, self.progress, about
-        )
+        counters, members = ensemble.train(self.job, self.progress, about)
         return counters, members, time.monotonic() - began
 
     def _begin(self) -> None:
@@ -225,9 +212,7 @@ class _Run:
         with atomic(self.here / toml.FILE) as temporary:
             temporary.write_text(toml.dump(self.config), encoding="utf-8")
 
-    def finish(
-        self, counters: Counters, members: list[Finished], seconds: float
-    ) -> PotentialResult:
+    def finish(self, counters: Counters, members: list[Finished], seconds: float) -> PotentialResult:
         """Write the model file, load it back, predict with it, save the result."""
         modelfile.write(self.here / folder.MODEL, self._document(members), [m.tensors for m in members])
         own = self.config.potential.arch if self.config.potential.arch.endswith(".py") else None
@@ -243,17 +228,13 @@ class _Run:
             atoms = self.read.data.n_atoms[rows]
             metrics[part] = errors(found, wanted, atoms)
             zero[part] = errors({k: v for k, v in self._nothing(rows).items() if k in found}, wanted, atoms)
-            arrays |= {f"{part}_{k}": v for k, v in found.items()} | {
-                f"{part}_{k}_true": v for k, v in wanted.items()
-            }
+            arrays |= {f"{part}_{k}": v for k, v in found.items()} | {f"{part}_{k}_true": v for k, v in wanted.items()}
             arrays |= {
                 f"{part}_rows": rows,
                 f"{part}_atoms": atoms,
                 f"{part}_config_type": self.read.data.columns["config_type"][rows],
             }
-            line = f"{part}: " + "  ".join(
-                f"{name} {value:.4g}" for name, value in metrics[part].items()
-            )
+            line = f"{part}: " + "  ".join(f"{name} {value:.4g}" for name, value in metrics[part].items())
             self.progress.say(line)
             Log(self.here).line(line)
         result = PotentialResult(
@@ -291,9 +272,7 @@ class _Run:
             versions=versions(),
         )
 
-    def _predicted(
-        self, potential: Potential, rows: np.ndarray
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    def _predicted(self, potential: Potential, rows: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         answers, size = [], 4 * self.config.fit.batch_size
         for start in range(0, len(rows), size):
             answers += potential.of(self.read.data, rows[start : start + size])

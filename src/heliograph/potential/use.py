@@ -35,25 +35,15 @@ LABELS = ("energy", "forces", "stress")
 class MDConfig(Group):
     """Molecular dynamics; the options of `heliograph md` are these fields."""
 
-    output_dir: Path = Field(
-        default=Path("md"), description="folder for trajectory.extxyz, log.csv and state.npz"
-    )
-    ensemble: Literal["nve", "nvt"] = Field(
-        default="nve", description="nve: velocity Verlet; nvt: Langevin"
-    )
-    temperature: PositiveFloat = Field(
-        default=300.0, description="kelvin: of the first velocities and of the thermostat"
-    )
+    output_dir: Path = Field(default=Path("md"), description="folder for trajectory.extxyz, log.csv and state.npz")
+    ensemble: Literal["nve", "nvt"] = Field(default="nve", description="nve: velocity Verlet; nvt: Langevin")
+    temperature: PositiveFloat = Field(default=300.0, description="kelvin: of the first velocities and of the thermostat")
     time: str = Field(default="1ps", description="how long: 500fs, 10ps, 1ns")
     timestep: PositiveFloat = Field(default=0.5, description="femtoseconds")
     friction: PositiveFloat = Field(default=10.0, description="of the thermostat, in 1/ps")
-    every: PositiveInt = Field(
-        default=100, description="steps between two frames of the trajectory"
-    )
+    every: PositiveInt = Field(default=100, description="steps between two frames of the trajectory")
     seed: int = Field(default=0, ge=0, description="velocities and the thermostat follow from it")
-    dtype: Literal["float32", "float64"] = Field(
-        default="float32", description="precision of the network; positions are float64"
-    )
+    dtype: Literal["float32", "float64"] = Field(default="float32", description="precision of the network; positions are float64")
 
 
 class RelaxConfig(Group):
@@ -66,9 +56,7 @@ class RelaxConfig(Group):
     cell: bool = Field(default=False, description="relax the cell too")
     fmax: PositiveFloat = Field(default=0.01, description="largest force that may remain, eV/A")
     max_steps: PositiveInt = Field(default=500, description="steps at most for each structure")
-    dtype: Literal["float32", "float64"] = Field(
-        default="float64", description="precision of the network"
-    )
+    dtype: Literal["float32", "float64"] = Field(default="float64", description="precision of the network")
 
 
 @dataclass(frozen=True)
@@ -96,9 +84,7 @@ def predict(
     """
     check_output(output, [data], overwrite)
     if not output.name.endswith(frames.XYZ):
-        raise UsageError(
-            f"{output.name}: frames are written as .extxyz or .xyz; give such a name with -o."
-        )
+        raise UsageError(f"{output.name}: frames are written as .extxyz or .xyz; give such a name with -o.")
     started, n, reasons = time.monotonic(), 0, Counter[str]()
     with (
         atomic(output) as temporary,
@@ -112,12 +98,8 @@ def predict(
             n += len(batch)
             progress("predicting", n)
     if not n or sum(reasons.values()) == n:
-        raise DataError(
-            f"{data}: none of its {n} frames can be used ({', '.join(reasons) or 'it is empty'})"
-        )
-    return Summary(
-        n, n - sum(reasons.values()), dict(reasons.most_common()), time.monotonic() - started
-    )
+        raise DataError(f"{data}: none of its {n} frames can be used ({', '.join(reasons) or 'it is empty'})")
+    return Summary(n, n - sum(reasons.values()), dict(reasons.most_common()), time.monotonic() - started)
 
 
 def labelled(frame: Frame, answer: Answer) -> Frame:
@@ -143,9 +125,7 @@ def labelled(frame: Frame, answer: Answer) -> Frame:
     return replace(frame, info=info, arrays=arrays)
 
 
-def relax(
-    potential: Potential, data: Path, config: RelaxConfig, overwrite: bool, progress: Progress
-) -> Summary:
+def relax(potential: Potential, data: Path, config: RelaxConfig, overwrite: bool, progress: Progress) -> Summary:
     """Relax every frame of `data`. `converged`, `steps` and a `reason` where it could not be used stand in the comment."""
     from heliograph.chem import relaxation
 
@@ -159,17 +139,11 @@ def relax(
     ):
         for frame in frames.read(data):
             n += 1
-            file.write(
-                frames.text_of(_relaxed(frame, potential, calculator, config, reasons, relaxation))
-            )
+            file.write(frames.text_of(_relaxed(frame, potential, calculator, config, reasons, relaxation)))
             progress("relaxing", n)
     if not n or sum(v for k, v in reasons.items() if k != "not converged") == n:
-        raise DataError(
-            f"{data}: none of its {n} frames can be used ({', '.join(reasons) or 'it is empty'})"
-        )
-    return Summary(
-        n, n - sum(reasons.values()), dict(reasons.most_common()), time.monotonic() - started
-    )
+        raise DataError(f"{data}: none of its {n} frames can be used ({', '.join(reasons) or 'it is empty'})")
+    return Summary(n, n - sum(reasons.values()), dict(reasons.most_common()), time.monotonic() - started)
 
 
 def _relaxed(
@@ -196,9 +170,7 @@ def _relaxed(
     cell = None if frame.cell is None else atoms.cell.array
     moved = replace(frame, pos=atoms.positions, cell=cell)
     done = labelled(moved, potential([moved])[0])
-    return replace(
-        done, info=dict(done.info) | {"converged": found.converged, "steps": found.steps}
-    )
+    return replace(done, info=dict(done.info) | {"converged": found.converged, "steps": found.steps})
 
 
 def md(

@@ -28,12 +28,8 @@ class DriftConfig(BaseModel):
 
     model_path: Path = Field(description="a model file with a domain, or a run folder")
     data_path: Path = Field(description="table of molecules that are asked about now")
-    smiles_columns: str | None = Field(
-        None, description="column with the SMILES (default: 'smiles', else the first)"
-    )
-    arch: Path | None = Field(
-        None, description="your architecture file, where the model was trained with one"
-    )
+    smiles_columns: str | None = Field(None, description="column with the SMILES (default: 'smiles', else the first)")
+    arch: Path | None = Field(None, description="your architecture file, where the model was trained with one")
     num_workers: int = Field(2, ge=0, description="processes that featurize (0: in this one)")
 
 
@@ -51,15 +47,9 @@ def drift(config: DriftConfig) -> Drift:
     """
     predictor = open_model(config.model_path, config.arch)
     if predictor.trust.domain is None:
-        raise UsageError(
-            f"{config.model_path} has no domain: train with --members folds (--domain hashes or full)"
-        )
+        raise UsageError(f"{config.model_path} has no domain: train with --members folds (--domain hashes or full)")
     answers = joined(list(_answers(predictor, config)))
-    assert (
-        answers.in_domain is not None
-        and answers.domain_distance is not None
-        and answers.new_atoms is not None
-    )
+    assert answers.in_domain is not None and answers.domain_distance is not None and answers.new_atoms is not None
     n = len(answers.y)
     outside = float((answers.in_domain < 0.5).mean())
     p = kolmogorov(answers.domain_distance)
@@ -76,18 +66,12 @@ def drift(config: DriftConfig) -> Drift:
         f"{figures['new_atoms']:.1%} of their atoms stand, with their neighbours, in no training molecule.",
     ]
     usual = predictor.document.calibration.get("residual_std") or []
-    if (
-        answers.std is not None
-        and predictor.trust.calibrated
-        and predictor.task.kind == "regression"
-    ):
+    if answers.std is not None and predictor.trust.calibrated and predictor.task.kind == "regression":
         for t, target in enumerate(predictor.targets):
             sigma = float(np.sqrt(np.nanmean(np.square(answers.std[:, t]))))
             if t < len(usual) and usual[t]:
                 figures[f"sigma of {target}"] = sigma
-                sentences.append(
-                    f"Errors of {target} to be expected here: {sigma:.3g}, against {usual[t]:.3g} in training's folds."
-                )
+                sentences.append(f"Errors of {target} to be expected here: {sigma:.3g}, against {usual[t]:.3g} in training's folds.")
     return Drift(figures, tuple(sentences))
 
 
@@ -100,9 +84,7 @@ def _answers(predictor: Predictor, config: DriftConfig) -> Iterator[Answers]:
 
     usual = predictor.document.training.get("structure_column")
     table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=(), usual_column=usual)
-    outcomes = islice(
-        featurize_table(iter(table), predictor.featurizer, config.num_workers, scaffold=False), MOST
-    )
+    outcomes = islice(featurize_table(iter(table), predictor.featurizer, config.num_workers, scaffold=False), MOST)
     molecules, reasons = [], Counter[str]()
     found = False
     for _, molecule, reason in outcomes:

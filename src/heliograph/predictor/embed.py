@@ -32,26 +32,16 @@ class EmbedConfig(BaseModel):
 
     model_path: Path = Field(description="a model file, or a run folder")
     data_path: Path = Field(description="table of molecules")
-    output_path: Path = Field(
-        description=".csv, .tsv or .parquet: the table with columns e0, e1 ...; .npy: the numbers alone"
-    )
+    output_path: Path = Field(description=".csv, .tsv or .parquet: the table with columns e0, e1 ...; .npy: the numbers alone")
     member: int = Field(
         0,
         ge=0,
         description="which network of an ensemble (spaces of two networks have nothing in common)",
     )
-    atoms: bool = Field(
-        False, description="a line for each atom instead of one for each molecule (.npy only)"
-    )
-    probe: bool = Field(
-        False, description="say what a linear map reads off the atoms' states after each step instead (.csv only)"
-    )
-    smiles_columns: str | None = Field(
-        None, description="column with the SMILES (default: 'smiles', else the first)"
-    )
-    arch: Path | None = Field(
-        None, description="your architecture file, where the model was trained with one"
-    )
+    atoms: bool = Field(False, description="a line for each atom instead of one for each molecule (.npy only)")
+    probe: bool = Field(False, description="say what a linear map reads off the atoms' states after each step instead (.csv only)")
+    smiles_columns: str | None = Field(None, description="column with the SMILES (default: 'smiles', else the first)")
+    arch: Path | None = Field(None, description="your architecture file, where the model was trained with one")
     num_workers: int = Field(2, ge=0, description="processes that featurize (0: in this one)")
 
 
@@ -60,9 +50,7 @@ def vectors(predictor: Predictor, store: Store, member: int = 0, atoms: bool = F
     UsageError where there are none.
     """
     if member >= len(predictor.models):
-        raise UsageError(
-            f"--member {member}: the model has {len(predictor.models)} networks, numbered from 0"
-        )
+        raise UsageError(f"--member {member}: the model has {len(predictor.models)} networks, numbered from 0")
     found = []
     model = predictor.models[member].eval()
     for start in range(0, len(store), 256):
@@ -111,9 +99,7 @@ def embed_file(config: EmbedConfig) -> tuple[int, int, int]:
     names = [f"e{k}" for k in range(width)]
     with (
         atomic(config.output_path) as temporary,
-        open_writer(
-            temporary, config.output_path.name, [*table.columns, *names, "reason"], set(names)
-        ) as writer,
+        open_writer(temporary, config.output_path.name, [*table.columns, *names, "reason"], set(names)) as writer,
     ):
         for values, reasons, cells in (first, *blocks):
             for line, reason, own in zip(values, reasons, cells, strict=True):
@@ -148,9 +134,7 @@ def probe_file(config: EmbedConfig, most: int = 4 * CHUNK) -> list[Reading]:
     return found
 
 
-def _blocks(
-    predictor: Predictor, config: EmbedConfig
-) -> Iterator[tuple[np.ndarray, list[str], list[list[str]]]]:
+def _blocks(predictor: Predictor, config: EmbedConfig) -> Iterator[tuple[np.ndarray, list[str], list[list[str]]]]:
     """Vectors, reasons and the table's cells, some rows at a time; with `atoms`, vectors of atoms
     of the usable rows.
     """
@@ -159,9 +143,7 @@ def _blocks(
 
     usual = predictor.document.training.get("structure_column")
     table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=(), usual_column=usual)
-    outcomes = iter(
-        featurize_table(iter(table), predictor.featurizer, config.num_workers, scaffold=False)
-    )
+    outcomes = iter(featurize_table(iter(table), predictor.featurizer, config.num_workers, scaffold=False))
     width = 0
     while chunk := list(islice(outcomes, CHUNK)):
         good = [k for k, (_, molecule, _) in enumerate(chunk) if molecule is not None]

@@ -23,9 +23,7 @@ KINDS = {
         "`heliograph predict MODEL molecules.csv`, and screen, evaluate, calibrate, explain, embed, drift, serve, active suggest",
         "heliograph.predictor.open",
     ),
-    "structures": Kind(
-        "a potential", "`heliograph predict MODEL frames.extxyz`, and relax and md", "heliograph.potential.Potential.load"
-    ),
+    "structures": Kind("a potential", "`heliograph predict MODEL frames.extxyz`, and relax and md", "heliograph.potential.Potential.load"),
     "graph": Kind(
         "a model of one graph",
         "`heliograph predict MODEL --edges edges.csv` (or --pairs, --top-k), and explain with --do",

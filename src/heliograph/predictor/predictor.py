@@ -249,7 +249,6 @@ class Predictor:
         )
         return Answers(y, probabilities, reasons=("",) * len(rows), head=std)
 
-
     def _with_laplace(self, model: MPNN, raw: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], np.ndarray | None]:
         """Answers of a network whose last layer has a posterior, and their standard deviations [n, T] of numbers."""
         answers, variances = [], [torch.zeros(0, len(self.targets))]

@@ -61,9 +61,7 @@ def features(
     """
     found = {
         "size": np.log(np.maximum(store.n_node, 1)),
-        "rings": np.maximum(
-            np.diff(store.edge_offsets) / 2 - store.n_node + 1, 0.0
-        ),  # independent ones, of connected molecules
+        "rings": np.maximum(np.diff(store.edge_offsets) / 2 - store.n_node + 1, 0.0),  # independent ones, of connected molecules
         "answer": y,
     }
     found |= {name: np.log1p(store.composition[:, list(z)].sum(1)) for name, z in GROUPS.items()}
@@ -90,9 +88,7 @@ def kinds_of(store: Store) -> list[str]:
     reads of it.
     """
     h, owner = hashes(store, 0)[0], np.repeat(np.arange(len(store)), store.n_node)
-    pairs = np.unique(np.stack([h, owner.astype(np.uint64)]), axis=1)[
-        0
-    ]  # each kind once a molecule
+    pairs = np.unique(np.stack([h, owner.astype(np.uint64)]), axis=1)[0]  # each kind once a molecule
     known, count = np.unique(pairs, return_counts=True)
     often = np.minimum(count, len(store) - count)
     best = np.argsort(-often, kind="stable")[:MOST_KINDS]
@@ -118,9 +114,7 @@ class Trust:
         form.
         """
         if calibration.get("format", FORMAT) != FORMAT:
-            raise DataError(
-                f"its calibration has form {calibration['format']}; this version reads {FORMAT}"
-            )
+            raise DataError(f"its calibration has form {calibration['format']}; this version reads {FORMAT}")
         return cls(task, calibration, Domain.from_dict(domain) if domain else None)
 
     def new_atoms(self, store: Store) -> list[int]:
@@ -136,8 +130,7 @@ class Trust:
         """
         if not self.calibrated:
             raise UsageError(
-                "--coverage: the model file has no calibration. Add one with heliograph calibrate, "
-                "or train with --members folds."
+                "--coverage: the model file has no calibration. Add one with heliograph calibrate, or train with --members folds."
             )
         if not all(0.0 < c < 1.0 for c in coverages):
             raise UsageError(f"--coverage wants numbers between 0 and 1, like 0.9; got {coverages}")
@@ -224,18 +217,14 @@ class Trust:
         for name in ("lower", "upper"):
             ends = getattr(answers, name)
             if ends is not None:
-                changed[name] = answers.y[..., None] + factor[..., None] * (
-                    ends - answers.y[..., None]
-                )
+                changed[name] = answers.y[..., None] + factor[..., None] * (ends - answers.y[..., None])
         return replace(answers, **changed)
 
     def _numbers(self, store: Store, answers: Answers, place: Place | None) -> Answers:
         n, T, K = *answers.y.shape, len(self.coverages)
         std = np.full((n, T), np.nan)
         lower, upper = np.full((n, T, K), np.nan), np.full((n, T, K), np.nan)
-        spreads = {"members": answers.std, "head": answers.head}.get(
-            self.calibration.get("spread", "")
-        )
+        spreads = {"members": answers.std, "head": answers.head}.get(self.calibration.get("spread", ""))
         for t, entry in enumerate(self.targets):
             if entry is None:
                 continue
@@ -285,9 +274,7 @@ class Trust:
         if answers.sets is not None:
             names = self.task.classes[t]
             for c in range(answers.sets.shape[3]):
-                inside = "|".join(
-                    n for n, has in zip(names, answers.sets[k, t, :, c], strict=False) if has
-                )
+                inside = "|".join(n for n, has in zip(names, answers.sets[k, t, :, c], strict=False) if has)
                 values.append(inside if self.targets[t] is not None else None)
         return values
 
@@ -302,11 +289,7 @@ class Trust:
 
     def domain_cells(self, answers: Answers, k: int) -> list[float | str | None]:
         """Return row `k`'s values of `domain_columns`."""
-        if (
-            answers.in_domain is None
-            or answers.domain_distance is None
-            or answers.new_atoms is None
-        ):
+        if answers.in_domain is None or answers.domain_distance is None or answers.new_atoms is None:
             return []
         inside = "true" if answers.in_domain[k] else "false"
         return [inside, float(answers.domain_distance[k]), float(answers.new_atoms[k])]

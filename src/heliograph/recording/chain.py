@@ -83,9 +83,7 @@ class Chain:
     def counted(self, inputs: Sequence[Tensor], graphs: tuple[Any, ...]) -> bool:
         """Whether the numbers of the topologies follow from the sizes of the inputs as they did on the tapes."""
         shapes = {n: x.shape for n, x in zip(self.tape.inputs, inputs, strict=True)}
-        return all(
-            find(place, graphs) == (size if isinstance(size, int) else _of_shapes(size, shapes)) for place, size in self.counts
-        )
+        return all(find(place, graphs) == (size if isinstance(size, int) else _of_shapes(size, shapes)) for place, size in self.counts)
 
     def start(self, inputs: Sequence[Any]) -> list[Any]:
         """Registers in which the inputs stand."""

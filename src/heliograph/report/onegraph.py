@@ -47,11 +47,7 @@ def _content(result: GraphResult) -> dict[str, Any]:
         }
         | sections.options(result.config, KEY_OPTIONS, {"ensemble_size": 1}),
         "graph": _graph(result),
-        "reasons": [
-            (table, reason, count(n))
-            for table, reasons in result.facts.reasons.items()
-            for reason, n in reasons.items()
-        ],
+        "reasons": [(table, reason, count(n)) for table, reasons in result.facts.reasons.items() for reason, n in reasons.items()],
         "sizes": [(word, count(result.sizes[p])) for p, word in plots.PARTS if p in result.sizes],
         "scores": _scores(result),
         "figures": _curves(result),
@@ -69,9 +65,7 @@ def _headline(result: GraphResult, part: str) -> dict[str, Any]:
     label, value = metric(name).label, result.metrics[part]["mean"].get(name, math.nan)
     word = "test" if part == "test" else "validation"
     rest = [sentence] if (sentence := verdict(result, part)) else []
-    figures = [
-        (number(v), metric(k).label) for k, v in list(result.metrics[part]["mean"].items())[:4] if math.isfinite(v)
-    ]
+    figures = [(number(v), metric(k).label) for k, v in list(result.metrics[part]["mean"].items())[:4] if math.isfinite(v)]
     return {"lead": f"{_arch(result)} reaches {label} {number(value)} on {count(result.sizes[part])} {word} {result.level}s.", "rest": rest,
             "figures": figures}  # fmt: skip
 
@@ -121,15 +115,11 @@ def _curves(result: GraphResult) -> list[tuple[Markup, str]]:
 
     loss = curve("train", "training", lambda r: r.train_loss) + curve("model", "validation", lambda r: r.val_loss)
     if loss:
-        figures.append(
-            (plots.learning_curves(loss, "loss", [], log=all((c[3] > 0).all() for c in loss)), "Loss a label.")
-        )
+        figures.append((plots.learning_curves(loss, "loss", [], log=all((c[3] > 0).all() for c in loss)), "Loss a label."))
     name = result.main_metric
     scored = curve("model", "validation", lambda r: r.val_metrics.get(name, math.nan))
     if scored:
-        figures.append(
-            (plots.learning_curves(scored, metric(name).label, [], log=False), f"Validation {metric(name).label}.")
-        )
+        figures.append((plots.learning_curves(scored, metric(name).label, [], log=False), f"Validation {metric(name).label}."))
     return figures
 
 

@@ -25,12 +25,7 @@ def write(result: PotentialResult, path: str | Path) -> Path:
 
 def _content(result: PotentialResult) -> dict[str, Any]:
     part = next((p for p in ("test", "val") if p in result.metrics), "")
-    settings = [
-        (k, v)
-        for group in ("frames", "potential", "fit")
-        for k, v in result.config[group].items()
-        if v not in (None, [], {})
-    ]
+    settings = [(k, v) for group in ("frames", "potential", "fit") for k, v in result.config[group].items() if v not in (None, [], {})]
     return {
         "title": _title(result),
         "finished": "",
@@ -73,26 +68,15 @@ def _headline(result: PotentialResult, part: str) -> Headline:
     own, zero = result.metrics[part], result.zero[part]
     names = [name for name in CHOSEN if name in own] or [name for name in own if name.endswith("_mae")][:3]
     if not names:
-        return Headline(
-            f"The {PART_WORDS[part]} frames have no labels: nothing is known of the error.", (), ()
-        )
+        return Headline(f"The {PART_WORDS[part]} frames have no labels: nothing is known of the error.", (), ())
     words, unit = described(names[0])
     where = plural(result.sizes[part], PART_WORDS[part] + " frame")
     error = with_unit(number(own[names[0]]), unit)
     lead = f"The {words.replace(', MAE', '')} is off by {error} on average (MAE) on {where}."
     flattering = "They chose the epoch that was kept, so they flatter the model."
-    rest = (
-        []
-        if part == "test"
-        else [f"There was no test part: these are validation figures. {flattering}"]
-    )
-    rest.append(
-        f"Without a model (no forces, the mean energy) it would be {with_unit(number(zero[names[0]]), unit)}."
-    )
-    figures = [
-        (with_unit(number(own[name]), described(name)[1]), f"{described(name)[0]}, {PART_WORDS[part]}")
-        for name in names
-    ]
+    rest = [] if part == "test" else [f"There was no test part: these are validation figures. {flattering}"]
+    rest.append(f"Without a model (no forces, the mean energy) it would be {with_unit(number(zero[names[0]]), unit)}.")
+    figures = [(with_unit(number(own[name]), described(name)[1]), f"{described(name)[0]}, {PART_WORDS[part]}") for name in names]
     return Headline(lead, tuple(rest), (*figures, (duration(result.seconds), "to train")))
 
 
@@ -132,9 +116,7 @@ def _parity(result: PotentialResult, part: str) -> list[tuple[Markup, str]]:
     there = np.isfinite(true)
     if there.any():
         names = [f"frame {r}" for r in np.repeat(rows, atoms * 3)[there]]
-        found.append(
-            (plots.parity(true[there], forces[there], None, names, "eV/Å"), "Force components")
-        )
+        found.append((plots.parity(true[there], forces[there], None, names, "eV/Å"), "Force components"))
     return found
 
 
@@ -150,10 +132,7 @@ def _groups(result: PotentialResult, part: str) -> list[tuple[str, str, str, str
     rows = []
     for kind in np.unique(kinds)[:MOST_GROUPS]:
         mine = kinds == kind
-        values = [
-            1e3 * float(np.nanmean(x)) if np.isfinite(x).any() else np.nan
-            for x in (energy[mine], forces[mine[of_atom]])
-        ]
+        values = [1e3 * float(np.nanmean(x)) if np.isfinite(x).any() else np.nan for x in (energy[mine], forces[mine[of_atom]])]
         rows.append(
             (
                 shorten(str(kind) or "no config_type", 40),
@@ -188,20 +167,11 @@ def _curves(result: PotentialResult) -> list[Markup]:
                         np.array([row.train_loss for row in rows]),
                     )
                 )
-            values = np.array(
-                [
-                    row.val_loss if name == "loss" else row.val_metrics.get(name, np.nan)
-                    for row in rows
-                ]
-            )
+            values = np.array([row.val_loss if name == "loss" else row.val_metrics.get(name, np.nan) for row in rows])
             if np.isfinite(values).any():
                 curves.append(("model", "validation" if m == members[0] else "", epochs, values))
                 kept = result.best_epochs[m] if m < len(result.best_epochs) else -1
-                best += [
-                    (float(e), float(v))
-                    for e, v in zip(epochs, values, strict=True)
-                    if e == kept + 1
-                ]
+                best += [(float(e), float(v)) for e, v in zip(epochs, values, strict=True) if e == kept + 1]
         if curves:
             found.append(plots.learning_curves(curves, label, best, log=True))
     return found

@@ -101,7 +101,5 @@ def _enrichment(result: Result) -> dict[str, Any] | None:
     if result.enrichment is None:
         return None
     e = result.enrichment
-    rows = [
-        (name, fixed(f.value, 3), f"{fixed(f.lower, 3)} to {fixed(f.upper, 3)}", fixed(f.best, 3)) for name, f in e.figures.items()
-    ]
+    rows = [(name, fixed(f.value, 3), f"{fixed(f.lower, 3)} to {fixed(f.upper, 3)}", fixed(f.best, 3)) for name, f in e.figures.items()]
     return {"n": count(e.n), "actives": count(e.actives), "rows": rows}

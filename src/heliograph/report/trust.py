@@ -57,9 +57,7 @@ def _block(judged: Mapping[str, Any], unit: str) -> dict[str, Any]:
         "figures": figures,
         "before": bool(before),
         "groups": [
-            {"by": heading, "rows": [_group(row, unit) for row in rows]}
-            for heading, rows in judged.get("groups", {}).items()
-            if rows
+            {"by": heading, "rows": [_group(row, unit) for row in rows]} for heading, rows in judged.get("groups", {}).items() if rows
         ],
         "sets": [_set(row) for row in judged.get("sets", [])],
     }

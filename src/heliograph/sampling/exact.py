@@ -64,9 +64,7 @@ def exact_states(model: MPNN, store: GraphStore, edges: int = EDGES, tell: Tell 
     return {name: dense(value) for name, value in states.items()}
 
 
-def exact_nodes(
-    model: MPNN, store: GraphStore, nodes: np.ndarray, edges: int = EDGES, tell: Tell | None = None
-) -> Tensor:
+def exact_nodes(model: MPNN, store: GraphStore, nodes: np.ndarray, edges: int = EDGES, tell: Tell | None = None) -> Tensor:
     """Compute the answers "y" [n, out] for `nodes` [n]."""
     states = exact_states(model, store, edges, tell)
     parameter = next(model.parameters())
@@ -85,15 +83,11 @@ def _rows(states: dict[str, Feature], rows: Tensor) -> dict[str, Feature]:
 
 def _alone(store: GraphStore, states: dict[str, Feature], whole: dict[str, Feature], a: int, b: int) -> Graph:
     """Nodes a to b without edges, which know their degree in the whole graph."""
-    some: dict[str, Feature] = {
-        k: Indexed(v.table, v.index[a:b]) if isinstance(v, Indexed) else v[a:b] for k, v in states.items()
-    }
+    some: dict[str, Feature] = {k: Indexed(v.table, v.index[a:b]) if isinstance(v, Indexed) else v[a:b] for k, v in states.items()}
     return _edgeless(some, b - a, torch.from_numpy(store.degree[a:b]), whole)
 
 
-def _edgeless(
-    nodes: dict[str, Feature], n: int, degree: Tensor | None, whole: dict[str, Feature] | None = None
-) -> Graph:
+def _edgeless(nodes: dict[str, Feature], n: int, degree: Tensor | None, whole: dict[str, Feature] | None = None) -> Graph:
     none = torch.zeros(0, dtype=torch.long)
     return Graph(Topology(none, none, torch.tensor([n]), torch.tensor([0]), N=n, degree=degree), nodes, None, whole)
 

@@ -64,9 +64,7 @@ class Layerwise:
         order = np.argsort(place[receivers], kind="stable")
         return Sample(nodes, tuple(hops), place[senders][order], place[receivers][order], edges[order], weights[order])
 
-    def _probabilities(
-        self, store: GraphStore, senders: np.ndarray, receivers: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _probabilities(self, store: GraphStore, senders: np.ndarray, receivers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The nodes that can be drawn and how likely each is."""
         if self.by == "degree":
             likely = 1.0 + store.degree

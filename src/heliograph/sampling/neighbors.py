@@ -24,9 +24,7 @@ class Neighbors:
 
     def __init__(self, fan_outs: Sequence[int]):
         if not fan_outs or any(k == 0 or k < -1 for k in fan_outs):
-            raise UsageError(
-                f"--num-neighbors: one number a layer, each at least 1, or -1 for all; got {' '.join(map(str, fan_outs))}"
-            )
+            raise UsageError(f"--num-neighbors: one number a layer, each at least 1, or -1 for all; got {' '.join(map(str, fan_outs))}")
         self.fan_outs = tuple(int(k) for k in fan_outs)
         self._places = Places()
 

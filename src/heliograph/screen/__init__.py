@@ -1,7 +1,7 @@
 """Screening: the best of a library of any length, exactly, each molecule once, with filters and a diverse choice.
 
-    from heliograph.screen import ScreenConfig, run
-    result = run(ScreenConfig(model_path="run", library=("library.csv.gz",), output_dir="hits", top=1000))
+from heliograph.screen import ScreenConfig, run
+result = run(ScreenConfig(model_path="run", library=("library.csv.gz",), output_dir="hits", top=1000))
 """
 
 from __future__ import annotations

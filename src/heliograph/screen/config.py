@@ -20,14 +20,14 @@ class ScreenConfig(BaseModel):
     target: str | None = Field(None, description="the target to rank by, where the model has several (default: the first)")
     goal: str = Field("max", description="max, min, or a number that the prediction should be near")
     score: str | None = Field(None, description='what to rank by instead, higher is better: "gap_pred - 2 * gap_std"')
-    where: str | None = Field(None, description='rows to consider: "logp < 3 and source != \'mine\'"')
+    where: str | None = Field(None, description="rows to consider: \"logp < 3 and source != 'mine'\"")
     filters: tuple[str, ...] = Field((), description="the best must pass: pains brenk nih lipinski veber qed>0.5 mw<500 alerts.smarts")
     diverse: PositiveInt | None = Field(None, description="how many to choose, best first, none too similar to another")
     similarity: float = Field(0.65, gt=0, lt=1, description="two that are chosen are at most so similar (Tanimoto, Morgan 2, 2048 bits)")
     per_scaffold: PositiveInt | None = Field(None, description="choose at most so many of one scaffold")
     known: tuple[Path, ...] = Field((), description="tables of molecules that are known already (training, bought): they are left out")
     validate_by: str | None = Field(
-        None, description='compute the best by physics too: xtb, label:PROPERTY (GFN2-xTB), or a command with {in} and {out}'
+        None, description="compute the best by physics too: xtb, label:PROPERTY (GFN2-xTB), or a command with {in} and {out}"
     )
     validate_top: PositiveInt = Field(100, description="how many of the best (of the diverse choice, where there is one) are computed")
     truth: str | None = Field(None, description='where actives are known, which rows are: "active == 1"; adds enrichment to the result')

@@ -185,7 +185,7 @@ def hops(drawn: Drawn, node: int) -> list[int]:
         following = []
         for a in near:
             for i, j in drawn.edges:
-                for b in ((j,) if i == a else (i,) if j == a else ()):
+                for b in (j,) if i == a else (i,) if j == a else ():
                     if far[b] < 0:
                         far[b] = far[a] + 1
                         following.append(b)

@@ -32,9 +32,7 @@ class Folds:
     parts: tuple[dict[str, np.ndarray], ...]
 
 
-def divide(
-    parts: Mapping[str, np.ndarray], members: int, groups: Sequence[str] | None, seed: int
-) -> Folds:
+def divide(parts: Mapping[str, np.ndarray], members: int, groups: Sequence[str] | None, seed: int) -> Folds:
     """Divide training and validation molecules among `members` folds; rows of one group [G] (None:
     each its own) stay together.
 
@@ -42,11 +40,7 @@ def divide(
     """
     rows = np.sort(np.concatenate([parts["train"], parts["val"]]))
     random = np.random.default_rng([seed, 7])
-    label = (
-        np.arange(len(rows))
-        if groups is None
-        else np.unique([groups[r] for r in rows], return_inverse=True)[1]
-    )
+    label = np.arange(len(rows)) if groups is None else np.unique([groups[r] for r in rows], return_inverse=True)[1]
     count = np.bincount(label)
     if len(count) < members or len(rows) < 4 * members:
         kind = "molecules" if groups is None else "groups"
@@ -57,9 +51,7 @@ def divide(
     fold_of = np.empty(len(count), dtype=np.int64)
     size = np.zeros(members)
     order = random.permutation(len(count))
-    for group in order[
-        np.argsort(-count[order], kind="stable")
-    ]:  # the largest first, each to the smallest fold
+    for group in order[np.argsort(-count[order], kind="stable")]:  # the largest first, each to the smallest fold
         fold_of[group] = int(size.argmin())
         size[fold_of[group]] += count[group]
     fold = fold_of[label]
@@ -73,9 +65,7 @@ def divide(
     return Folds(rows, fold, tuple(found))
 
 
-def _some(
-    label: np.ndarray, count: np.ndarray, groups: np.ndarray, n: int, random: np.random.Generator
-) -> np.ndarray:
+def _some(label: np.ndarray, count: np.ndarray, groups: np.ndarray, n: int, random: np.random.Generator) -> np.ndarray:
     """Groups of a fold that hold about CHOOSING of all molecules, and at most half of the fold's
     where there is a choice.
     """

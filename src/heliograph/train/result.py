@@ -26,6 +26,7 @@ FORMAT = 1
 RESULTS = "results.json"
 MAX_BAD_ROWS = 1000
 
+
 @dataclass(frozen=True)
 class Baseline:
     """A simple model on the same parts. Names: "mean", "random forest on ECFP4", "kernel ridge on Coulomb matrices"."""
@@ -262,8 +263,7 @@ def _from_document(d: dict[str, Any], folder: Path) -> TrainResult:
         targets=targets,
         classes=classes,
         predictions={
-            part: read_predictions(folder / f"{part}_predictions.csv", dtypes, targets)
-            for part, dtypes in d["predictions"].items()
+            part: read_predictions(folder / f"{part}_predictions.csv", dtypes, targets) for part, dtypes in d["predictions"].items()
         },
         metrics=_numbers(d["metrics"]),
         data=DataSummary(**summary),

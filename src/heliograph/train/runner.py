@@ -308,7 +308,13 @@ class _Run:
         if store.has_geometry:
             geometry = [(store.columns["z"][a:b], store.columns["pos"][a:b]) for a, b in pairwise(store.node_offsets)]
         inputs = baselines.Inputs(
-            self.task, self.data.labels.known, self.parts, store.smiles, geometry, composition(store), self.training.job.metrics,
+            self.task,
+            self.data.labels.known,
+            self.parts,
+            store.smiles,
+            geometry,
+            composition(store),
+            self.training.job.metrics,
             self.config.fit.seed,
         )
         return baselines.fit_all(inputs, self.progress)

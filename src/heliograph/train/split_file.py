@@ -35,15 +35,9 @@ class DivideConfig(BaseModel):
         description="how the rows are divided; kennard-stone: an even cover trains; lead-opt: of some series one molecule is known; "
         "size: small molecules train, large ones test; time: by --time-column",
     )
-    split_sizes: tuple[float, float, float] = Field(
-        (0.8, 0.1, 0.1), description="shares of train, validation, test"
-    )
-    time_column: str | None = Field(
-        None, description="column with a date (2024-05-31) or a number, for --split time"
-    )
-    smiles_columns: str | None = Field(
-        None, description="column with the SMILES (default: 'smiles', else the first)"
-    )
+    split_sizes: tuple[float, float, float] = Field((0.8, 0.1, 0.1), description="shares of train, validation, test")
+    time_column: str | None = Field(None, description="column with a date (2024-05-31) or a number, for --split time")
+    smiles_columns: str | None = Field(None, description="column with the SMILES (default: 'smiles', else the first)")
     seed: int = Field(0, ge=0, description="seed of what is drawn; 0 leaves groups in order of size")
     num_workers: int = Field(2, ge=0, description="processes that read molecules (0: in this one)")
 
@@ -65,14 +59,10 @@ def split_file(config: DivideConfig, progress: Progress | None = None) -> dict[s
         raise UsageError("--split time and --time-column belong together")
     table = read(config.data_path, smiles_column=config.smiles_columns, target_columns=())
     if config.time_column is not None and config.time_column not in table.columns:
-        raise UsageError(
-            f"--time-column {config.time_column}: {table.name} has no such column; it has {', '.join(table.columns)}"
-        )
+        raise UsageError(f"--time-column {config.time_column}: {table.name} has no such column; it has {', '.join(table.columns)}")
     featurizer, say = preset(FEATURES), progress or silent()
     molecules, rows, cells, times, reasons = [], [], [], [], Counter[str]()
-    outcomes = featurize_table(
-        iter(table), featurizer, config.num_workers, lambda done: say("reading", done)
-    )
+    outcomes = featurize_table(iter(table), featurizer, config.num_workers, lambda done: say("reading", done))
     for row, (record, molecule, reason) in enumerate(outcomes):
         cells.append([record.meta.get(column, "") for column in table.columns])
         if molecule is None:

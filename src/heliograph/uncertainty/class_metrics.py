@@ -34,9 +34,7 @@ def reliability(p: np.ndarray, y: np.ndarray, bins: int = BINS) -> list[Bin]:
     for rows in np.array_split(np.argsort(p, kind="stable"), min(bins, len(p)) or 1):
         if len(rows):
             ones = int(y[rows].sum())
-            found.append(
-                Bin(float(p[rows].mean()), ones / len(rows), *binomial(ones, len(rows)), len(rows))
-            )
+            found.append(Bin(float(p[rows].mean()), ones / len(rows), *binomial(ones, len(rows)), len(rows)))
     return found
 
 
@@ -63,16 +61,12 @@ def figures(p: np.ndarray, y: np.ndarray, bins: int = BINS) -> dict[str, float]:
     return {"ece": ece(p, y, bins), "brier": brier(p, y), "log_loss": log_loss(p, y)}
 
 
-def simulated(
-    p: np.ndarray, bins: int = BINS, repeats: int = 200, seed: int = 0
-) -> dict[str, tuple[float, float, float]]:
+def simulated(p: np.ndarray, bins: int = BINS, repeats: int = 200, seed: int = 0) -> dict[str, tuple[float, float, float]]:
     """Return what `figures` would be if p were true: mean, 5 % and 95 % quantile over labels drawn
     from p.
     """
     random = np.random.default_rng(seed)
-    drawn = [
-        figures(p, (random.random(len(p)) < p).astype(np.float64), bins) for _ in range(repeats)
-    ]
+    drawn = [figures(p, (random.random(len(p)) < p).astype(np.float64), bins) for _ in range(repeats)]
     found = {}
     for name in ("ece", "brier", "log_loss"):
         values = np.array([one[name] for one in drawn])

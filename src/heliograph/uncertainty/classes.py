@@ -67,18 +67,13 @@ class Map:
         assert self.steps is not None and self.zero is not None
         s0, v0 = (np.array(x) for x in self.zero)
         s1, v1 = (np.array(x) for x in self.steps)
-        p0 = np.append(0.0, v0)[
-            np.searchsorted(s0, p, side="right")
-        ]  # v0[i] holds from s0[i] on, to the right
+        p0 = np.append(0.0, v0)[np.searchsorted(s0, p, side="right")]  # v0[i] holds from s0[i] on, to the right
         p1 = np.append(v1, 1.0)[np.searchsorted(s1, p, side="left")]  # v1[i] holds up to s1[i]
         return p0, p1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
-        lists = {
-            name: None if s is None else [list(s[0]), list(s[1])]
-            for name, s in (("steps", self.steps), ("zero", self.zero))
-        }
+        lists = {name: None if s is None else [list(s[0]), list(s[1])] for name, s in (("steps", self.steps), ("zero", self.zero))}
         return {
             "kind": self.kind,
             "numbers": list(self.numbers),
@@ -89,12 +84,7 @@ class Map:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Map:
         """Read what `to_dict` wrote."""
-        pairs = {
-            k: None
-            if data[k] is None
-            else (tuple(map(float, data[k][0])), tuple(map(float, data[k][1])))
-            for k in ("steps", "zero")
-        }
+        pairs = {k: None if data[k] is None else (tuple(map(float, data[k][0])), tuple(map(float, data[k][1]))) for k in ("steps", "zero")}
         return cls(
             data["kind"],
             tuple(map(float, data["numbers"])),
@@ -115,9 +105,7 @@ def fit(p: np.ndarray, y: np.ndarray, method: str = "auto", folds: np.ndarray | 
     Raises DataError with too few labels or one class only, UsageError for another method.
     """
     if method not in (*METHODS, "auto"):
-        raise UsageError(
-            f"calibration {method!r} is not for classes; use auto, none, {', '.join(METHODS)}"
-        )
+        raise UsageError(f"calibration {method!r} is not for classes; use auto, none, {', '.join(METHODS)}")
     counts = [int((y == c).sum()) for c in (0, 1)]
     if len(y) < LEAST or min(counts) < LEAST_CLASS:
         raise DataError(
@@ -135,14 +123,8 @@ def choose(p: np.ndarray, y: np.ndarray, folds: np.ndarray | None = None) -> tup
 
     A richer map must beat a simpler one by more than the standard error of their difference.
     """
-    names = ["none", "temperature", "platt"] + (
-        ["venn-abers"] if min((y == 0).sum(), (y == 1).sum()) >= LEAST_FOR_STEPS else []
-    )
-    parts = (
-        folds
-        if folds is not None and len(np.unique(folds)) > 1
-        else np.random.default_rng(0).permutation(len(y)) % FOLDS
-    )
+    names = ["none", "temperature", "platt"] + (["venn-abers"] if min((y == 0).sum(), (y == 1).sum()) >= LEAST_FOR_STEPS else [])
+    parts = folds if folds is not None and len(np.unique(folds)) > 1 else np.random.default_rng(0).permutation(len(y)) % FOLDS
     loss = {}
     for name in names:
         found = np.empty(len(y))
@@ -176,9 +158,7 @@ def _fit(p: np.ndarray, y: np.ndarray, method: str, why: str = "") -> Map:
         return Map(method, steps=isotonic(p, y), n=n, why=why)
     if method == "platt":
         return Map(method, platt(p, y), n=n, why=why)
-    return Map(
-        method, (temperature(np.column_stack([-logit(p) / 2, logit(p) / 2]), y),), n=n, why=why
-    )
+    return Map(method, (temperature(np.column_stack([-logit(p) / 2, logit(p) / 2]), y),), n=n, why=why)
 
 
 def platt(p: np.ndarray, y: np.ndarray) -> tuple[float, float]:
@@ -217,13 +197,7 @@ def temperature(logits: np.ndarray, y: np.ndarray) -> float:
         scaled = held / math.exp(log_t)
         return float((special.logsumexp(scaled, axis=1) - scaled[rows, y.astype(np.int64)]).sum())
 
-    return math.exp(
-        float(
-            optimize.minimize_scalar(
-                cost, bounds=(-4.0, 4.0), method="bounded", options={"xatol": 1e-10}
-            ).x
-        )
-    )
+    return math.exp(float(optimize.minimize_scalar(cost, bounds=(-4.0, 4.0), method="bounded", options={"xatol": 1e-10}).x))
 
 
 def isotonic(p: np.ndarray, y: np.ndarray) -> Steps:
@@ -308,9 +282,7 @@ class Sets:
     @classmethod
     def fit(cls, probabilities: np.ndarray, y: np.ndarray) -> Sets:
         """Fit to out-of-fold probabilities [n, C] and classes y [n]."""
-        return cls(
-            tuple(Scores.of(1.0 - probabilities[y == c, c]) for c in range(probabilities.shape[1]))
-        )
+        return cls(tuple(Scores.of(1.0 - probabilities[y == c, c]) for c in range(probabilities.shape[1])))
 
     def __call__(self, probabilities: np.ndarray, coverage: float) -> np.ndarray:
         """Return which classes are in each molecule's set, [n, C]; a class with too few molecules

@@ -40,9 +40,7 @@ def least_rows(coverage: float) -> int:
     return math.ceil(coverage / (1.0 - coverage) - 1e-9) if coverage < 1.0 else 2**62
 
 
-def by_group(
-    scores: np.ndarray, groups: np.ndarray, asked: np.ndarray, coverage: float
-) -> np.ndarray:
+def by_group(scores: np.ndarray, groups: np.ndarray, asked: np.ndarray, coverage: float) -> np.ndarray:
     """Return each asked row's quantile [m] among the scores of its group (Mondrian); infinite for a
     group without enough scores.
     """
@@ -50,9 +48,7 @@ def by_group(
     return np.array([known.get(group, math.inf) for group in asked])
 
 
-def quantile_regression(
-    y: np.ndarray, lower: np.ndarray, upper: np.ndarray, coverage: float
-) -> float:
+def quantile_regression(y: np.ndarray, lower: np.ndarray, upper: np.ndarray, coverage: float) -> float:
     """Return what is added to both sides of predicted quantiles [n] so that they hold `coverage`;
     negative where they were too wide.
     """
@@ -93,10 +89,7 @@ class Scores:
         """Return the lower end for a tail of `share`: the largest kept score of rank at most
         floor((n + 1) share); else -infinite.
         """
-        at = (
-            int(np.searchsorted(self.ranks, math.floor((self.n + 1) * share + 1e-9), side="right"))
-            - 1
-        )
+        at = int(np.searchsorted(self.ranks, math.floor((self.n + 1) * share + 1e-9), side="right")) - 1
         return float(self.values[at]) if at >= 0 else -math.inf
 
     def to_dict(self) -> dict[str, object]:

@@ -96,17 +96,13 @@ class Domain:
             here = owner == fold
             for radius in range(RADIUS, -1, -1):
                 known = np.unique(found[radius][~here])
-                new[here] = np.where(
-                    environments.contained(known, found[radius][here]), new[here], radius
-                )
+                new[here] = np.where(environments.contained(known, found[radius][here]), new[here], radius)
         landmarks, kept, near, distance = None, None, None, np.full(len(rows), np.nan)
         if level == "full":
             bits = environments.fingerprints(found[: SHOWN + 1], some)
             chosen = np.arange(len(rows))
             if len(rows) > LANDMARKS:
-                chosen = np.sort(
-                    np.random.default_rng(seed).choice(len(rows), LANDMARKS, replace=False)
-                )
+                chosen = np.sort(np.random.default_rng(seed).choice(len(rows), LANDMARKS, replace=False))
             landmarks = bits[chosen]
             if errors is not None:
                 kept, near = errors[chosen], np.empty(errors.shape)
@@ -148,9 +144,7 @@ class Domain:
         size: np.ndarray,
         near: np.ndarray | None,
     ) -> Place:
-        rank = np.searchsorted(self.quantiles, _unlike(shares, distance), side="left") / len(
-            self.quantiles
-        )
+        rank = np.searchsorted(self.quantiles, _unlike(shares, distance), side="left") / len(self.quantiles)
         foreign = (shares[0] > 0) | (size < self.sizes[0]) | (size > self.sizes[1])
         rank = np.where(foreign, 1.0, rank)
         return Place(new, shares, distance, rank, rank <= 1.0 - OUTSIDE, near)
@@ -162,10 +156,7 @@ class Domain:
             arrays["landmarks"] = np.packbits(self.landmarks, axis=1)
         if self.errors is not None:
             arrays["errors"] = self.errors.astype(np.float32)
-        texts = {
-            name: base64.b64encode(a.astype(a.dtype.newbyteorder("<")).tobytes()).decode()
-            for name, a in arrays.items()
-        }
+        texts = {name: base64.b64encode(a.astype(a.dtype.newbyteorder("<")).tobytes()).decode() for name, a in arrays.items()}
         return {
             "level": self.level,
             "radius": RADIUS,
@@ -190,9 +181,7 @@ class Domain:
         if "errors" in data["arrays"]:
             errors = array("errors", "<f4").astype(np.float64)
         if "landmarks" in data["arrays"]:
-            landmarks = np.unpackbits(
-                array("landmarks", "u1").reshape(-1, environments.BITS // 8), axis=1
-            ).astype(bool)
+            landmarks = np.unpackbits(array("landmarks", "u1").reshape(-1, environments.BITS // 8), axis=1).astype(bool)
             if errors is not None:
                 errors = errors.reshape(len(landmarks), -1)
         return cls(
@@ -212,9 +201,7 @@ def _unlike(shares: np.ndarray, distance: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(distance), shares.mean(0), distance)
 
 
-def _around(
-    bits: np.ndarray, landmarks: np.ndarray, errors: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray | None]:
+def _around(bits: np.ndarray, landmarks: np.ndarray, errors: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Return distances [n] of fingerprints from the landmarks, and the errors near them [n, T]
     (`errors` None: None); a target that no landmark has an error of: NaN.
     """

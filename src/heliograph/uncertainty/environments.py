@@ -26,9 +26,7 @@ def hashes(store: Store, rounds: int) -> list[np.ndarray]:
     c = store.columns
     n_edge = np.diff(store.edge_offsets)
     first = np.repeat(np.asarray(store.node_offsets[:-1], dtype=np.int64), n_edge)
-    senders, receivers = (
-        np.asarray(c[k], dtype=np.int64) + first for k in ("senders", "receivers")
-    )
+    senders, receivers = (np.asarray(c[k], dtype=np.int64) + first for k in ("senders", "receivers"))
     count = np.bincount(receivers, minlength=int(store.node_offsets[-1]))
     pointer = np.append(0, np.cumsum(count))  # edges are sorted by receiver
     h = _rows(c["x_table"], 1)[c["x"]]  # [N]
@@ -36,12 +34,8 @@ def hashes(store: Store, rounds: int) -> list[np.ndarray]:
     found = [h]
     for _ in range(rounds):
         message = _mix(_mix(h[senders] + bond) + np.uint64(0x9E3779B97F4A7C15))
-        running = np.append(
-            np.uint64(0), np.cumsum(message, dtype=np.uint64)
-        )  # wraps around, and so do differences
-        h = _mix(
-            h * np.uint64(5) + _mix(running[pointer[1:]] - running[pointer[:-1]] + np.uint64(1))
-        )
+        running = np.append(np.uint64(0), np.cumsum(message, dtype=np.uint64))  # wraps around, and so do differences
+        h = _mix(h * np.uint64(5) + _mix(running[pointer[1:]] - running[pointer[:-1]] + np.uint64(1)))
         found.append(h)
     return found
 

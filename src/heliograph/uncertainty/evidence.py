@@ -57,8 +57,7 @@ def numbers(phi: np.ndarray, y: np.ndarray) -> Posterior:
 
 
 def classes(phi: np.ndarray, p: np.ndarray, w: np.ndarray) -> Posterior:
-    """Return Laplace's approximation of logistic regression at weights w [D], which give n rows of features [n, D] the probabilities p [n].
-    """
+    """Return Laplace's approximation of logistic regression at weights w [D]: rows of features phi [n, D], probabilities p [n]."""
     lam, basis = _spectrum((phi.T * (p * (1.0 - p))) @ phi)
     squared = float(w @ w)
     alpha = _lowest(lambda a: 0.5 * (a * squared - len(lam) * np.log(a) + float(np.log(lam + a).sum())), lam)

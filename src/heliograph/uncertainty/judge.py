@@ -53,16 +53,11 @@ def numbers(
         "coverage": rows,
         "figures": metrics.figures(truth, answers, s),
         "simulated": {k: list(v) for k, v in metrics.simulated(s, draw).items()},
-        "groups": {
-            heading: _groups(truth, answers, np.array(names)[good], intervals, good)
-            for heading, names in (groups or {}).items()
-        },
+        "groups": {heading: _groups(truth, answers, np.array(names)[good], intervals, good) for heading, names in (groups or {}).items()},
     }
 
 
-def _groups(
-    truth: np.ndarray, answers: np.ndarray, names: np.ndarray, intervals: Intervals, good: np.ndarray
-) -> list[dict[str, Any]]:
+def _groups(truth: np.ndarray, answers: np.ndarray, names: np.ndarray, intervals: Intervals, good: np.ndarray) -> list[dict[str, Any]]:
     coverage = 0.9 if 0.9 in intervals else max(intervals)
     lower, upper = (end[good] for end in intervals[coverage])
     found = []

@@ -34,16 +34,10 @@ def crps(y: np.ndarray, pred: np.ndarray, sigma: np.ndarray) -> float:
     """
     z = (y - pred) / sigma
     density = np.exp(-0.5 * np.square(z)) / math.sqrt(2.0 * math.pi)
-    return float(
-        (
-            sigma * (z * (2.0 * special.ndtr(z) - 1.0) + 2.0 * density - 1.0 / math.sqrt(math.pi))
-        ).mean()
-    )
+    return float((sigma * (z * (2.0 * special.ndtr(z) - 1.0) + 2.0 * density - 1.0 / math.sqrt(math.pi))).mean())
 
 
-def interval_scores(
-    y: np.ndarray, lower: np.ndarray, upper: np.ndarray, coverage: float
-) -> np.ndarray:
+def interval_scores(y: np.ndarray, lower: np.ndarray, upper: np.ndarray, coverage: float) -> np.ndarray:
     """Return width + 2 / alpha times what lies outside, [n]: lower is better, and honest quantiles
     have the lowest expectation.
     """
@@ -76,24 +70,18 @@ def bins(values: np.ndarray, most: int = MOST_BINS, least: int = LEAST_IN_BIN) -
     return [part for part in np.array_split(np.argsort(values, kind="stable"), count) if len(part)]
 
 
-def ence(
-    y: np.ndarray, pred: np.ndarray, sigma: np.ndarray, parts: list[np.ndarray] | None = None
-) -> float:
+def ence(y: np.ndarray, pred: np.ndarray, sigma: np.ndarray, parts: list[np.ndarray] | None = None) -> float:
     """Return the expected normalised calibration error: the mean over bins of |root mean variance -
     RMSE| / root mean variance.
     """
     found = []
     for rows in bins(sigma) if parts is None else parts:
         expected = math.sqrt(float(np.square(sigma[rows]).mean()))
-        found.append(
-            abs(expected - math.sqrt(float(np.square(y[rows] - pred[rows]).mean()))) / expected
-        )
+        found.append(abs(expected - math.sqrt(float(np.square(y[rows] - pred[rows]).mean()))) / expected)
     return float(np.mean(found)) if found else math.nan
 
 
-def curve(
-    y: np.ndarray, pred: np.ndarray, sigma: np.ndarray, steps: int = 100
-) -> tuple[np.ndarray, np.ndarray]:
+def curve(y: np.ndarray, pred: np.ndarray, sigma: np.ndarray, steps: int = 100) -> tuple[np.ndarray, np.ndarray]:
     """Return claimed shares p = 0, 1 / steps ... 1 and the shares of rows within the central
     interval of p, both [steps + 1].
     """
@@ -131,9 +119,7 @@ def ause(y: np.ndarray, pred: np.ndarray, sigma: np.ndarray) -> float:
         return math.nan
 
     def kept(order: np.ndarray) -> np.ndarray:
-        return np.asarray(
-            np.sqrt(np.cumsum(squares[order]) / np.arange(1, n + 1))
-        )  # RMSE of the k surest, k = 1 .. n
+        return np.asarray(np.sqrt(np.cumsum(squares[order]) / np.arange(1, n + 1)))  # RMSE of the k surest, k = 1 .. n
 
     by_sigma, by_error = (
         kept(np.argsort(sigma, kind="stable")),

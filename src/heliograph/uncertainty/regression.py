@@ -54,15 +54,9 @@ class Rows:
     folds: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        bad = [
-            name
-            for name, f in self.features.items()
-            if len(f) != len(self.residual) or not np.isfinite(f).all()
-        ]
+        bad = [name for name, f in self.features.items() if len(f) != len(self.residual) or not np.isfinite(f).all()]
         if bad or not np.isfinite(self.residual).all():
-            raise DataError(
-                f"calibration needs finite residuals and features; not finite or not as many: {', '.join(bad) or 'residuals'}"
-            )
+            raise DataError(f"calibration needs finite residuals and features; not finite or not as many: {', '.join(bad) or 'residuals'}")
 
     def __len__(self) -> int:
         return len(self.residual)
@@ -70,9 +64,7 @@ class Rows:
     def take(self, keep: np.ndarray) -> Rows:
         """Return some of the rows."""
         folds = None if self.folds is None else self.folds[keep]
-        return Rows(
-            self.residual[keep], {name: f[keep] for name, f in self.features.items()}, folds
-        )
+        return Rows(self.residual[keep], {name: f[keep] for name, f in self.features.items()}, folds)
 
     def parts(self) -> np.ndarray:
         """Return a fold for each row [n]: those given where there are two or more, else FOLDS of
@@ -103,20 +95,12 @@ class Calibration:
         """Names of the features that sigma depends on."""
         return tuple(self.scale.weights)
 
-    def sigma(
-        self, features: Mapping[str, np.ndarray], n: int, groups: Sequence[str] | None = None
-    ) -> np.ndarray:
+    def sigma(self, features: Mapping[str, np.ndarray], n: int, groups: Sequence[str] | None = None) -> np.ndarray:
         """Return the calibrated standard deviation of n rows, [n]."""
         sigma = self.scale(features, n)
-        return (
-            sigma
-            if groups is None
-            else sigma * np.array([self.factors.get(g, 1.0) for g in groups])
-        )
+        return sigma if groups is None else sigma * np.array([self.factors.get(g, 1.0) for g in groups])
 
-    def interval(
-        self, pred: np.ndarray, sigma: np.ndarray, coverage: float
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def interval(self, pred: np.ndarray, sigma: np.ndarray, coverage: float) -> tuple[np.ndarray, np.ndarray]:
         """Return lower and upper ends [n] that should hold `coverage` of the truths."""
         low, high = self.shape.ends(coverage)
         return pred + sigma * low, pred + sigma * high
@@ -147,24 +131,16 @@ def fit(rows: Rows, method: str = "auto") -> Calibration:
     none, UsageError for another name.
     """
     if method not in (*METHODS, "auto"):
-        raise UsageError(
-            f"calibration {method!r} is not for numbers; use auto, none, {', '.join(METHODS)}"
-        )
+        raise UsageError(f"calibration {method!r} is not for numbers; use auto, none, {', '.join(METHODS)}")
     if len(rows) < LEAST:
-        raise DataError(
-            f"calibration needs at least {LEAST} residuals of molecules that were not trained on; there are {len(rows)}"
-        )
+        raise DataError(f"calibration needs at least {LEAST} residuals of molecules that were not trained on; there are {len(rows)}")
     why = ""
     if method == "auto":
         method, why = choose(rows)
     if method in ("zscaling", "isotonic", "crude") and "spread" not in rows.features:
-        raise DataError(
-            f"calibration {method} scales a spread, and there is none: train an ensemble or a head with a spread, or use auto"
-        )
+        raise DataError(f"calibration {method} scales a spread, and there is none: train an ensemble or a head with a spread, or use auto")
     z = rows.residual / _crossfitted(rows, method)
-    shape = {"zscaling": "normal", "isotonic": "isotonic", "crude": "crude"}.get(
-        method, "conformal"
-    )
+    shape = {"zscaling": "normal", "isotonic": "isotonic", "crude": "crude"}.get(method, "conformal")
     return Calibration(method, _scale(rows, method), Shape.fit(shape, z), len(rows), why)
 
 
@@ -232,9 +208,7 @@ def held_out(
     return sigma, ends
 
 
-def grouped(
-    calibration: Calibration, rows: Rows, groups: Sequence[str], borrow: float = 20.0
-) -> Calibration:
+def grouped(calibration: Calibration, rows: Rows, groups: Sequence[str], borrow: float = 20.0) -> Calibration:
     """Give each group a factor on sigma: its own root mean square z, with `borrow` rows' worth of
     all rows' mixed in.
 
@@ -247,9 +221,7 @@ def grouped(
     for group in np.unique(names):
         own = z2[names == group]
         factors[str(group)] = math.sqrt((float(own.sum()) + borrow * mean) / (len(own) + borrow))
-    z = rows.residual / (
-        calibration.sigma(rows.features, len(rows)) * np.array([factors[g] for g in groups])
-    )
+    z = rows.residual / (calibration.sigma(rows.features, len(rows)) * np.array([factors[g] for g in groups]))
     return Calibration(
         calibration.method,
         calibration.scale,
@@ -265,10 +237,7 @@ def warning(n: int, coverages: Sequence[float]) -> str:
     short = [c for c in coverages if n < least_rows(c)]
     if not short:
         return ""
-    return "; ".join(
-        f"an interval of {c:.0%} needs {least_rows(c)} residuals and there are {n}: it is infinite"
-        for c in short
-    )
+    return "; ".join(f"an interval of {c:.0%} needs {least_rows(c)} residuals and there are {n}: it is infinite" for c in short)
 
 
 def _possible(rows: Rows, method: str) -> bool:
@@ -286,11 +255,7 @@ def _others(rows: Rows, kinds: bool) -> dict[str, np.ndarray]:
     if asked, and all else.
     """
     left_out = "spread" if "log spread" in rows.features else ""
-    return {
-        name: f
-        for name, f in rows.features.items()
-        if name != left_out and (kinds or not name.startswith(KIND))
-    }
+    return {name: f for name, f in rows.features.items() if name != left_out and (kinds or not name.startswith(KIND))}
 
 
 def _squares(rows: Rows) -> dict[str, np.ndarray]:
@@ -304,11 +269,7 @@ def _scale(rows: Rows, method: str) -> Scale:
         "loglinear": lambda: scales.loglinear(rows.residual, _others(rows, False)),
         "environments": lambda: scales.loglinear(rows.residual, _others(rows, True), KIND_RIDGE),
     }
-    return (
-        fits[method]()
-        if method in fits
-        else scales.zscaling(rows.residual, rows.features["spread"])
-    )
+    return fits[method]() if method in fits else scales.zscaling(rows.residual, rows.features["spread"])
 
 
 def _crossfitted(rows: Rows, method: str) -> np.ndarray:
@@ -327,11 +288,7 @@ def _nested_scores(rows: Rows, sigma: np.ndarray) -> np.ndarray:
     z = rows.residual / sigma
     for fold in np.unique(folds):
         here = folds == fold
-        q = min(
-            Scores.of(np.abs(z[~here])).quantile(COVERAGE), float(np.abs(z).max())
-        )  # few rows: the farthest, so that scores are finite
+        q = min(Scores.of(np.abs(z[~here])).quantile(COVERAGE), float(np.abs(z).max()))  # few rows: the farthest, so that scores are finite
         zero = np.zeros(int(here.sum()))
-        scores[here] = metrics.interval_scores(
-            rows.residual[here], zero - q * sigma[here], zero + q * sigma[here], COVERAGE
-        )
+        scores[here] = metrics.interval_scores(rows.residual[here], zero - q * sigma[here], zero + q * sigma[here], COVERAGE)
     return scores

@@ -39,9 +39,7 @@ class Scale:
     intercept: float
     weights: dict[str, float] = field(default_factory=dict)
     limits: dict[str, tuple[float, float]] = field(default_factory=dict)
-    centres: dict[str, tuple[float, float]] = field(
-        default_factory=dict
-    )  # mean and deviation, of the log-linear scale
+    centres: dict[str, tuple[float, float]] = field(default_factory=dict)  # mean and deviation, of the log-linear scale
     least: float = 0.0
 
     def __call__(self, features: Features, n: int) -> np.ndarray:
@@ -52,18 +50,10 @@ class Scale:
         elif self.kind == "zscaling":
             sigma = self.weights["spread"] * held["spread"]
         elif self.kind == "variance":
-            sigma = np.sqrt(
-                self.intercept
-                + sum((w * np.square(held[name]) for name, w in self.weights.items()), np.zeros(n))
-            )
+            sigma = np.sqrt(self.intercept + sum((w * np.square(held[name]) for name, w in self.weights.items()), np.zeros(n)))
         else:
-            x = {
-                name: (held[name] - self.centres[name][0]) / self.centres[name][1]
-                for name in self.weights
-            }
-            sigma = np.exp(
-                self.intercept + sum((w * x[name] for name, w in self.weights.items()), np.zeros(n))
-            )
+            x = {name: (held[name] - self.centres[name][0]) / self.centres[name][1] for name in self.weights}
+            sigma = np.exp(self.intercept + sum((w * x[name] for name, w in self.weights.items()), np.zeros(n)))
         return np.maximum(sigma, self.least)
 
     def to_dict(self) -> dict[str, Any]:
@@ -80,10 +70,7 @@ class Scale:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Scale:
         """Read what `to_dict` wrote."""
-        pairs = {
-            key: {k: (float(v[0]), float(v[1])) for k, v in data[key].items()}
-            for key in ("limits", "centres")
-        }
+        pairs = {key: {k: (float(v[0]), float(v[1])) for k, v in data[key].items()} for key in ("limits", "centres")}
         return cls(
             data["kind"],
             float(data["intercept"]),
@@ -123,9 +110,7 @@ def variance(residual: np.ndarray, features: Features) -> Scale:
     r2 = np.square(residual)
     total = max(float(r2.mean()), 1e-300)
     limits = {name: (0.0, float(f.max())) for name, f in features.items()}
-    design = np.column_stack(
-        [np.ones(len(residual)), *(np.square(f) for f in features.values())]
-    )  # [n, 1 + K]
+    design = np.column_stack([np.ones(len(residual)), *(np.square(f) for f in features.values())])  # [n, 1 + K]
     size = np.maximum(design.mean(0), 1e-300)
     design = design / size
     floor = SMALLEST**2
@@ -163,9 +148,7 @@ def loglinear(residual: np.ndarray, features: Features, ridge: float = RIDGE) ->
             float(held[name].mean()),
             deviation if deviation > 1e-12 * float(np.abs(held[name]).max()) else 1.0,
         )
-    x = np.column_stack(
-        [np.ones(len(residual)), *((held[k] - m) / s for k, (m, s) in centres.items())]
-    )  # [n, 1 + K]
+    x = np.column_stack([np.ones(len(residual)), *((held[k] - m) / s for k, (m, s) in centres.items())])  # [n, 1 + K]
     r2 = np.square(residual / max(_rms(residual), 1e-300)) + SMALLEST**2
     penalty = np.array([0.0] + [ridge] * len(features))
     w = np.zeros(x.shape[1])
@@ -173,9 +156,7 @@ def loglinear(residual: np.ndarray, features: Features, ridge: float = RIDGE) ->
         e = r2 * np.exp(-2.0 * (x @ w))  # [n], squared z
         gradient = x.T @ (1.0 - e) + penalty * w
         step = np.linalg.solve(2.0 * (x.T * e) @ x + np.diag(penalty + 1e-9), gradient)
-        size = min(
-            1.0, 1.0 / max(float(np.abs(x @ step).max()), 1e-300)
-        )  # log sigma changes by at most 1 a step
+        size = min(1.0, 1.0 / max(float(np.abs(x @ step).max()), 1e-300))  # log sigma changes by at most 1 a step
         w = w - size * step
         if float(np.abs(step).max()) < 1e-10:
             break

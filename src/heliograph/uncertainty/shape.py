@@ -71,12 +71,8 @@ class Shape:
     def from_dict(cls, data: Mapping[str, Any]) -> Shape:
         """Read what `to_dict` wrote."""
         levels = data["levels"]
-        pair = (
-            None if levels is None else (tuple(map(float, levels[0])), tuple(map(float, levels[1])))
-        )
-        return cls(
-            data["kind"], None if data["scores"] is None else Scores.from_dict(data["scores"]), pair
-        )
+        pair = None if levels is None else (tuple(map(float, levels[0])), tuple(map(float, levels[1])))
+        return cls(data["kind"], None if data["scores"] is None else Scores.from_dict(data["scores"]), pair)
 
 
 def isotonic_levels(z: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -89,9 +85,7 @@ def isotonic_levels(z: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]
     share = np.arange(1, len(z) + 1) / (len(z) + 1)
     fit = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(level, share)
     inner = 1e-12
-    claimed = np.concatenate(
-        [[inner], np.clip(fit.X_thresholds_, inner, 1.0 - inner), [1.0 - inner]]
-    )
+    claimed = np.concatenate([[inner], np.clip(fit.X_thresholds_, inner, 1.0 - inner), [1.0 - inner]])
     held = np.concatenate([[0.0], fit.y_thresholds_, [1.0]])
     distinct = np.append(True, np.diff(held) > 0)
     return tuple(claimed[distinct].tolist()), tuple(held[distinct].tolist())

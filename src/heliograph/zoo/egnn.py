@@ -85,9 +85,7 @@ class Start(nn.Module):
         return self.elements(graph).with_edges(vector=vector).with_nodes(move=move, per_move=1 / others.to(move)[:, None])
 
 
-def build(
-    inputs: Inputs, out: int, d: int = 128, depth: int = 7, moves: int = -1, cutoff: float = 0.0, neighbours: float = 15.0
-) -> MPNN:
+def build(inputs: Inputs, out: int, d: int = 128, depth: int = 7, moves: int = -1, cutoff: float = 0.0, neighbours: float = 15.0) -> MPNN:
     """`depth` steps of width `d`; coordinates move in the first `moves` of them (-1: in all but the last). Neighbours within `cutoff`
     angstrom, about `neighbours` of them; 0: all nodes are neighbours."""
     moving = depth - 1 if moves < 0 else moves

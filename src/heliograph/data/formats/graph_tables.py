@@ -236,9 +236,7 @@ def _end_columns(name: str, columns: Sequence[str], asked: Sequence[str] | None)
         if a in lower and b in lower:
             return lower[a], lower[b]
     if len(columns) < 2:
-        raise DataError(
-            f"{name} has one column only ({columns[0]!r}); an edge needs two: where it begins and where it ends"
-        )
+        raise DataError(f"{name} has one column only ({columns[0]!r}); an edge needs two: where it begins and where it ends")
     return columns[0], columns[1]
 
 
@@ -277,9 +275,7 @@ def _from_frame(given: Any) -> pa.Table:
     try:
         return pa.Table.from_pandas(given, preserve_index=False)
     except (AttributeError, TypeError, pa.ArrowInvalid) as error:
-        raise DataError(
-            f"a table is a file, a DataFrame or an Arrow table; got {type(given).__name__} ({error})"
-        ) from None
+        raise DataError(f"a table is a file, a DataFrame or an Arrow table; got {type(given).__name__} ({error})") from None
 
 
 def _parquet(path: Path) -> Iterator[Block]:
@@ -337,9 +333,7 @@ def _header(path: Path) -> str:
 
     first = next((line for line in lines(path)), None)
     if first is None or not first.strip():
-        raise DataError(
-            f"{path.name} has no header line: the first line names the columns, for instance id,label or source,target"
-        )
+        raise DataError(f"{path.name} has no header line: the first line names the columns, for instance id,label or source,target")
     return first
 
 
@@ -403,12 +397,7 @@ def _slowly(path: Path, delimiter: str, columns: list[str], skip: int) -> Iterat
         reason = "" if row.reason == "empty structure" else row.reason
         if reason:
             bad[len(cells)] = reason
-        cells.append(
-            [
-                row.cells[c].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-                for c in source.columns
-            ]
-        )
+        cells.append([row.cells[c].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for c in source.columns])
         if len(cells) == 100_000:
             yield _columns(columns, cells), bad
             cells, bad = [], {}

@@ -1,15 +1,15 @@
 """A graph of several types of nodes and edges: a TOML file that names a table for each, or the tables themselves.
 
-    [nodes.user]
-    path = "users.csv"                  # relative to this file
+[nodes.user]
+path = "users.csv"                  # relative to this file
 
-    [nodes.town]                        # no table: the towns are those that edges name
+[nodes.town]                        # no table: the towns are those that edges name
 
-    [edges.buys]
-    path = "sales.parquet"
-    from = "user"
-    to = "item"
-    columns = ["customer", "product"]   # of the ends; else found as `read_edges` finds them
+[edges.buys]
+path = "sales.parquet"
+from = "user"
+to = "item"
+columns = ["customer", "product"]   # of the ends; else found as `read_edges` finds them
 """
 
 from __future__ import annotations

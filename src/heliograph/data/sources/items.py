@@ -51,9 +51,7 @@ class Interactions:
         if len(rows) and rows[0] >= self.M:
             return self.whole.with_asked(torch.from_numpy((rows - self.M) % self.U))
         pairs = self.ends[rows]
-        random = np.random.default_rng(
-            [self.seed, 4, -1 if step is None else step] if step is not None else [self.seed, 5]
-        )
+        random = np.random.default_rng([self.seed, 4, -1 if step is None else step] if step is not None else [self.seed, 5])
         users = np.repeat(pairs[:, 0], self.negatives)
         others = random.integers(self.U, self.N, len(users))
         for _ in range(50):

@@ -239,18 +239,14 @@ class Links:
 
     def _uniform(self, random: np.random.Generator, n: int) -> np.ndarray:
         if self.first_side:
-            return np.stack(
-                [random.integers(0, self.first_side, n), random.integers(self.first_side, self.N, n)], axis=1
-            )
+            return np.stack([random.integers(0, self.first_side, n), random.integers(self.first_side, self.N, n)], axis=1)
         return random.integers(0, self.N, (n, 2))
 
     def fixed_negatives(self, rows: np.ndarray, part: str) -> np.ndarray:
         """The pairs that the links `rows` are compared with in evaluation, the same every time, [n * negatives, 2]."""
         if part not in self._fixed:
             random = np.random.default_rng([self.seed, 3, *part.encode()])
-            self._fixed[part] = self.pairs(random, len(self) * self.negatives, part).reshape(
-                len(self), self.negatives, 2
-            )
+            self._fixed[part] = self.pairs(random, len(self) * self.negatives, part).reshape(len(self), self.negatives, 2)
         return self._fixed[part][rows].reshape(-1, 2)
 
     def targets(self, rows: np.ndarray) -> Targets:
@@ -273,9 +269,7 @@ def _less(graph: Graph, out: np.ndarray) -> Graph:
     keep = torch.from_numpy(np.flatnonzero(~out))
     gone = torch.bincount(t.receivers[torch.from_numpy(np.flatnonzero(out))], minlength=t.N)
     degree = None if t.whole else t.degree - gone
-    topology = Topology(
-        t.senders[keep], t.receivers[keep], t.n_node, torch.tensor([len(keep)]), N=t.N, R=t.steps, degree=degree
-    )
+    topology = Topology(t.senders[keep], t.receivers[keep], t.n_node, torch.tensor([len(keep)]), N=t.N, R=t.steps, degree=degree)
     return graph.with_topology(topology, {name: take(f, keep) for name, f in graph.edges.items()})
 
 

@@ -129,9 +129,7 @@ class Structures:
         values = np.isfinite(self.columns[label])
         if of_atoms(label):
             return (
-                np.asarray(np.add.reduceat(values.any(1), self.columns["offsets"][:-1]) > 0)
-                if len(values)
-                else np.zeros(len(self), bool)
+                np.asarray(np.add.reduceat(values.any(1), self.columns["offsets"][:-1]) > 0) if len(values) else np.zeros(len(self), bool)
             )
         return np.asarray(values.reshape(len(self), -1).any(1))
 

@@ -129,9 +129,7 @@ class AtomEnergies:
         x = (geometry.lengths(r)[:, 0] / self.cutoff).clamp(max=1.0)  # [P]
         c = (1 - x).pow(3) * (1 + 3 * x + 6 * x * x)
         first = t.pairs.edges
-        near = (
-            r.new_zeros(t.N).index_add(0, t.receivers[first], c).index_add(0, t.senders[first], c)
-        )
+        near = r.new_zeros(t.N).index_add(0, t.receivers[first], c).index_add(0, t.senders[first], c)
         return 1 - (-10 * near).exp()
 
 
@@ -183,9 +181,7 @@ class Forces(Objective):
         energy = segment.sum(eps[:, None], graph.topology.nodes_by_graph)[:, 0]  # [G]
         if not self.gradients:
             return {"energy": energy} | others
-        (gradient,) = torch.autograd.grad(
-            energy.sum(), r, create_graph=model.training, materialize_grads=True
-        )
+        (gradient,) = torch.autograd.grad(energy.sum(), r, create_graph=model.training, materialize_grads=True)
         found = {"energy": energy, "forces": geometry.forces(graph, gradient)} | others
         if "stress" in self.terms:
             found["stress"] = geometry.stress(graph, geometry.strain_derivative(graph, r, gradient))
@@ -198,9 +194,7 @@ class Forces(Objective):
         return {term: self.loss(*self._pair(term, outputs[term], targets)) for term in self.terms}
 
     def counts(self, targets: Targets) -> dict[str, float]:
-        return {
-            term: float(self._pair(term, None, targets)[1].present.sum()) for term in self.terms
-        }
+        return {term: float(self._pair(term, None, targets)[1].present.sum()) for term in self.terms}
 
     def _pair(self, term: str, found: Tensor | None, targets: Targets) -> tuple[Tensor, Target]:
         """Answers and labels of a term as [n, k], the energy per atom."""
