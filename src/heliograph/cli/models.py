@@ -64,7 +64,7 @@ def plan(
         store: Store = _sample(name, molecules)
         featurizer = store.featurizer
         inputs = Inputs(featurizer.atom_width, featurizer.bond_width, store.has_geometry)
-        print(plan(zoo.build(name, inputs, 1, pairs(arch_args or [])).eval(), store.batch(range(molecules))))
+        print(plan(zoo.build(name, inputs, 1, pairs(arch_args or [])).eval(), store.batch(range(len(store)))))
 
 
 def _sample(arch: str, molecules: int) -> Any:

@@ -318,7 +318,7 @@ def play(model: MPNN, graph: Graph, program: Program | None = None) -> Outputs:
     Gradients of parameters and second derivatives are as those of `model(graph)`. A graph in which something has a gradient, or one
     without edges, is not replayed.
     """
-    if not enabled():
+    if not enabled() or not isinstance(model, MPNN):  # a module of one's own may stand for a network
         return model(graph) if program is None else program.run(model, graph)
     return known(model, program)(model, graph, program)
 
