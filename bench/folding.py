@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 from common import DATA, Lines, parser
+from contacts import information
 from torch import Tensor, nn
 
-from heliograph import geometry, learn, zoo
+from heliograph import distances, learn, zoo
 from heliograph.blocks.links import ends
 from heliograph.data.sources.graphs import Graphs
 from heliograph.data.targets import Target
@@ -75,15 +76,7 @@ def codes(text: str) -> np.ndarray:
 
 def mutual_information(domain: Domain) -> np.ndarray:
     """MI of aligned columns less the average product correction (Dunn et al. 2008, doi:10.1093/bioinformatics/btm604), [L, L]."""
-    M, C = domain.rows.shape
-    one = np.eye(21, dtype=np.float32)[domain.rows].reshape(M, C * 21)
-    joint = (one.T @ one / M).reshape(C, 21, C, 21).transpose(0, 2, 1, 3)
-    p = one.mean(0).reshape(C, 21)
-    ratio = joint / np.maximum(p[:, None, :, None] * p[None, :, None, :], 1e-12)
-    mi = (joint * np.log(np.where(joint > 0, ratio, 1))).sum((2, 3))
-    np.fill_diagonal(mi, 0)
-    mean = mi.sum(1) / (C - 1)
-    corrected = mi - np.outer(mean, mean) / mean.mean()
+    corrected = information(domain.rows)[1]
     full = np.full((len(domain.x),) * 2, -np.inf)
     there = np.flatnonzero(domain.column >= 0)
     full[np.ix_(there, there)] = corrected[np.ix_(domain.column[there], domain.column[there])]
@@ -167,8 +160,8 @@ def completed(domain: Domain, log_distance: np.ndarray, table: np.ndarray) -> np
 
 def folded(domain: Domain, d: np.ndarray) -> tuple[float, np.ndarray]:
     """dRMSD of the coordinates that distances give, and those."""
-    x = geometry.right_handed(geometry.from_distances(torch.from_numpy(d)))
-    return float(geometry.drmsd(x, torch.from_numpy(domain.x).double())), x.numpy()
+    x = distances.right_handed(distances.from_distances(torch.from_numpy(d)))
+    return float(distances.drmsd(x, torch.from_numpy(domain.x).double())), x.numpy()
 
 
 def fold(all_: list[Domain], test: Sequence[int], val: Sequence[int], epochs: int, seed: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from heliograph.geometry import drmsd, from_distances, right_handed
+from heliograph.distances import drmsd, from_distances, right_handed
 
 
 def helix(n: int = 20, sign: float = 1.0) -> torch.Tensor:
