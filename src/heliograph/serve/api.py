@@ -204,7 +204,7 @@ def _later(app: FastAPI, service: Service, jobs: Jobs) -> None:
             raise Problem(404, "there is no such job (any more)")
         return jobs.jobs[number]
 
-    @app.post("/v1/jobs", summary="Predict for a CSV, TSV or SMI of any length, later", tags=["jobs"], status_code=202)
+    @app.post("/v1/jobs", summary="Predict for a CSV, TSV or SMI while nobody waits", tags=["jobs"], status_code=202)
     async def add(request: Request, model: ModelName = None, smiles_column: Column = None) -> Response:
         name, suffix, body = _known(service, model), _suffix(request), await request.body()
         if body[:2] == b"\x1f\x8b":
