@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,23 @@ def test_a_longer_cutoff_than_the_list_is_a_decision_that_is_looked_at_again() -
     assert player.known(net, objective.program).replayed == replayed
     objective.outputs(net, graphs[7], {})
     assert player.known(net, objective.program).replayed == replayed + 1
+
+
+def test_a_replayed_step_is_freed_with_its_results() -> None:
+    """At once: several results of one step that hold each other are not found by the collector of Python either."""
+    net, objective = network("schnet").train(), Forces(energies(), {"energy": 1.0, "forces": 1.0})
+    for k in range(6):
+        found = objective.outputs(net, structures([9 + k % 3, 10], k), {})
+    assert player.known(net, objective.program).replayed
+    gc.collect()
+    gc.disable()
+    try:
+        step = weakref.ref(found["energy"].grad_fn)
+        sum(y.nan_to_num().sum() for y in found.values()).backward()
+        del found
+        assert step() is None
+    finally:
+        gc.enable()
 
 
 def test_a_program_is_not_kept_alive() -> None:
