@@ -23,7 +23,7 @@ Link = tuple[Callable[..., Any], Callable[[list[Any]], Any], int, tuple[int, ...
 class Chain:
     """Registers hold inputs, constants and what is made of them; each link fills one, and empties those that nothing needs any more.
 
-    `returned`: outputs that the backward pass needs; `watched`: inputs that it needs.
+    `watched`: inputs that the backward pass needs.
     """
 
     def __init__(self, common: Common):
@@ -61,7 +61,6 @@ class Chain:
         saved = later & made
         if any(n in tape.inputs for n in self.outputs) or len(set(self.outputs)) < len(self.outputs):
             raise Refused("it returns what it was given, or one tensor twice")
-        self.returned = tuple(n for n in self.outputs if n in saved)
         self.watched = tuple(n for n in saved if n in tape.inputs)
         self.forward = _ordered(self._links[:middle], {*self.outputs, *saved, *self._constant})
         self.backward = _ordered(self._links[middle:], ends | self._constant)

@@ -202,9 +202,7 @@ class _Replay(torch.autograd.Function):
     def forward(ctx: Any, chain: Chain, inputs: list[Tensor], again: Any, *parameters: Tensor) -> tuple[Tensor, ...]:
         registers = chain.start(inputs)
         run(chain.forward, registers)
-        outputs = tuple(registers[n] for n in chain.outputs)
-        for n in chain.outputs:  # they know this context: held here, it would never be freed
-            registers[n] = registers[n].detach() if n in chain.returned else None
+        outputs = tuple(registers[n].detach() for n in chain.outputs)  # what is returned knows this context: no circle
         ctx.chain, ctx.again, ctx.registers = chain, again, registers
         ctx.versions = [registers[n]._version for n in chain.watched]
         ctx.mark_non_differentiable(*(y for y, (_, _, grad) in zip(outputs, chain.tape.outputs, strict=True) if not grad))
