@@ -77,8 +77,8 @@ def main() -> None:
         loss.backward()
         optimizer.step()
         steps += 1
-        if steps % 200 == 0:
-            lines({"steps": steps, "share": round(share, 3), "loss": round(float(loss), 5)})
+        if steps % 500 == 0:
+            lines({"steps": steps, "share": round(share, 3), "loss": round(float(loss.detach()), 5)})
     for part in ("val", "test") if options.test else ("val",):
         found = left(part)
         lines({"part": part, "cells": len(found), "steps": steps, "left_mean": round(float(np.mean(found)), 4),

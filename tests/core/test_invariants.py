@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from heliograph import zoo
+from heliograph.blocks import MLP
 from heliograph.blocks import invariants as inv
 from heliograph.data.frames import Frame
 from heliograph.data.sources.structures import Keys, Structures
 from heliograph.graph import Graph
 from heliograph.model import MPNN
 from heliograph.potential.potential import INPUTS
+from heliograph.zoo import empnn
 
 DTYPE = torch.float64
 SHAPES = {
@@ -102,6 +104,24 @@ def left(net: MPNN, graph: Graph, applied: Tensor) -> Tensor:
     D = net(graph)["deformation"].to(DTYPE)
     values = torch.linalg.svdvals(D @ applied)
     return (values - 1).square().sum(1).sqrt()
+
+
+@torch.no_grad()
+def test_sums_over_triangles_are_those_of_their_list() -> None:
+    graph, _ = perovskites(2, 0)
+    t, rng = graph.topology, torch.Generator().manual_seed(0)
+    h, b, c, r = (torch.randn(n, d, generator=rng, dtype=torch.float64) for n, d in ((t.N, 5), (t.E, 4), (t.E, 1), (t.E, 3)))
+    mlp, u = MLP(3 * 5 + 2 * 4 + 1, 6, 2, act=torch.nn.SiLU).double(), inv.direction(r)
+    kj, ji = t.continuations
+    assert len(kj) > t.E
+    into, out_of, (j, k, i) = u[kj], -u[ji], (t.receivers[kj], t.senders[kj], t.receivers[ji])
+    w = mlp(torch.cat([h[j], h[k], h[i], b[kj], b[ji], (into * out_of).sum(-1, keepdim=True)], -1)) * c[kj] * c[ji]
+    terms = w[:, :1, None] * inv.bend(into, out_of) + w[:, 1:, None] * inv.spread(into, out_of)
+    sums, weights = empnn.Step._triangles(mlp, h, b, c, u, graph)
+    of = t.nodes_by_graph.index
+    for mine, listed in ((sums, terms), (weights, c[kj] * c[ji])):
+        a = mine.new_zeros(graph.G, *mine.shape[1:]).index_add(0, of[t.receivers], mine)
+        assert torch.allclose(a, torch.zeros_like(a).index_add(0, of[j], listed), rtol=0, atol=1e-11 * float(a.abs().max()))
 
 
 def test_empnn_turns_along_and_knows_no_basis() -> None:

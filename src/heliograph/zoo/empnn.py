@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from heliograph import kernels, segment
 from heliograph.blocks import MLP, Bessel, Elements, PolynomialCutoff
-from heliograph.blocks.invariants import bend, direction, length, spread, stretch
+from heliograph.blocks.invariants import direction, length, stretch
 from heliograph.geometry import pair_vectors
 from heliograph.graph import Graph, dense
 from heliograph.model import MPNN, Inputs
@@ -67,33 +67,37 @@ class Step(nn.Module):
         graph = graph.with_nodes(h=h)
         if self.w_edge is None or self.w_triangle is None:
             return graph
-        graph_of, u = t.nodes_by_graph.index, direction(r)
+        of, u = Segments(t.nodes_by_graph.index[i], graph.G), direction(r)
+        mean = lambda terms, weight: segment.sum(terms, of) / (segment.sum(weight, of) + 1e-6)[:, :, None]  # noqa: E731
         inputs = torch.cat([kernels.gather(h, i), kernels.gather(h, j), b], -1)
-        E = self._mean(self.w_edge(inputs)[:, :, None] * stretch(u), c, graph_of[i], graph.G)
-        kj, ji = t.continuations  # both at atom j: from k, and to i
-        into, out_of, fades = u[kj], -u[ji], c[kj] * c[ji]
-        cos = (into * out_of).sum(-1, keepdim=True)
-        ends = [kernels.gather(h, n) for n in (i[kj], j[kj], i[ji])]
-        w = self.w_triangle(torch.cat([*ends, b[kj], b[ji], cos], -1))  # [T, 2]
-        terms = w[:, :1, None] * bend(into, out_of) + w[:, 1:, None] * spread(into, out_of)
-        E = E + self._mean(terms, fades, graph_of[i[kj]], graph.G)
-        act = self._limited(E)
-        moved = (act.index_select(0, graph_of[i]) @ r[:, :, None])[:, :, 0]
+        E = mean((self.w_edge(inputs) * c)[:, :, None] * stretch(u), c)
+        E = E + mean(*self._triangles(self.w_triangle, h, b, c, u, graph))
+        # a strain of LIMIT at most, turning along, as a tanh of components would not
+        size = E.square().sum((1, 2), keepdim=True)
+        act = torch.eye(3, dtype=E.dtype, device=E.device) + E / (1 + size / LIMIT**2).sqrt()
+        moved = (act.index_select(0, of.index) @ r[:, :, None])[:, :, 0]
         return graph.with_edges(vector=moved).with_globals(deformation=act @ dense(graph.globals["deformation"]))
 
     @staticmethod
-    def _limited(E: Tensor) -> Tensor:
-        """I + E / sqrt(1 + |E|^2 / LIMIT^2): a strain of LIMIT at most, turning along, as a tanh of components would not."""
-        size = E.square().sum((1, 2), keepdim=True)
-        return torch.eye(3, dtype=E.dtype, device=E.device) + E / (1 + size / LIMIT**2).sqrt()
+    def _triangles(mlp: MLP, h: Tensor, b: Tensor, c: Tensor, u: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
+        """For each edge k -> j, the sums over i of weight * (w bend + w' spread) [E, 3, 3] and of the weight [E, 1].
 
-    @staticmethod
-    def _mean(values: Tensor, weight: Tensor, index: Tensor, n: int) -> Tensor:
-        """Sums of weighted values [M, 3, 3] over each graph's weights, [G, 3, 3]."""
-        order = index.argsort(stable=True)
-        of = Segments(index[order], n)
-        total = segment.sum((values * weight[:, :, None])[order], of)
-        return total / (segment.sum(weight[order], of) + 1e-6)[:, :, None]
+        The first linear map of `mlp` is computed on edges. With x = u_jk, y = u_ji, the two terms are p (x y' + y x') + q (x x' + y y'),
+        p = w - cos w', q = w' - cos w: vectors and numbers are summed over triangles, matrices are made for edges alone.
+        """
+        t, (first, second) = graph.topology, [layer for layer in mlp if isinstance(layer, nn.Linear)]
+        kj, ji = t.continuations  # both at atom j: from k, and to i
+        here, start, end, of_kj, of_ji, of_cos = first.weight.T.split([h.shape[1]] * 3 + [b.shape[1]] * 2 + [1])
+        at = lambda W, nodes: kernels.gather(h @ W, nodes)  # noqa: E731
+        into, out_of = at(start, t.senders) + at(here, t.receivers) + b @ of_kj + first.bias, at(end, t.receivers) + b @ of_ji
+        cos = -kernels.dot(u, kj, u, ji)[:, None]
+        fades = kernels.gather(c, kj) * kernels.gather(c, ji)
+        w = second(nn.functional.silu(kernels.gather(into, kj) + kernels.gather(out_of, ji) + cos * of_cos)) * fades
+        p, q = w[:, :1] - cos * w[:, 1:], w[:, 1:] - cos * w[:, :1]
+        by_kj = Segments(kj, t.E)
+        xy = u[:, :, None] * kernels.product_sum(p, None, -u, ji, by_kj)[:, None]  # [E, 3, 3]
+        squares = (segment.sum(q, by_kj) + torch.zeros_like(c).index_add(0, ji, q))[:, :, None] * stretch(u)
+        return xy + xy.transpose(1, 2) + squares, segment.sum(fades, by_kj)
 
 
 class Readout(nn.Module):
