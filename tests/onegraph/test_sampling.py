@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chi2
+from torch_geometric.utils import trim_to_layer
 
 from heliograph import zoo
+from heliograph.blocks import Neighbour, Received
 from heliograph.data.graph_store import GraphStore
 from heliograph.errors import UsageError
-from heliograph.graph import dense
+from heliograph.graph import Graph, dense
+from heliograph.layer import Layer
 from heliograph.model import MPNN, Inputs
 from heliograph.sampling import Neighbors, loader
 from heliograph.sampling.exact import exact_nodes
@@ -109,6 +112,25 @@ def test_all_neighbours_give_the_whole_graphs_answers_and_gradients_or_the_file_
     one, two = (torch.autograd.grad(y.square().sum(), parameters, allow_unused=True) for y in (whole, part))
     for a, b in zip(one, two, strict=True):
         assert (a is None) == (b is None) and (a is None or torch.allclose(a, b, atol=1e-12))  # type: ignore[arg-type]
+
+
+def test_layers_read_what_pytorch_geometrics_trimming_leaves() -> None:
+    s = store(80, 400)
+    sample = Neighbors((4, 3, 2)).draw(s, np.array([5, 60, 11]), 2)
+    nodes = np.diff([0, *sample.hops]).tolist()
+    edges = np.histogram(sample.receivers, [0, *sample.hops[:-1]])[0].tolist()
+    given = sample.graph(s)
+    x, all_edges = dense(given.nodes["x"]), torch.from_numpy(np.stack([sample.senders, sample.receivers]).astype(np.int64))
+    part, trimmed, whole, kept = Graph(given.topology, {"h": x}), x, x, all_edges
+    layer = Layer(Neighbour(), Received())
+    for k in range(3):
+        trimmed, kept, _ = trim_to_layer(k, nodes, edges, trimmed, kept)
+        assert (len(trimmed), kept.shape[1]) == (part.N, part.E)
+        part = layer(part)
+        trimmed, whole = (torch.zeros_like(y).index_add(0, e[1], y[e[0]]) for y, e in ((trimmed, kept), (whole, all_edges)))
+        assert torch.allclose(dense(part.nodes["h"]), trimmed[: part.N], atol=1e-4)
+    assert part.N == 3
+    assert torch.allclose(dense(part.nodes["h"]), whole[:3], atol=1e-4)
 
 
 @pytest.mark.parametrize("arch", [a for a in FLAT if zoo.takes_parts(a)])
