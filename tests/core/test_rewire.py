@@ -235,3 +235,42 @@ def test_the_verb_writes_edges_and_keeps_names(tmp_path: Path, capsys: pytest.Ca
     with pytest.raises(SystemExit) as done:
         main(["rewire", "--edges", str(tmp_path / "e.csv"), "--method", "frsr", "-o", str(tmp_path / "x.csv")])
     assert done.value.code == 2
+
+
+def test_the_verb_says_what_it_leaves_out_and_what_it_cannot_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from heliograph.cli import main
+
+    (tmp_path / "e.csv").write_text("source,target\na,b\nb,a\na,a\na,c\nc,d\nzoe,a\n")
+    (tmp_path / "none.csv").write_text("source,target\n")
+    (tmp_path / "n.csv").write_text("id\na\nb\nc\nd\nlonely\n")
+
+    def said(*words: str) -> tuple[object, str]:
+        with pytest.raises(SystemExit) as done:
+            main(["rewire", *words, "-o", str(tmp_path / "o.csv"), "--overwrite"])
+        out = capsys.readouterr()
+        return done.value.code, out.out + out.err
+
+    edges, nodes = ("--edges", str(tmp_path / "e.csv")), ("--nodes", str(tmp_path / "n.csv"))
+    for method in (*rewire.METHODS, "expander"):
+        code, text = said(*edges, *nodes, "--method", method, "--add", "2")
+        assert not code, text
+        for words in ("1 rows that name a node that is not in", "1 rows that join a node to itself", "1 rows that name an edge once more"):
+            assert words in text
+        for more in ((), nodes):
+            code, text = said("--edges", str(tmp_path / "none.csv"), *more, "--method", method)
+            assert code == 1 and "nothing to rewire" in text
+    monkeypatch.setattr(rewire, "LARGEST", 3)
+    for method in rewire.METHODS:
+        code, text = said(*edges, *nodes, "--method", method)
+        assert code == 1 and "5 x 5" in text and "the expander has no limit" in text
+    assert not said(*edges, *nodes, "--method", "expander")[0]
+
+
+@pytest.mark.parametrize("method", rewire.METHODS)
+def test_graphs_without_edges_stay_as_they_are_or_get_some(method: str) -> None:
+    nothing = torch.zeros(0, dtype=torch.long)
+    graph = Graph.build(nothing, nothing, [3, 1], [0, 0], nodes={"x": torch.ones(4, 1)})
+    seen = Rewired(method)(graph) if method == "digl" else Rewired(method, add=2)(graph)
+    assert seen.N == 4 and seen.E in (0, 4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import networkx
 import numpy as np
@@ -11,12 +11,14 @@ import torch
 
 from heliograph import zoo
 from heliograph.batching import batch
+from heliograph.diagnose import network
 from heliograph.diagnose.findings import Diffusion
 from heliograph.diagnose.page import Diagnosis, of_graph
 from heliograph.graph import Graph
 from heliograph.model import MPNN, Inputs
 
-CASES = 30  # by `make test-slow`; a few of them always
+CASES = 30  # by `make test-slow`
+SOME = (0, 7, 14, 24)  # always: of each kind one at least
 
 
 def graph_of(nx: networkx.Graph, d: int = 0, seed: int = 0) -> Graph:
@@ -143,15 +145,16 @@ PLANTED: dict[str, tuple[Callable[[int], Diagnosis], Callable[[int], Diagnosis]]
 }
 
 
-def rates(name: str, cases: range) -> tuple[float, float]:
+def rates(name: str, cases: Sequence[int]) -> tuple[float, float]:
     """The shares of planted cases that are named, and of controls."""
     planted, controls = PLANTED[name]
     return tuple(sum(name in make(k).names for k in cases) / len(cases) for make in (planted, controls))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_planted_troubles_are_named(name: str) -> None:
-    assert rates(name, range(0, CASES, 5)) == (1.0, 0.0)
+def test_planted_troubles_are_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "PROBES", 2)  # no trouble is named by the Jacobian, which takes most of the time
+    assert rates(name, SOME) == (1.0, 0.0)
 
 
 @pytest.mark.slow

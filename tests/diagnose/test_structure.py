@@ -160,6 +160,16 @@ def test_odd_graphs_get_a_clear_word(tmp_path: Path) -> None:
     assert json.loads(paths[1].read_text())["measures"]["structure"]["edges"] == 1
 
 
+def test_a_bottleneck_comes_with_what_a_few_edges_would_do() -> None:
+    a, b, n = ends(networkx.barbell_graph(12, 0))
+    page = of_edges(a, b, n)
+    before, after = page.measures["structure"], page.measures["rewired"]
+    assert after.edges == before.edges + 6
+    assert after.gap > 2 * before.gap and after.resistance_max < before.resistance_max / 2
+    assert f"6 more edges by `heliograph rewire --method fosr`: spectral gap {before.gap:.3g} -> {after.gap:.3g}" in page.text()
+    assert "rewired" not in of_edges(*ends(networkx.cycle_graph(20))).measures
+
+
 @pytest.mark.parametrize("dense", [2000, 5], ids=["dense", "sparse"])
 def test_edges_both_ways_are_no_repeats(dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "DENSE", dense)

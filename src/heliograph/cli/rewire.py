@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from heliograph.cli.common import Quiet, Verbose, guarded, new_app
 from heliograph.data.writer import check_output
-from heliograph.errors import UsageError, suggest
+from heliograph.errors import DataError, UsageError, suggest
+
+if TYPE_CHECKING:
+    from heliograph.diagnose.read import Tables
 
 METHODS = ("fosr", "sdrf", "borf", "digl", "expander")
 
@@ -43,6 +46,8 @@ def rewire(
 
         tables = read(edges, nodes, edge_columns)
         A = simple(tables.senders, tables.receivers, tables.n)
+        if not A.nnz:
+            raise DataError(f"{edges} has no edge between two different nodes{' of ' + nodes.name if nodes else ''}: nothing to rewire")
         calls: dict[str, Any] = {
             "fosr": lambda: ways.fosr(A, add),
             "sdrf": lambda: ways.sdrf(A, add, seed=seed),
@@ -56,10 +61,21 @@ def rewire(
         weight = B[pair[:, 0], pair[:, 1]] if method == "digl" else None
         _write(output_path, names_of(tables, edges, nodes), pair, weight, tables.columns)
         if not quiet:
+            for note in _left_out(tables, before.edges):
+                print(note)
             for name, value in (("edges", "edges"), ("spectral gap", "gap"), ("mean resistance", "resistance_mean"),
                                 ("largest resistance", "resistance_max"), ("diameter", "diameter")):  # fmt: skip
                 print(f"{name:<20} {getattr(before, value):>10.4g} -> {getattr(after, value):.4g}")
             print(output_path)
+
+
+def _left_out(tables: Tables, edges: int) -> list[str]:
+    """Say which rows of the table of edges are not among its undirected edges."""
+    loops = int((tables.senders == tables.receivers).sum())
+    again = len(tables.senders) - loops - edges
+    counts = ((tables.unknown, "name a node that is not in the table of nodes"), (loops, "join a node to itself"),
+              (again, "name an edge once more, or the other way round"))  # fmt: skip
+    return [f"left out: {count:,} rows that {what}" for count, what in counts if count]
 
 
 def _write(path: Path, names: list[str], pairs: Any, weight: Any, columns: tuple[str, str]) -> None:

@@ -31,9 +31,11 @@ from heliograph.diagnose.structure import Progress, Structure, structure
 from heliograph.files import atomic
 from heliograph.graph import Graph
 from heliograph.model import MPNN
-from heliograph.views.curvature import Ints
+from heliograph.views.curvature import Ints, pairs_of, simple
+from heliograph.views.rewire import fosr
 
 NETWORK_GRAPHS = 64  # of a set, on which a network is measured
+REWIRED_NODES = 300  # of a graph that is rewired to see what that does
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +99,13 @@ def of_edges(
     s = structure(senders, receivers, n, progress)
     found, facts = [*of_structure(s), *of_depth(s, steps)], facts_of(s)
     measures: dict[str, Any] = {"structure": s}
+    if "bottleneck" in (f.name for f in found) and n <= REWIRED_NODES:
+        measures["rewired"] = wider = _rewired(senders, receivers, n, max(4, s.edges // 20))
+        facts.append(
+            f"Measured with {wider.edges - s.edges} more edges by `heliograph rewire --method fosr`: spectral gap {s.gap:.3g} -> "
+            f"{wider.gap:.3g}, effective resistance {s.resistance_mean:.3g} -> {wider.resistance_mean:.3g} on average, "
+            f"{s.resistance_max:.3g} -> {wider.resistance_max:.3g} at most."
+        )
     if labels is not None:
         h = homophily(senders, receivers, labels)
         measures["homophily"] = h
@@ -148,6 +157,12 @@ def of_graph(
         measures["network"] = seen
         found = [*found, *of_network(seen)]
     return Diagnosis(title, tuple(facts), tuple(found), measures)
+
+
+def _rewired(senders: Ints, receivers: Ints, n: int, add: int) -> Structure:
+    """Measure the graph with the `add` edges that widen its spectral gap most."""
+    pairs = pairs_of(fosr(simple(senders, receivers, n), add))
+    return structure(pairs[:, 0], pairs[:, 1], n)
 
 
 def _many(count: int, what: str) -> str:

@@ -71,6 +71,8 @@ def sdrf(A: Matrix, add: int, temperature: float = 5.0, ceiling: float | None = 
     for _ in range(add):
         S = scipy.sparse.csr_array(M)
         edges = pairs_of(S)
+        if not len(edges):
+            break  # no edge is narrow where there is none
         curved = balanced_forman(S, edges)
         i, j = edges[curved.argmin()]
         near_i, near_j = np.append(np.flatnonzero(M[i]), i), np.append(np.flatnonzero(M[j]), j)
