@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from heliograph.errors import DataError, HeliographError, UsageError
 
@@ -60,6 +60,24 @@ def _put(temporary: Path, target: Path) -> None:
         if os.path.lexists(target):  # a file system without links
             raise UsageError(f"{target} exists since this began. Give --overwrite to replace it, or another name.") from None
         os.replace(temporary, target)
+
+
+def hold(path: Path) -> IO[bytes] | None:
+    """Lock the file `path`, which is made if need be, until what is returned is closed or this process ends; None if another holds it.
+
+    Where the system or a network file system has no locks, nothing is locked.
+    """
+    file = open(path, "ab")  # noqa: SIM115 (open is what holds it)
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    except (ImportError, OSError):
+        pass
+    return file
 
 
 class JsonLines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -14,6 +15,7 @@ import httpx2 as httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from heliograph.data import formats
 from heliograph.data.sets import smallmol
 from heliograph.errors import UsageError
 from heliograph.serve import jobs as module
@@ -70,6 +72,21 @@ def test_a_job_gives_what_the_table_gives_and_keeps_its_rows(start: Any, tmp_pat
     assert SMILES[0] not in json.dumps(log)
 
 
+def test_tables_are_read_outside_the_event_loop(start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, record = list[bool](), formats.Table._record
+
+    def seen(*args: Any) -> Any:
+        inside.append(asyncio._get_running_loop() is not None)
+        return record(*args)
+
+    monkeypatch.setattr(formats.Table, "_record", seen)
+    client, _ = start(jobs_folder=tmp_path / "jobs")
+    few = "\n".join(TABLE.splitlines()[:5])
+    assert client.post("/v1/table", content=few).status_code == 200
+    assert until_done(client.get, client.post("/v1/jobs", content=few).json()["id"])["rows"] == 4
+    assert len(inside) == 8 and not any(inside)
+
+
 def test_without_a_folder_there_are_no_jobs(client: TestClient) -> None:
     assert client.post("/v1/jobs", content=TABLE).status_code == 404
 
@@ -105,10 +122,12 @@ def test_a_job_that_was_cut_goes_on_where_it_counts(start: Any, tmp_path: Path) 
     number = client.post("/v1/jobs", content=TABLE).json()["id"]
     done = until_done(client.get, number) and client.get(f"/v1/jobs/{number}/answers").text
     lines = (folder / number / module.ANSWERS).read_bytes().splitlines(keepends=True)
+    client.__exit__(None, None, None)
     jobs = Jobs(folder, client.app.service, 4, keep=3600.0)
     kept = b"".join(lines[:257]).replace(b"m3,", b"kept,")  # what was written stays as it is
     (folder / number / module.ANSWERS).write_bytes(kept + lines[257][:20])
     jobs._save(replace(jobs.jobs[number], state="running", rows=256, bytes=len(kept), finished=None))
+    jobs.close()
     again, _ = start(jobs_folder=folder)
     until_done(again.get, number)
     same(again.get(f"/v1/jobs/{number}/answers").text.replace("kept,", "m3,"), done)
@@ -121,18 +140,25 @@ def test_old_jobs_are_swept_and_those_of_another_model_begin_anew(start: Any, tm
     number = client.post("/v1/jobs", content=TABLE).json()["id"]
     answers = until_done(client.get, number) and client.get(f"/v1/jobs/{number}/answers").text
     service = client.app.service
+    client.__exit__(None, None, None)
     jobs = Jobs(folder, service, 4, keep=3600.0)
     job = jobs.jobs[number]
     jobs._save(replace(job, sha256="another model's", state="running", rows=100, bytes=0, finished=None))  # what it wrote is not true now
+    jobs.close()
     again, _ = start(jobs_folder=folder)
     assert until_done(again.get, number)["sha256"] == job.sha256
     same(again.get(f"/v1/jobs/{number}/answers").text, answers)
+    again.__exit__(None, None, None)
     jobs = Jobs(folder, service, 4, keep=3600.0)
     jobs.sweep()
     assert number in jobs.jobs
     jobs.jobs[number] = replace(jobs.jobs[number], finished=time.time() - 3601)
     jobs.sweep()
     assert not (folder / number).exists() and (folder / module.MARK).exists()
+    with pytest.raises(UsageError, match="another service uses"):
+        Jobs(folder, service, 4, 1.0)
+    jobs.close()
+    Jobs(folder, service, 4, 1.0).close()
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "thesis.doc").write_text("mine")
     with pytest.raises(UsageError, match="holds other files"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tempfile
 from collections.abc import AsyncIterator
@@ -190,7 +191,8 @@ def _questions(app: FastAPI, service: Service) -> None:
         smiles_column: Column = None,
     ) -> Response:
         name, suffix = _known(service, model), _suffix(request)
-        columns, cells, smiles = _table(await request.body(), suffix, smiles_column, service.config.max_molecules)
+        body, most = await request.body(), service.config.max_molecules
+        columns, cells, smiles = await asyncio.to_thread(_table, body, suffix, smiles_column, most)
         request.state.facts = {"model": name, "molecules": len(smiles)}
         rows = await service.predict(name, smiles) if smiles else []
         answers = service.models[name].columns
@@ -232,7 +234,7 @@ def _later(app: FastAPI, service: Service, jobs: Jobs) -> None:
 
 
 def _table(body: bytes, suffix: str, smiles_column: str | None, most: int) -> tuple[tuple[str, ...], list[list[str]], list[str]]:
-    """Columns, cells and SMILES of an uploaded table. Raises Problem."""
+    """Columns, cells and SMILES of an uploaded table; in a thread, as a large one takes seconds. Raises Problem."""
     from heliograph.data.formats import read
 
     with tempfile.TemporaryDirectory(prefix="heliograph-serve-") as folder:

@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.data.formats import read
+from heliograph.data.record import Record
 from heliograph.errors import HeliographError, UsageError
-from heliograph.files import atomic
+from heliograph.files import atomic, hold
 from heliograph.serve.batching import Busy
 from heliograph.serve.served import Row
 from heliograph.serve.service import Service
 
-MARK = "heliograph-jobs"  # a file that says whose the folder is
+MARK = "heliograph-jobs"  # a file that says whose the folder is; the service that uses it holds its lock
 JOB, ANSWERS, TABLE = "job.json", "answers.csv", "table"
 PIECE = 256  # rows
 PATIENCE = 1.0  # s until a full queue is asked again
@@ -64,7 +65,7 @@ class Full(Exception):
 class Jobs:
     """The jobs in `folder`. At most `most` that are not done; those that are go after `keep` seconds.
 
-    Raises UsageError where the folder holds what no service put there.
+    Raises UsageError where the folder holds what no service put there, or another service uses it.
     """
 
     def __init__(self, folder: Path, service: Service, most: int, keep: float):
@@ -73,7 +74,10 @@ class Jobs:
         if not (folder / MARK).exists():
             if any(folder.iterdir()):
                 raise UsageError(f"{folder} holds other files. Give a new folder with --jobs-folder.")
-            (folder / MARK).touch()
+        lock = hold(folder / MARK)
+        if lock is None:
+            raise UsageError(f"another service uses {folder} now. Give a folder of its own with --jobs-folder.")
+        self._lock = lock
         self.jobs = {job.id: job for job in sorted(self._found(), key=lambda job: job.created)}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -89,6 +93,11 @@ class Jobs:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self.close()
+
+    def close(self) -> None:
+        """Leave the folder to another service."""
+        self._lock.close()
 
     def add(self, model: str, body: bytes, suffix: str, smiles_column: str | None) -> Job:
         """Keep a table and put it at the end of the queue. Raises Full."""
@@ -159,14 +168,15 @@ class Jobs:
             raise UsageError(f"the service has no model {job.model} any more")
         if job.sha256 != self.service.models[job.model].sha256:  # another model now: its answers would be mixed with the old one's
             job = replace(job, sha256=self.service.models[job.model].sha256, rows=0, bytes=0)
-        table = read(self._at(job) / (TABLE + job.suffix), smiles_column=job.smiles_column, target_columns=())
+        path = self._at(job) / (TABLE + job.suffix)
+        table = await asyncio.to_thread(read, path, smiles_column=job.smiles_column, target_columns=())
         records, names = islice(table, job.rows, None), self.service.models[job.model].columns
         self._save(job := replace(job, state="running"))
         with open(self.answers(job), "ab") as file:
             file.truncate(job.bytes)
             if not job.bytes:
                 file.write(line([*table.columns, *names, "reason"]))
-            while piece := list(islice(records, PIECE)):
+            while piece := await asyncio.to_thread(_taken, records):
                 rows = await self._asked(job.model, [str(r.structure) if isinstance(r.structure, str) else "" for r in piece])
                 if job.id not in self.jobs or self.service.models[job.model].sha256 != job.sha256:
                     return  # it was removed, or the model loaded again: then it begins anew
@@ -182,6 +192,11 @@ class Jobs:
                 return await self.service.predict(model, smiles)
             except Busy:
                 await asyncio.sleep(PATIENCE)
+
+
+def _taken(records: Iterator[Record]) -> list[Record]:
+    """The next rows; the first call of a job that is gone on with reads those that are done, too."""
+    return list(islice(records, PIECE))
 
 
 def written(own: list[str], row: Row, names: tuple[str, ...]) -> bytes:
