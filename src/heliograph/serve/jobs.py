@@ -71,9 +71,8 @@ class Jobs:
     def __init__(self, folder: Path, service: Service, most: int, keep: float):
         self.folder, self.service, self.most, self.keep = folder, service, most, keep
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not (folder / MARK).exists():
-            if any(folder.iterdir()):
-                raise UsageError(f"{folder} holds other files. Give a new folder with --jobs-folder.")
+        if not (folder / MARK).exists() and any(folder.iterdir()):
+            raise UsageError(f"{folder} holds other files. Give a new folder with --jobs-folder.")
         lock = hold(folder / MARK)
         if lock is None:
             raise UsageError(f"another service uses {folder} now. Give a folder of its own with --jobs-folder.")
