@@ -54,10 +54,10 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def memory(pid: int) -> float:
-    """Proportional resident memory of the family, MB."""
+def memory(pids: list[int]) -> float:
+    """Proportional resident memory of these processes, MB."""
     total = 0
-    for each in family(pid):
+    for each in pids:
         try:
             text = Path(f"/proc/{each}/smaps_rollup").read_text()
         except OSError:
@@ -81,17 +81,17 @@ def begun(options: Any, library: Path, folder: Path, *more: str) -> subprocess.P
 
 def whole(options: Any, library: Path, folder: Path) -> dict[str, Any]:
     """One run from its beginning to its end, watched."""
-    started, peak, marks = time.monotonic(), 0.0, list[tuple[float, int]]()
+    started, peak, parent, marks = time.monotonic(), 0.0, 0.0, list[tuple[float, int]]()
     with begun(options, library, folder, "--overwrite") as process:
         while process.poll() is None:
-            peak = max(peak, memory(process.pid))
+            peak, parent = max(peak, memory(family(process.pid))), max(parent, memory([process.pid]))
             marks.append((time.monotonic() - started, shards(folder)))
             time.sleep(1.0)
     if process.returncode:
         raise SystemExit(f"the screening ended with {process.returncode}")
     last = max(done for _, done in marks)
     reached = {share: next(t for t, done in marks if done >= share * last) for share in (0.25, 0.5, 0.75, 1.0)}
-    return {"seconds": round(time.monotonic() - started, 1), "peak_memory_mb": round(peak), "shards": last,
+    return {"seconds": round(time.monotonic() - started, 1), "peak_memory_mb": round(peak), "parent_mb": round(parent), "shards": last,
             "seconds_to_quarters": [round(t, 1) for t in reached.values()]}  # fmt: skip
 
 

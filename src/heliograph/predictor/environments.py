@@ -95,10 +95,7 @@ class Environments:
             found = fresh
         else:
             found = {name: rows[place.clamp(min=0)].index_copy_(0, new, fresh[name]) for name, rows in table.rows.items()}
-        size = sum(rows.numel() * rows.element_size() for rows in fresh.values())
-        if size <= self.left:
-            self.left -= size
-            table.add(distinct.hashes[new], fresh)
+        self.left -= table.add(distinct.hashes[new], fresh, self.left)
         return found
 
     def step(self, name: str, module: Step, graph: Graph) -> Graph:
@@ -221,7 +218,7 @@ class _Table:
     def __init__(self) -> None:
         self.runs: list[tuple[Tensor, Tensor]] = []  # hashes, places
         self.rows: dict[str, Tensor] = {}  # name -> [room, ...]
-        self.used = 0
+        self.used = self.room = 0
 
     def find(self, hashes: Tensor) -> Tensor:
         """The place of each hash, -1 where it is not here."""
@@ -231,20 +228,24 @@ class _Table:
             place = torch.where(known[at] == hashes, places[at], place)
         return place
 
-    def add(self, hashes: Tensor, fresh: Mapping[str, Tensor]) -> None:
-        """Rows for sorted hashes that are not here."""
-        end = self.used + len(hashes)
+    def add(self, hashes: Tensor, fresh: Mapping[str, Tensor], left: int) -> int:
+        """Add rows for sorted hashes that are not here, in at most `left` more bytes of room, or none; return the bytes taken."""
+        end, width = self.used + len(hashes), sum(rows[:1].numel() * rows.element_size() for rows in fresh.values())
+        room = self.room if end <= self.room else min(max(end, 2 * self.used), self.room + left // max(width, 1))
+        if room < end:
+            return 0
+        taken, self.room = (room - self.room) * width, room
         for name, rows in fresh.items():
-            room = self.rows.get(name)
-            if room is None or len(room) < end:
-                larger = rows.new_empty(max(end, 2 * self.used), *rows.shape[1:])
-                if room is not None:
-                    larger[: self.used] = room[: self.used]
-                self.rows[name] = room = larger
-            room[self.used : end] = rows
+            if name not in self.rows or len(self.rows[name]) < room:
+                larger = rows.new_empty(room, *rows.shape[1:])
+                if self.used:
+                    larger[: self.used] = self.rows[name][: self.used]
+                self.rows[name] = larger
+            self.rows[name][self.used : end] = rows
         self.runs.append((hashes, torch.arange(self.used, end, device=hashes.device)))
         self.used = end
         while len(self.runs) > 1 and 2 * len(self.runs[-1][0]) > len(self.runs[-2][0]):
             (a, p), (b, q) = self.runs.pop(), self.runs.pop()
             known, order = torch.cat([a, b]).sort()
             self.runs.append((known, torch.cat([p, q])[order]))
+        return taken

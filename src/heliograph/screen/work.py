@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from heliograph.predictor.predictor import Predictor
     from heliograph.predictor.stream import Row
 
-KEPT_BYTES = 2**28  # for states of atoms and bonds met before in this shard, all models together
+KEPT_BYTES = 2**27  # for states of atoms and bonds met before in this shard, all models together
 CHUNK = 4096
+BATCH = 512  # molecules without positions predicted at a time: half of what `predict` takes, for several processes on one machine
 SAMPLE = 64  # scores of a shard that are told, for the report's histogram
 
 
@@ -152,7 +153,7 @@ class Scorer:
     def _scored(self, chunk: list[Row], environments: Sequence[Environments]) -> _Scored:
         from heliograph.predictor.stream import answer, answer_values
 
-        answers = answer(chunk, self.predictor, None, environments)
+        answers = answer(chunk, self.predictor, BATCH if self.predictor.featurizer.geometry == "none" else None, environments)
         good = [k for k, (_, molecule, _) in enumerate(chunk) if molecule is not None]
         values = [answer_values(answers, k, self.predictor) for k in good]
         columns: dict[str, list[Any]] = {name: [row[c] for row in values] for c, name in enumerate(self.question.names)}
