@@ -100,6 +100,28 @@ def test_the_rest_grows_around_the_fragment_in_one_frame(tmp_path: Path) -> None
     np.testing.assert_array_equal(again.molecules.pos[:4], fragment.pos)
 
 
+def test_an_open_atom_has_one_single_bond_to_the_rest_and_noise_is_in_order(tmp_path: Path) -> None:
+    sampler, fragment = untrained(), replace(keep.read(fragment_file(tmp_path)), open=0)
+    k, seen = len(fragment), 0
+    for drawn in sampler.sample(30, Wish(sizes=(10, 14), keep=fragment)):
+        for m in range(len(drawn.molecules)):
+            part = drawn.molecules.bonds_of(m)
+            across = (drawn.molecules.bonds[part] >= k).sum(1) == 1
+            assert (drawn.molecules.bonds[part][across] == 0).any(1).all() and (drawn.molecules.order[part][across] == 1).all()
+            assert across.sum() <= 1
+            seen += int(across.sum())
+    assert seen > 0
+    sizes, scale = np.array([9, 12]), sampler.vocabulary.scale
+    noise = torch.randn(21, 3, generator=torch.Generator().manual_seed(0))
+    begun = keep.begun(noise, sizes, fragment, scale)
+    own = torch.from_numpy((fragment.pos - fragment.pos.mean(0)) / scale).float()
+    for start, n in ((0, 9), (9, 12)):
+        before, after = noise[start : start + n], begun[start : start + n]
+        torch.testing.assert_close(before.norm(dim=1).sort().values, after.norm(dim=1).sort().values)  # permuted and turned
+        assert (after[:k] * own).sum() > (before[:k] * own).sum()
+        assert (after[k:].mean(0) - after[:k].mean(0)) @ own[0] > 0  # the rest lies out from the open atom
+
+
 def test_fragments_and_wishes_that_can_not_be(tmp_path: Path) -> None:
     sampler, path = untrained(), fragment_file(tmp_path)
     fragment = keep.read(path)

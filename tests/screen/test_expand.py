@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rdkit import Chem
 
 from heliograph.chem import matched
+from heliograph.chem.kept import parts
 from heliograph.chem.parse import canonical
 from heliograph.data.sets import smallmol
 from heliograph.errors import StructureError, UsageError
@@ -134,6 +136,50 @@ def test_no_analogue_is_invalid() -> None:
             assert canonical(one.smiles) == one.smiles
     with pytest.raises(StructureError):
         matched.changed("nonsense", {})
+
+
+@pytest.mark.parametrize("text", ["Cc1ccccc1O", "OCCc1ccccn1", "C[N+](C)(C)CC(=O)[O-]", "C1CC1"])
+def test_parts_of_a_molecule_in_space(text: str) -> None:
+    found = list(parts(canonical(text)))
+    assert {part.smiles for part in found} >= {  # rdMMPA leaves the bond to an anion
+        stays for stays, changes in matched.cuts(canonical(text)) if 2 * matched._size(changes) <= matched._size(canonical(text))
+    }
+    for part in found:
+        assert part.whole > len(part.atoms.z) and part.atoms.pos.shape == (len(part.atoms.z), 3)
+        capped = Chem.AddHs(Chem.MolFromSmiles(matched.joined(part.smiles, matched.HYDROGEN)))
+        assert len(part.atoms.z) == capped.GetNumAtoms() - 1  # all but the hydrogen in place of what was cut off
+        assert (np.sort(part.atoms.z) == sorted(a.GetAtomicNum() for a in capped.GetAtoms())[1:]).all()
+        ends = part.atoms.pos[part.atoms.bonds]
+        assert (np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1) < 1.9).all()
+
+
+def test_what_a_generator_grows_names_its_parent_and_what_was_kept(files: dict[str, Path], tmp_path: Path) -> None:
+    asked: list[tuple[int, tuple[int, int], int]] = []
+
+    def grow(kept: Any, sizes: tuple[int, int], n: int, seed: int) -> list[str]:
+        asked.append((len(kept.atoms.z), sizes, n))
+        if 7 in kept.atoms.z:
+            raise UsageError("never seen that")
+        return ["Cc1ccccc1O", "c1ccc(Br)cc1", "c1ccccc1Br"][:n]
+
+    given = {"data_path": files["hits"], "output_path": tmp_path / "a.csv", "ways": ("model",), "most": 5}
+    found = expand(ExpandConfig.model_validate(given), grow=grow)
+    assert found.kinds == {"generated": 1} and sum(n for _, _, n in asked[:-1]) == 5
+    assert all(kept < low <= high for kept, (low, high), _ in asked)
+    (row,) = rows_of(tmp_path / "a.csv")
+    assert row["smiles"] == canonical("Brc1ccccc1") and row["parent"] == canonical("Cc1ccccc1O") and int(row["seen"]) > 1
+    assert row["change"].removeprefix("kept ") in {part.smiles for part in parts(row["parent"])}
+
+
+@pytest.mark.slow
+def test_the_shipped_generator_keeps_the_part(run: Callable[..., Any], files: dict[str, Path], tmp_path: Path) -> None:
+    done = run("expand", files["hits"], "--ways", "model", "--most", "24", "-o", "out.csv")
+    rows = rows_of(tmp_path / "out.csv")
+    assert done.returncode == 0 and len(rows) >= 4, (done.stderr, rows)
+    for row in rows:
+        assert canonical(row["smiles"]) == row["smiles"] != row["parent"]
+        query = Chem.MolFromSmarts(row["change"].removeprefix("kept ").replace("[*:1]", "[*]"))
+        assert Chem.MolFromSmiles(row["smiles"]).HasSubstructMatch(query), row
 
 
 def test_the_command(run: Callable[..., Any], files: dict[str, Path], tmp_path: Path) -> None:

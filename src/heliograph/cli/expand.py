@@ -10,7 +10,7 @@ import typer
 
 from heliograph.cli.common import Bar, Quiet, Verbose, guarded, new_app
 from heliograph.cli.options import build, expand_lists, named, options_of, with_options
-from heliograph.screen.expand import ExpandConfig
+from heliograph.screen.expand import ExpandConfig, Grow
 
 OPTIONS = options_of(ExpandConfig, "Expansion", leave_out=("data_path",))
 FLAGS = ("--overwrite", "--verbose", "-v", "--quiet", "-q", "--help", "-h")
@@ -38,7 +38,7 @@ def expand(
         from heliograph.screen.expand import expand as expanding
 
         with Bar(quiet) as bar:
-            found = expanding(config, overwrite=overwrite, progress=bar)
+            found = expanding(config, grow=_grow(config), overwrite=overwrite, progress=bar)
         if not quiet:
             for kind, count in found.kinds.items():
                 print(f"  {count:>9,}  {kind}")
@@ -47,3 +47,15 @@ def expand(
             if found.bad:
                 print(f"  {found.bad:>9,}  hits that can't be read")
             print(config.output_path)
+
+
+def _grow(config: ExpandConfig) -> Grow | None:
+    """Samples of the generator around kept atoms, where they are asked for."""
+    if "model" not in config.ways:
+        return None
+    from functools import partial
+
+    from heliograph.generate.draw import around
+    from heliograph.generate.runner import load
+
+    return partial(around, load(config.generator))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, final
+from typing import TYPE_CHECKING, Protocol, final
 
 from heliograph.errors import UsageError
 from heliograph.files import atomic
@@ -16,6 +16,9 @@ from heliograph.generate.metrics import unbound
 from heliograph.generate.process import process
 from heliograph.generate.sampler import Sampler, Wish, with_steps
 from heliograph.learn.progress import Progress
+
+if TYPE_CHECKING:
+    from heliograph.chem.kept import Kept
 
 
 class Drawing(Protocol):
@@ -70,6 +73,23 @@ class OfCrystals:
             with atomic(path / f"POSCAR_{done}", replace=replace) as temporary:
                 temporary.write_text(entry, encoding="utf-8")
             progress("sampling", done, n)
+
+
+def around(sampler: Sampler, kept: Kept, sizes: tuple[int, int], n: int, seed: int = 0) -> Iterator[str]:
+    """Draw `n` molecules of `sizes` (least and most) atoms that contain what is kept; SMILES of valid ones in one piece, no radicals.
+
+    Raises UsageError for elements that the generator has never seen.
+    """
+    from heliograph.chem.atoms import Atoms, judge
+    from heliograph.generate.keep import Fragment
+
+    for drawn in sampler.sample(n, Wish(sizes=sizes, keep=Fragment(*kept.atoms, kept.open)), seed):
+        batch = drawn.molecules
+        for k in range(len(batch)):
+            at, part = batch.atoms(k), batch.bonds_of(k)
+            verdict = judge(Atoms(batch.z[at], batch.charge[at], batch.pos[at], batch.bonds[part], batch.order[part]))
+            if verdict.smiles and verdict.connected and not verdict.radicals:
+                yield verdict.smiles
 
 
 def drawing(task: str, sampler: object, wish: Wish, steps: int | None = None, process_name: str | None = None) -> Drawing:

@@ -16,21 +16,26 @@ import torch
 from torch import Tensor
 
 from heliograph.errors import DataError, StructureError, UsageError
-from heliograph.generate.data import CHARGES, Molecules
+from heliograph.generate.data import CHARGES, Molecules, matched
 
+BOND = 1.5  # angstrom
 ONE = "--keep takes one molecule in 3D: an SDF entry with the atoms that stay, open where the rest may grow"
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Fragment:
-    """k atoms: `z` [k], `charge` [k], `pos` [k, 3] angstrom; `bonds` [m, 2], their `order` [m]."""
+    """k atoms: `z` [k], `charge` [k], `pos` [k, 3] angstrom; `bonds` [m, 2], their `order` [m].
+
+    `open`: the one atom that new atoms may be bonded to, by one single bond; None leaves that to the generator.
+    """
 
     z: np.ndarray
     charge: np.ndarray
     pos: np.ndarray
     bonds: np.ndarray
     order: np.ndarray
+    open: int | None = None
 
     def __len__(self) -> int:
         return len(self.z)
@@ -66,6 +71,24 @@ def read(path: Path) -> Fragment:
     return Fragment(atoms.z, atoms.charge, atoms.pos, atoms.bonds, atoms.order)
 
 
+def begun(noise: Tensor, sizes: np.ndarray, fragment: Fragment, scale: float) -> Tensor:
+    """`noise` [N, 3] of samples with `sizes` atoms, its rows in the order in which training has them: near the atoms they turn into.
+
+    The rest of a sample is expected a bond's length out from the open atom, or around the fragment where there is none.
+    """
+    k, own = len(fragment), (fragment.pos - fragment.pos.mean(0)) / scale
+    out = np.zeros(3)
+    if fragment.open is not None:
+        away = own[fragment.open]
+        out = away + BOND / scale * away / max(float(np.linalg.norm(away)), 1e-9)
+    found, start = [], 0
+    for n in sizes.tolist():
+        wanted = np.concatenate([own, np.tile(out, (n - k, 1))])
+        found.append(matched(noise[start : start + n].double().numpy(), wanted - wanted.mean(0)))
+        start += n
+    return torch.from_numpy(np.concatenate(found)).to(noise.dtype)
+
+
 def placed(end: Tensor, at: Tensor, shape: Tensor) -> Tensor:
     """`end` [N, 3] with rows `at` [G, k] replaced by `shape` [k, 3], turned and moved to lie nearest to what was there (Kabsch 1976)."""
     there = end[at]  # [G, k, 3]
@@ -90,9 +113,21 @@ def restored(molecules: Molecules, fragment: Fragment) -> Molecules:
         turn = u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt
         pos[at] = (x - there) @ turn + centre
         pos[at.start : at.start + k], charge[at.start : at.start + k] = fragment.pos, fragment.charge
-        rest = (molecules.bonds[part] >= k).any(1)
-        bonds += [inside, molecules.bonds[part][rest]]
-        order += [fragment.orders[inside[:, 0], inside[:, 1]], molecules.order[part][rest]]
-        counts.append(len(inside) + int(rest.sum()))
+        outside, their = _outside(molecules.bonds[part], molecules.order[part], fragment, pos[at])
+        bonds += [inside, outside]
+        order += [fragment.orders[inside[:, 0], inside[:, 1]], their]
+        counts.append(len(inside) + len(outside))
     offsets = np.concatenate([[0], np.cumsum(counts)])
     return Molecules(molecules.z, charge, pos, molecules.offsets, np.concatenate(bonds), np.concatenate(order), offsets)
+
+
+def _outside(bonds: np.ndarray, order: np.ndarray, fragment: Fragment, pos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bonds [m, 2] and orders [m] of a sample that are not inside the fragment; at an open atom the shortest one, as a single bond."""
+    k = len(fragment)
+    among, across = (bonds >= k).all(1), (bonds >= k).sum(1) == 1
+    if fragment.open is None:
+        return bonds[among | across], order[among | across]
+    here = np.flatnonzero(across & (bonds == fragment.open).any(1))
+    lengths = np.linalg.norm(pos[bonds[here, 0]] - pos[bonds[here, 1]], axis=1)
+    one = here[np.argsort(lengths, kind="stable")[:1]]
+    return np.concatenate([bonds[among], bonds[one]]), np.concatenate([order[among], np.ones(len(one), order.dtype)])

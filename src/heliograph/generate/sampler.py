@@ -14,7 +14,7 @@ from heliograph import kernels, segment
 from heliograph.errors import UsageError
 from heliograph.generate import discrete, network
 from heliograph.generate.data import CHARGES, Molecules, Vocabulary, complete
-from heliograph.generate.keep import Fragment, placed, restored
+from heliograph.generate.keep import Fragment, begun, placed, restored
 from heliograph.generate.process import Process, times
 from heliograph.graph import Graph
 from heliograph.model import MPNN
@@ -158,6 +158,8 @@ class Sampler:
 
         self.model.eval()
         pos, grid, said = noise(), times(self.steps), Graph(topology)
+        if wish.keep is not None:
+            pos = begun(pos, sizes, wish.keep, self.vocabulary.scale)
         for t, after in zip(grid[:-1].tolist(), grid[1:].tolist(), strict=True):
             found, said = self._answers(said.with_nodes(pos=pos, species=species), t, condition, wish.guidance)
             end = pos + (1 - t) * found["move"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,17 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from heliograph.data.writer import check_output, open_writer
-from heliograph.errors import DataError
+from heliograph.errors import DataError, HeliographError
 from heliograph.files import atomic
 from heliograph.screen.neighbours import Index
 
 if TYPE_CHECKING:
+    from heliograph.chem.kept import Kept
     from heliograph.chem.matched import Analogue
     from heliograph.screen.runner import Progress
+
+GROWN = 4  # atoms, hydrogens counted, by which what a generator grows may differ from its hit
+Grow = Callable[["Kept", tuple[int, int], int, int], Iterable[str]]  # what is kept, least and most atoms, samples, seed -> SMILES
 
 
 class ExpandConfig(BaseModel):
@@ -33,7 +37,8 @@ class ExpandConfig(BaseModel):
     similar: float = Field(0.5, gt=0, le=1, description="smallest Tanimoto similarity of a neighbour (Morgan 2, 1024 bits)")
     table: Path | None = Field(None, description="table, with labels or without, whose matched pairs and pieces are used")
     target: str | None = Field(None, description="its label: analogues say how it changed where the same was done before")
-    ways: tuple[str, ...] = Field(("pairs", "brics"), description="how analogues are made: pairs brics substituents")
+    ways: tuple[str, ...] = Field(("pairs", "brics"), description="how analogues are made: pairs brics substituents model")
+    generator: Path | None = Field(None, description="generator that `--ways model` grows the rest with (default: the shipped one)")
     most: PositiveInt = Field(100, description="results of each kind for each hit, at most")
     first: PositiveInt = Field(100, description="molecules of the table of hits to take, from its top")
     filters: tuple[str, ...] = Field((), description="analogues must pass: pains brenk nih lipinski veber qed>0.5 mw<500 alerts.smarts")
@@ -43,10 +48,12 @@ class ExpandConfig(BaseModel):
 
     @model_validator(mode="after")
     def _something(self) -> ExpandConfig:
+        if unknown := set(self.ways) - {"pairs", "brics", "substituents", "model"}:
+            raise ValueError(f"ways are pairs, brics, substituents and model; got {', '.join(sorted(unknown))}")
+        if "model" in self.ways:
+            return self
         if not self.library and self.table is None:
-            raise ValueError("give --library, --table, or both")
-        if unknown := set(self.ways) - {"pairs", "brics", "substituents"}:
-            raise ValueError(f"ways are pairs, brics and substituents; got {', '.join(sorted(unknown))}")
+            raise ValueError("give --library, --table, or --ways model")
         return self
 
 
@@ -67,8 +74,8 @@ class Expansion:
     bad: int
 
 
-def expand(config: ExpandConfig, *, overwrite: bool = False, progress: Progress | None = None) -> Expansion:
-    """Write neighbours and analogues of the hits, each once for each parent.
+def expand(config: ExpandConfig, *, grow: Grow | None = None, overwrite: bool = False, progress: Progress | None = None) -> Expansion:
+    """Write neighbours and analogues of the hits, each once for each parent. `grow`: samples of a generator, for the way `model`.
 
     Raises UsageError (the output exists), DataError (no hit can be read), ModelFileError.
     """
@@ -78,6 +85,8 @@ def expand(config: ExpandConfig, *, overwrite: bool = False, progress: Progress 
     filters = Filters(config.filters)
     hits, bad = _hits(config)
     found = [*_neighbours(config, hits, progress), *_analogues(config, hits, progress)]
+    if grow is not None and "model" in config.ways:
+        found += _grown(config, hits, grow, progress)
     turned: Counter[str] = Counter()
     kept = []
     for one in found:
@@ -146,6 +155,8 @@ def _analogues(config: ExpandConfig, hits: Sequence[str], progress: Progress | N
     for k, hit in enumerate(hits, 1):
         made: dict[str, Analogue] = {}
         for way in config.ways:
+            if way == "model":
+                continue
             some = (
                 matched.changed(hit, changes, config.most)
                 if way == "pairs"
@@ -158,6 +169,31 @@ def _analogues(config: ExpandConfig, hits: Sequence[str], progress: Progress | N
         yield from (Found(hit, one) for one in made.values())
         if progress is not None:
             progress("analogues", k, len(hits))
+
+
+def _grown(config: ExpandConfig, hits: Sequence[str], grow: Grow, progress: Progress | None) -> Iterator[Found]:
+    """Samples of a generator that keep a part of the hit: `most` draws for each hit, shared by its parts, each molecule once."""
+    from heliograph.chem.kept import parts
+    from heliograph.chem.matched import Analogue
+    from heliograph.chem.parse import canonical
+
+    for k, hit in enumerate(hits, 1):
+        times, change = Counter[str](), dict[str, str]()
+        try:
+            kept = list(parts(hit))[: config.most]
+            for n, part in enumerate(kept):
+                draws = config.most // len(kept) + (n < config.most % len(kept))
+                sizes = max(len(part.atoms.z) + 1, part.whole - GROWN), part.whole + GROWN
+                for text in grow(part, sizes, draws, n):
+                    if (same := canonical(text)) != hit:
+                        times[same] += 1
+                        change.setdefault(same, f"kept {part.smiles}")
+        except HeliographError as error:  # an element that the generator has never seen, no conformer
+            if progress is not None:
+                progress.say(f"{hit}: nothing is grown around it: {error}")
+        yield from (Found(hit, Analogue(one, change[one], "generated", count, math.nan)) for one, count in times.most_common())
+        if progress is not None:
+            progress("growing", k, len(hits))
 
 
 def _labelled(config: ExpandConfig) -> tuple[list[str], np.ndarray | None]:
