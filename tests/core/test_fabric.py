@@ -59,5 +59,5 @@ def test_two_processes_average_their_gradients(tmp_path: Path) -> None:
 
 def test_no_advice_on_every_run() -> None:
     """On a GPU, Lightning would advise each time against products in full float32."""
-    ensemble.fabric_for(FitConfig())
+    ensemble.fabric_for(FitConfig(devices=2, accelerator="cpu"))
     assert not logging.getLogger("lightning_fabric.utilities.rank_zero").isEnabledFor(logging.INFO)

@@ -39,9 +39,8 @@ def epochs(job: Job, left: float, trainings: int) -> tuple[int, str]:
 
     Steps of training and one evaluation are timed on a network that is thrown away.
     """
-    fabric = fabric_for(job.fit.model_copy(update={"devices": 1}))
-    fabric.launch()
-    member = Member(replace(job, folder=None), fabric, Counters(), {}, silent())
+    device = fabric_for(job.fit.model_copy(update={"devices": 1}))
+    member = Member(replace(job, folder=None), device, Counters(), {}, silent())
     limit = max(0.2, min(20.0, PROBE_SHARE * left))
     order = np.random.default_rng(job.fit.seed).permutation(job.parts["train"])
     times: list[float] = []

@@ -18,6 +18,7 @@ from heliograph.allocator import keep_freed_memory
 from heliograph.errors import DataError, HeliographError, UsageError
 from heliograph.learn import log, state
 from heliograph.learn.config import FitConfig
+from heliograph.learn.device import OneDevice
 from heliograph.learn.job import Finished, Job
 from heliograph.learn.loop import Member
 from heliograph.learn.progress import Lines, Progress, silent
@@ -37,8 +38,7 @@ def train(job: Job, progress: Progress | None = None, about: Mapping[str, object
     """
     fabric, progress = fabric_for(job.fit), progress or silent()
     about = dict(about or {})
-    if fabric.world_size == 1:
-        fabric.launch()
+    if isinstance(fabric, OneDevice):
         return _train(fabric, job, progress, about)
     if job.folder is None:
         raise UsageError("training on several devices needs a run folder")
@@ -52,18 +52,19 @@ def train(job: Job, progress: Progress | None = None, about: Mapping[str, object
     return found[0], state.load_members(job.folder, job.members)
 
 
-def fabric_for(fit: FitConfig) -> Fabric:
-    """Device, precision and strategy. Raises UsageError for devices that this machine has not."""
+def fabric_for(fit: FitConfig) -> OneDevice | Fabric:
+    """Device and precision; of several devices also the strategy. Raises UsageError for devices that this machine has not."""
+    accelerator = ("cuda" if torch.cuda.is_available() else "cpu") if fit.accelerator == "auto" else fit.accelerator
+    if accelerator == "cuda" and torch.cuda.device_count() < fit.devices:
+        raise UsageError(f"--accelerator cuda --devices {fit.devices}: this machine has {torch.cuda.device_count()} such devices")
+    if fit.devices == 1:
+        return OneDevice(accelerator, fit.precision)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from lightning_fabric import Fabric
 
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # at each run on a GPU it would advise against float32
-        accelerator = ("cuda" if torch.cuda.is_available() else "cpu") if fit.accelerator == "auto" else fit.accelerator
-        if accelerator == "cuda" and torch.cuda.device_count() < fit.devices:
-            raise UsageError(f"--accelerator cuda --devices {fit.devices}: this machine has {torch.cuda.device_count()} such devices")
-        strategy = "ddp_spawn" if fit.devices > 1 else "auto"
-        return Fabric(accelerator=accelerator, devices=fit.devices, strategy=strategy, precision=_PRECISION[fit.precision])
+        return Fabric(accelerator=accelerator, devices=fit.devices, strategy="ddp_spawn", precision=_PRECISION[fit.precision])
 
 
 def _on_each(fabric: Fabric, job: Job, about: dict[str, object]) -> None:
@@ -71,7 +72,7 @@ def _on_each(fabric: Fabric, job: Job, about: dict[str, object]) -> None:
     _train(fabric, job, Lines() if fabric.is_global_zero else Lines(lambda text: None), about)
 
 
-def _train(fabric: Fabric, job: Job, progress: Progress, about: dict[str, object]) -> tuple[Counters, list[Finished]]:
+def _train(fabric: OneDevice | Fabric, job: Job, progress: Progress, about: dict[str, object]) -> tuple[Counters, list[Finished]]:
     keep_freed_memory()
     counters, tensors = _start(fabric, job, about)
     finished = [] if job.folder is None else state.load_members(job.folder, counters.member)
@@ -89,7 +90,7 @@ def _train(fabric: Fabric, job: Job, progress: Progress, about: dict[str, object
     return counters, finished
 
 
-def _start(fabric: Fabric, job: Job, about: dict[str, object]) -> tuple[Counters, dict[str, Tensor]]:
+def _start(fabric: OneDevice | Fabric, job: Job, about: dict[str, object]) -> tuple[Counters, dict[str, Tensor]]:
     """The saved state, or a fresh one; metrics.csv and train.log as they were then."""
     found = None if job.folder is None else state.load(job.folder)
     counters, tensors = found or (Counters(about=about), {})

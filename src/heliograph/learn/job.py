@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from heliograph.learn.config import FitConfig
 from heliograph.learn.figures import Epoch, Metrics
@@ -18,6 +17,17 @@ from heliograph.learn.source import Source
 from heliograph.model import MPNN
 
 Score = Callable[[Mapping[str, Tensor], np.ndarray], Metrics]
+
+
+class Optimizer(Protocol):
+    """What the loop needs of an optimizer: torch.optim's have it, and `heliograph.learn.adam.Adam`."""
+
+    param_groups: list[dict[str, Any]]
+    state: Any
+
+    def zero_grad(self) -> None: ...
+
+    def step(self) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from heliograph.data.targets import Targets
 from heliograph.errors import HeliographError
 from heliograph.graph import Graph, dense
 from heliograph.learn import log, state
+from heliograph.learn.adam import Adam
 from heliograph.learn.ahead import Ahead
 from heliograph.learn.config import FitConfig
+from heliograph.learn.device import OneDevice
 from heliograph.learn.figures import Epoch, Metrics, metric
 from heliograph.learn.inference import infer
-from heliograph.learn.job import Job
+from heliograph.learn.job import Job, Optimizer
 from heliograph.learn.objective import Objective
 from heliograph.learn.progress import Progress
 from heliograph.learn.schedule import Schedule
@@ -51,8 +52,7 @@ class Whole(nn.Module):
 
 def adam(module: nn.Module, fit: FitConfig) -> Optimizer:
     """Return Adam or, with a weight decay, AdamW."""
-    kind = torch.optim.AdamW if fit.weight_decay else torch.optim.Adam
-    return kind(module.parameters(), lr=fit.init_lr, weight_decay=fit.weight_decay, fused=True)
+    return Adam([{"params": list(module.parameters())}], fit.init_lr, fit.weight_decay)
 
 
 def batches(n: int, size: int, least: int) -> list[slice]:
@@ -66,14 +66,15 @@ def batches(n: int, size: int, least: int) -> list[slice]:
 class Member:
     """Training of member `counters.member`; `tensors` is its saved state, empty at its start."""
 
-    def __init__(self, job: Job, fabric: Fabric, counters: Counters, tensors: Mapping[str, Tensor], progress: Progress):
+    def __init__(self, job: Job, fabric: OneDevice | Fabric, counters: Counters, tensors: Mapping[str, Tensor], progress: Progress):
         self.job, self.fabric, self.counters, self.progress = job, fabric, counters, progress
         fit, train = job.fit, job.parts["train"]
         torch.manual_seed(seed_of("weights", fit.seed, counters.member))
         self.model = job.build()
         self.dtype = torch.float64 if fit.precision == "64" else torch.float32
         whole = Whole(self.model, job.objective)
-        self.whole, self.optimizer = fabric.setup(whole, (job.optimizer or adam)(whole, fit))
+        self.whole = fabric.setup(whole)
+        self.optimizer = (job.optimizer or adam)(whole, fit)
         self.rates = [group["lr"] / fit.init_lr for group in self.optimizer.param_groups]
         self.batches = batches(len(train), fit.batch_size, max(2, fabric.world_size))
         self.schedule = Schedule.of(fit, len(self.batches))
@@ -139,7 +140,8 @@ class Member:
         targets = source.targets(mine)
         counts = objective.counts(targets if fabric.world_size == 1 else source.targets(rows))
         self.whole.train()
-        sums: dict[str, Tensor] = self.whole(source.batch(mine, step) if graph is None else graph, self._placed(targets))
+        with fabric.autocast():
+            sums = self._in_full(self.whole(source.batch(mine, step) if graph is None else graph, self._placed(targets)))
         done = step / (fit.epochs * len(self.batches))
         total: Tensor = sum(  # averaged over processes: the mean over the whole batch's labels
             value * (objective.weight(term, done) * fabric.world_size / max(counts[term], 1.0)) for term, value in sums.items()
@@ -162,7 +164,7 @@ class Member:
 
     def _summed(self, value: Tensor) -> float:
         """A sum over the labels of all processes."""
-        found: Any = self.fabric.all_reduce(value.detach(), reduce_op="sum") if self.fabric.world_size > 1 else value.detach()
+        found: Any = self.fabric.all_reduce(value.detach(), reduce_op="sum")
         return float(found)
 
     def _rate(self, step: int) -> float:
@@ -227,7 +229,7 @@ class Member:
     def _validate(self) -> tuple[float, Metrics, float]:
         """Done by one process for all: running averages of batch norm differ between them, a decision to stop must not."""
         found = (*self.evaluate(self.job.parts["val"]), self._similarity()) if self.fabric.is_global_zero else None
-        return self.fabric.broadcast(found) if self.fabric.world_size > 1 else found  # type: ignore[return-value]
+        return self.fabric.broadcast(found)  # type: ignore[return-value]
 
     def evaluate(self, rows: np.ndarray) -> tuple[float, Metrics]:
         """The loss on the network's scale, each row counted once, and the job's figures; nothing for no rows."""
@@ -245,6 +247,10 @@ class Member:
         seed = seed_of("evaluate", self.job.fit.seed, self.counters.member)
         with self.fabric.autocast():  # not inference mode: it hides what is changed in place (`colour`)
             found = infer(self.model, self.job.source, rows, self.job.objective, size, seed)
+        return self._in_full(found)
+
+    def _in_full(self, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Floating point in the network's precision."""
         return {name: value.to(self.dtype) if value.is_floating_point() else value for name, value in found.items()}
 
     def _loss(self, sums: Mapping[str, float], counts: Mapping[str, float]) -> float:

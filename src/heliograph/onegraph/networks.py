@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-import torch
 from torch import nn
-from torch.optim import Optimizer
 
 from heliograph import zoo
 from heliograph.blocks import Dot, Embed, Hadamard, Head, NodeWise, Ordered, Turned, Unordered, Vectors
 from heliograph.blocks.decoders import DECODERS, Items, Tails, decoder
 from heliograph.graph import Graph
+from heliograph.learn.adam import Adam
 from heliograph.learn.config import FitConfig
 from heliograph.model import MPNN, Inputs
 
@@ -85,12 +84,11 @@ class Network:
         return Ordered(Head(2 * d, 1, hidden=d), of) if self.directed else Hadamard(nn.Linear(d, d), Head(d, 1), of)
 
 
-def optimizer(module: nn.Module, fit: FitConfig) -> Optimizer:
+def optimizer(module: nn.Module, fit: FitConfig) -> Adam:
     """AdamW without a decay of learned vectors."""
     tables = [p for m in module.modules() if getattr(m, "undecayed", False) for p in m.parameters()]
     kept = {id(p) for p in tables}
     groups: list[dict[str, Any]] = [{"params": [p for p in module.parameters() if id(p) not in kept]}]
     if tables:
         groups.append({"params": tables, "weight_decay": 0.0})
-    kind = torch.optim.AdamW if fit.weight_decay else torch.optim.Adam
-    return kind([g for g in groups if g["params"]], lr=fit.init_lr, weight_decay=fit.weight_decay, fused=True)
+    return Adam([g for g in groups if g["params"]], fit.init_lr, fit.weight_decay)

@@ -79,6 +79,10 @@ class Recorder(TorchDispatchMode):
         self.alive: list[Any] = []  # so that no id comes twice
         self.refused, self.inside, self.bytes, self.backward = "", 0, 0, False
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # PyTorch would import its compiler, two seconds, to say that it is not to compile this
+
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Note where data are read past PyTorch, as by NumPy: nothing on a tape would tell."""
