@@ -272,6 +272,54 @@ def test_a_decision_from_data_is_taken_anew() -> None:
         assert player.known(net).replayed == {4: 1, 5: 1, 6: 1, 7: 2}.get(k, 0)
 
 
+class DecidesLate(Decides):
+    """The same, but what it looks at is made of what the norm makes: the averages have moved by then."""
+
+    def forward(self, graph: Graph) -> Graph:
+        x = self.norm(graph.nodes["x"]) * self.w
+        return graph.with_nodes(h=x.exp() if bool((x + 100 * graph.nodes["x"]).sum() > 0) else x)
+
+
+def test_averages_that_moved_before_a_decision_are_taken_back() -> None:
+    net = MPNN(DecidesLate(), [], Total()).train()
+    twin = copy.deepcopy(net)
+    for k, n in enumerate((20, 21, 22, 23, 24, 25, 26, 27)):
+        graph = ring(n)
+        graph.nodes["x"].abs_().mul_(-1 if k in (5, 6) else 1)
+        assert torch.equal(recording.play(net, graph)["y"], twin(graph)["y"])
+        assert torch.equal(net.embed.norm.running_mean, twin.embed.norm.running_mean)
+    assert player.known(net).replayed == 2
+
+
+class Repeats(nn.Module):
+    """Equal calls, between which what they read changes or what they made is changed; and some that may be one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(ATOMS, dtype=DTYPE))
+
+    def forward(self, graph: Graph) -> Graph:
+        x = (graph.nodes["x"] * self.w).detach()
+        first, seen = x.abs(), x.view(-1)
+        seen.mul_(2)
+        zero, other = torch.zeros_like(x), torch.zeros_like(x)
+        zero.add_(x.abs())
+        senders = graph.topology.senders
+        few, again = (senders > 3).nonzero()[:, 0], (senders > 3).nonzero()[:, 0]
+        picked = senders.index_select(0, few).sum() + senders.index_select(0, again).sum() * len(again)
+        return graph.with_nodes(h=(first + zero + other + picked) * self.w)
+
+
+def test_what_is_computed_twice_is_computed_once_where_nothing_changes_in_between() -> None:
+    net = MPNN(Repeats(), [], Total())
+    for n in (20, 21, 22, 23, 24, 25, 26, 27):
+        assert agrees(net, ring(n))
+    assert player.known(net).replayed >= 3
+    (kind,) = (k for k in player.known(net).kinds.values() if k.chain is not None)
+    calls = [function for function, *_ in kind.chain.forward]
+    assert calls.count(Tensor.nonzero) == 1 and calls.count(tape.aten.abs.default) == 2
+
+
 def test_a_network_is_not_kept_alive() -> None:
     net, _ = recorded("gat")
     alive = weakref.ref(net)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from operator import getitem, itemgetter
+from operator import attrgetter, getitem, itemgetter
 from typing import Any, final
 
 from torch import Tensor
 from torch.utils._pytree import tree_unflatten
 
 from heliograph.kernels.operator import FUNCTIONS
+from heliograph.recording.once import Memory, ordered
 from heliograph.recording.places import find
 from heliograph.recording.shortcuts import called_with, changes, direct
 from heliograph.recording.sizes import Common, Relation, Size
@@ -30,6 +31,9 @@ class Chain:
         tape = common.tape
         self.tape, self.fixed, self.equal = tape, common.fixed, common.equal
         self.counts = common.counts
+        self.origins = tuple(tape.inputs.values())
+        self._given = [n for n, origin in tape.inputs.items() if origin[0] != "network"]  # the network's are watched already
+        self._agreed = [found for group in common.equal if len(found := [(n, d) for n, d in group if n in tape.inputs]) > 1]
         self.ahead = [pair for pair in common.related if all(n in tape.inputs for size in pair for n in size.numbers)]
         self._there: set[int] = set()  # results whose size is known from data alone, so far
         self.later: dict[int, list[Relation]] = {}  # by the last tensor that they need
@@ -44,15 +48,21 @@ class Chain:
         self._transposed: dict[int, int] = {}
         self._packs: dict[tuple[Callable[..., Any], tuple[int, ...]], int] = {}
         self._lengths: dict[Size, int] = {}
-        self.checked = False  # whether a size or a truth value is looked at on the way
+        self.late = False  # whether a size or a truth value is looked at after something has changed for good
+        self._changed = False
+        self._memory = Memory(tape)
+        self._twins: dict[int, int] = {}  # result of a call that another was like -> the other's
+        self._known: dict[Any, Call] = {}
+        self._apart = {n for _, n, _ in tape.outputs} | {n for n in tape.gradients if n is not None}
         self._links: list[tuple[Callable[..., Any], tuple[int, ...], int]] = []
         needed = _needed(tape)
         middle = 0
-        for k, (call, leaves) in enumerate(zip(tape.calls, common.leaves, strict=True)):
-            if k in needed:
-                self._add(call, leaves)
+        stops = {n for n in self.fixed if n not in tape.inputs} | {*tape.decisions}
+        for k in ordered(tape, common.leaves, needed, stops, self._memory):
+            self._add(tape.calls[k], common.leaves[k])
             if k < tape.forward:
                 middle = len(self._links)
+        self._known = {}
         self.outputs = tuple(self._of(n) for _, n, _ in tape.outputs)
         self.gradients = tuple(None if n is None else self._of(n) for n in tape.gradients)
         ends = {n for n in self.gradients if n is not None}
@@ -67,21 +77,17 @@ class Chain:
         self.pure = not any(changes(call) for call in tape.calls)
         self.replays = 0
 
-    def fits(self, inputs: Sequence[Tensor]) -> bool:
-        """Whether the sizes of the inputs are like those of the tapes."""
-        shapes = {}
-        for n, x in zip(self.tape.inputs, inputs, strict=True):
-            shape = shapes[n] = x.shape
-            wanted = self.fixed[n]
+    def fits(self, inputs: Sequence[Tensor], graphs: tuple[Any, ...]) -> bool:
+        """Whether the sizes of the inputs are like those of the tapes, and the numbers of the topologies follow from them as they did."""
+        shapes: dict[int, Sequence[int]] = dict(zip(self.tape.inputs, map(_shape, inputs), strict=True))
+        for n in self._given:
+            shape, wanted = shapes[n], self.fixed[n]
             if len(shape) != len(wanted) or any(b is not None and a != b for a, b in zip(shape, wanted, strict=True)):
                 return False
-        if any(len({shapes[n][d] for n, d in group if n in shapes}) > 1 for group in self.equal):
+        if any(len({shapes[n][d] for n, d in group}) > 1 for group in self._agreed):
             return False
-        return all(_of_shapes(a, shapes) == _of_shapes(b, shapes) for a, b in self.ahead)
-
-    def counted(self, inputs: Sequence[Tensor], graphs: tuple[Any, ...]) -> bool:
-        """Whether the numbers of the topologies follow from the sizes of the inputs as they did on the tapes."""
-        shapes = {n: x.shape for n, x in zip(self.tape.inputs, inputs, strict=True)}
+        if any(_of_shapes(a, shapes) != _of_shapes(b, shapes) for a, b in self.ahead):
+            return False
         return all(find(place, graphs) == (size if isinstance(size, int) else _of_shapes(size, shapes)) for place, size in self.counts)
 
     def start(self, inputs: Sequence[Any]) -> list[Any]:
@@ -97,7 +103,11 @@ class Chain:
             if same is not None:
                 self._alias[call.results[0]] = same  # type: ignore[index]
                 return
-        function, args = direct(call), [self._register(x) for x in leaves]
+        args = [self._register(x) for x in leaves]
+        if self._made_before(call, args):
+            return
+        self._changed |= self._memory.lasting(call)
+        function = direct(call)
         plain, named = tree_unflatten(args, call.spec)
         if (
             named
@@ -122,21 +132,40 @@ class Chain:
                 self._check(n)
             if n in self.tape.decisions:
                 self._links.append((partial(_decided, self.tape.decisions[n]), (n,), self._new()))
-                self.checked = True
+                self.late |= self._changed
+
+    def _made_before(self, call: Call, args: list[int]) -> bool:
+        """Whether the results of a call stand in registers already, as those of an equal one; then they are found there."""
+        if not self._memory.free(call) or not self._apart.isdisjoint(call.results):
+            return False
+        first = self._known.setdefault((call.function, tuple(args), call.spec), call)
+        if first is call:
+            return False
+        for n, other in zip(call.results, first.results, strict=True):
+            if n is not None and other is not None:
+                self._alias[n] = self._twins[n] = self._of(other)
+                if n in self.fixed:
+                    self._relate(n)
+        return True
 
     def _check(self, number: int) -> None:
         """Let a result be compared with what its size was, or always agreed with, on the tapes."""
         mine = [(d, *group[0]) for group in self.equal for n, d in group if n == number and group[0] != (n, d)]
-        own = (number, *(n for _, n, _ in mine))
+        own = tuple(self._twins.get(n, n) for n in (number, *(n for _, n, _ in mine)))
         agreeing = partial(_agreeing, self.fixed[number], tuple(d for d, _, _ in mine), tuple(d for _, _, d in mine))
         self._links.append((agreeing, own, self._new()))
-        self.checked = True
+        self._relate(number)
+
+    def _relate(self, number: int) -> None:
+        """Let sizes that followed from one another on the tapes be compared once the last of them, this one, is there."""
+        self.late |= self._changed
         self._there.add(number)
         for pair in self.later.get(number, ()):
             needed = tuple(dict.fromkeys(n for size in pair for n in size.numbers))
             if not {*needed} <= {*self.tape.inputs, *self._there}:
                 continue  # of a call that is left out
-            self._links.append((partial(_related, pair, needed), needed, self._new()))
+            own = tuple(self._twins.get(n, n) for n in needed)
+            self._links.append((partial(_related, pair, needed), own, self._new()))
 
     def _seen(self, call: Call) -> int | None:
         """The register in which a view stands already: what it is of, if that is all of it, or a transpose that was made before."""
@@ -171,7 +200,7 @@ class Chain:
     def _length(self, x: Size) -> int:
         if x not in self._lengths:
             self._lengths[x] = self._new()
-            own = (x.number,) if x.other is None else (x.number, x.other[0])  # never an alias: its shape is asked for
+            own = tuple(self._twins.get(n, n) for n in x.numbers)  # never another view: its shape is asked for
             self._links.append((partial(_length, x), own, self._lengths[x]))
         return self._lengths[x]
 
@@ -221,6 +250,9 @@ def _agreeing(fixed: tuple[int | None, ...], mine: tuple[int, ...], theirs: tupl
     same = all(length > 1 if wanted is None else wanted == length for wanted, length in zip(fixed, x.shape, strict=True))
     if not same or any(x.shape[d] != y.shape[c] for d, c, y in zip(mine, theirs, others, strict=True)):
         raise Missed
+
+
+_shape = attrgetter("shape")
 
 
 def _of_shapes(size: Size, shapes: Mapping[int, Sequence[int]]) -> int:

@@ -114,13 +114,9 @@ class Player:
         """What the chain reads, found anew; None where it is not like what was recorded."""
         if any(find(place, graphs) != value for place, value in known.flags):
             return None
-        inputs = []
-        for origin in chain.tape.inputs.values():
-            if origin[0] == "network":
-                inputs.append(self.watch.tensor(int(origin[1])))
-            else:
-                inputs.append(find(origin, graphs))
-        return inputs if chain.fits(inputs) and chain.counted(inputs, graphs) else None
+        own = self.watch.tensors
+        inputs = [own[origin[1]] if origin[0] == "network" else find(origin, graphs) for origin in chain.origins]  # type: ignore[index]
+        return inputs if chain.fits(inputs, graphs) else None
 
     def _recorded(self, run: Run, graphs: Given, known: Kind) -> Outputs:
         """Run the network as it is, and note how."""
@@ -253,7 +249,7 @@ def replay(chain: Chain, inputs: list[Tensor], parameters: list[Tensor], again: 
 
 
 def _before(chain: Chain, inputs: list[Tensor]) -> Any:
-    if chain.pure or not chain.checked:
+    if not chain.late:
         return None
     return torch.get_rng_state(), [(x, x.clone()) for x, origin in zip(inputs, chain.tape.inputs.values(), strict=True)
                                    if origin[0] == "network" and not x.requires_grad]  # fmt: skip

@@ -112,9 +112,9 @@ def called_with(function: Any, named: dict[str, Any]) -> Callable[..., Any]:
 
 def changes(call: Call) -> bool:
     """Return whether a call changes one of its arguments, or draws a number."""
-    return call.function._schema.is_mutable or torch.Tag.nondeterministic_seeded in call.function.tags or _normalises(call)
+    return call.function._schema.is_mutable or torch.Tag.nondeterministic_seeded in call.function.tags or normalises(call)
 
 
-def _normalises(call: Call) -> bool:
-    """Batch norm in training moves its averages, which its schema does not say."""
+def normalises(call: Call) -> bool:
+    """Return whether a call is batch norm in training, which moves its averages, which its schema does not say."""
     return call.function is aten.native_batch_norm.default

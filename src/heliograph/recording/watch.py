@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from operator import is_
+from itertools import repeat
+from operator import attrgetter, is_, is_not
 from typing import Any, final
 
 import torch
@@ -28,12 +29,14 @@ class Watch:
         self.attributes: list[tuple[dict[str, Any], str, Any]] = []
         self.dicts: list[tuple[dict[str, Any], int]] = []
         self.hooks: list[Any] = list(_global_hooks())
-        self.tensors: list[tuple[dict[str, Tensor], str, Any]] = []
+        self._owners: list[dict[str, Tensor]] = []
+        self._keys: list[str] = []
         for module in dict.fromkeys(model.modules()):
             own = vars(module)
             for name, value in own.items():
                 if name in _TENSORS:
-                    self.tensors += [(value, key, _kind(x)) for key, x in value.items() if x is not None]
+                    there = [key for key, x in value.items() if x is not None]
+                    self._keys, self._owners = self._keys + there, self._owners + [value] * len(there)
                     self.dicts.append((value, len(value)))
                 elif name == "_modules":
                     self.attributes += [(value, key, child) for key, child in value.items()]
@@ -45,7 +48,8 @@ class Watch:
             self.dicts.append((own, len(own)))
         self._holders, self._names, self._values = zip(*self.attributes, strict=True)  # apart, since `map` is the quickest loop
         self._dicts, self._lengths = [d for d, _ in self.dicts], [n for _, n in self.dicts]
-        self.parameters = [(d, key) for d, key, kind in self.tensors if kind[0]]
+        self.tensors: list[Tensor] = list(map(dict.__getitem__, self._owners, self._keys))  # as they were found last
+        self._kinds = _kinds(self.tensors)
 
     def same(self) -> bool:
         """Whether the network is as it was, and nobody listens."""
@@ -53,21 +57,21 @@ class Watch:
             not any(self.hooks)
             and all(map(is_, map(dict.get, self._holders, self._names), self._values))
             and list(map(len, self._dicts)) == self._lengths
-            and all(_kind(d.get(name)) == kind for d, name, kind in self.tensors)
+            and self._found()
         )
+
+    def _found(self) -> bool:
+        """Whether all tensors are there, of the kinds that they were."""
+        self.tensors = list(map(dict.get, self._owners, self._keys))  # type: ignore[arg-type]  # None is looked for in the next line
+        return all(map(is_not, self.tensors, repeat(None))) and _kinds(self.tensors) == self._kinds
 
     def known(self) -> dict[int, tuple[Tensor, Place]]:
         """The network's tensors by `id`, with their places."""
-        return {id(d[name]): (d[name], ("network", k)) for k, (d, name, _) in reversed(list(enumerate(self.tensors)))}
-
-    def tensor(self, k: int) -> Tensor:
-        """The tensor at the place ("network", k)."""
-        d, name, _ = self.tensors[k]
-        return d[name]
+        return {id(x): (x, ("network", k)) for k, x in reversed(list(enumerate(self.tensors)))}
 
     def trained(self) -> list[Tensor]:
         """All parameters that have gradients, once each."""
-        return list({id(d[name]): d[name] for d, name in self.parameters}.values())
+        return list({id(x): x for x in self.tensors if x.requires_grad}.values())
 
 
 def _global_hooks() -> tuple[Any, ...]:
@@ -75,9 +79,12 @@ def _global_hooks() -> tuple[Any, ...]:
     return module._global_forward_hooks, module._global_forward_pre_hooks, module._global_backward_hooks, module._global_backward_pre_hooks
 
 
-def _kind(x: Any) -> Any:
-    """What is watched of a tensor."""
-    return None if x is None else (x.requires_grad, type(x), x.dtype, x.shape, x.device, x.is_contiguous())
+_named = attrgetter("requires_grad", "__class__", "dtype", "shape", "device")
+
+
+def _kinds(tensors: list[Tensor]) -> Any:
+    """What is watched of tensors."""
+    return list(map(_named, tensors)), list(map(Tensor.is_contiguous, tensors))
 
 
 def state() -> tuple[Any, ...] | None:
