@@ -15,6 +15,7 @@ import csv
 import gzip
 import io
 import json
+import math
 import sys
 import tempfile
 import time
@@ -22,7 +23,9 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -30,6 +33,7 @@ from hypothesis import strategies as st
 from heliograph.chem.featurizer import preset
 from heliograph.chem.pool import featurize_table
 from heliograph.data.formats import read
+from heliograph.data.record import Record
 from heliograph.errors import DataError
 
 MOLECULES = ["CCO", "c1ccccc1O", "C[C@H](N)C(=O)O", "F/C=C/Cl", "[Na+].[Cl-]", "CC(=O)Oc1ccccc1C(=O)O", "C1CC1", "N#Cc1ccncc1"]
@@ -37,7 +41,6 @@ BROKEN = ["not one", "C(C", "xx", "c1ccc", "InChI=1S/CH4/h1H4", "CCO>>CC=O"]
 MARKS = ["", "NA", "nan", "-", "N.D.", "#DIV/0!", "NULL", "n/a", "\u2212"]
 NAMES = ["y", "pIC50", "log S", "a, b", 'say "it"', "two\nlines", "IC50 (µM)", "NO", "weight", "ΔG"]
 NOTE = st.text(st.characters(codec="cp1252", exclude_characters="\r\x00", exclude_categories=["Cc"]), max_size=12)
-ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "cp1252"]
 
 
 @dataclass(frozen=True)
@@ -61,64 +64,97 @@ def _written(number: float, style: str) -> str:
     return repr(number)
 
 
+# How one content may be written: a number below DIALECTS stands for one choice of each, and drawing a number is cheap.
+_CHOICES: tuple[tuple[Any, ...], ...] = (
+    (",", ";", "\t", "|"),
+    ("plain", "comma", "grouped", "german"),
+    ("utf-8", "utf-8-sig", "utf-16", "cp1252"),
+    tuple(permutations(range(3))),
+    (csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC),
+    ("\n", "\r\n", "\r"),
+    (False, True),
+    ("", ".gz", ".bz2"),
+)
+DIALECTS = math.prod(map(len, _CHOICES))
+EACH = 8  # tables of one content
+
+
+def _chosen(number: int) -> list[Any]:
+    found = []
+    for choices in _CHOICES:
+        number, k = divmod(number, len(choices))
+        found.append(choices[k])
+    return found
+
+
 @st.composite
-def tables(draw: Callable[..., object]) -> Made:
-    separator = draw(st.sampled_from([",", ";", "\t", "|"]))
-    style = draw(st.sampled_from(["plain", "comma", "grouped", "german"]))
+def tables(draw: Callable[..., Any]) -> list[Made]:
+    """The same rows, written in several ways."""
     target = draw(st.sampled_from(NAMES))
     column = draw(st.sampled_from(["smiles", "SMILES", "Canonical_SMILES", "Drug"]))
-    encoding = draw(st.sampled_from(ENCODINGS))
-    target = target.replace("Δ", "d") if encoding == "cp1252" else target
     label = st.one_of(st.sampled_from(MARKS), st.floats(-9e3, 9e3).map(lambda x: round(x, 2)))
     labels = draw(st.lists(label, min_size=2, max_size=8))  # rows repeat what was drawn: the kinds of table are many, drawing is dear
     first, count = draw(st.integers(0, len(MOLECULES) - 1)), draw(st.integers(4, 16))
     rows = [(MOLECULES[(first + k) % len(MOLECULES)], labels[k % len(labels)]) for k in range(count)]
     broken = draw(st.lists(st.sampled_from(BROKEN), max_size=2 if column != "Drug" else 0))
     some = draw(st.lists(NOTE, min_size=1, max_size=3))
-    notes = [some[k % len(some)] for k in range(len(rows) + 2)]
-    body = [(s, y) for s, y in rows] + [(s, "") for s in broken]
-    marks = ["" if encoding == "cp1252" and y == "\u2212" else y for _, y in body]
-    cells = [(s, _written(y, style) if isinstance(y, float) else str(y), note) for (s, _), y, note in zip(body, marks, notes, strict=False)]
-    order = draw(st.permutations([0, 1, 2]))
-    header = [column, target, "note"]
+    body = [*rows, *((s, "") for s in broken)]
+    notes = [some[k % len(some)] for k in range(len(body))]
+    numbers = draw(st.lists(st.integers(0, DIALECTS - 1), min_size=EACH, max_size=EACH))
+    return [_made(column, target, body, notes, *_chosen(number)) for number in numbers]
+
+
+def _made(
+    column: str, target: str, body: list[tuple[str, Any]], notes: list[str],
+    separator: str, style: str, encoding: str, order: tuple[int, ...], quoting: Any, end: str, says: bool, pack: str,
+) -> Made:  # fmt: skip
+    if encoding == "cp1252":
+        target, body = target.replace("Δ", "d"), [(s, "" if y == "\u2212" else y) for s, y in body]
     text = io.StringIO()
-    quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]))
-    end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
-    if draw(st.booleans()):
+    if says:
         text.write(f"sep={separator}{end}")
     writer = csv.writer(text, delimiter=separator, lineterminator=end, quoting=quoting)
-    for row in (header, *cells):
+    cells = [(s, _written(y, style) if isinstance(y, float) else y, note) for (s, y), note in zip(body, notes, strict=True)]
+    for row in ((column, target, "note"), *cells):
         writer.writerow([row[k] for k in order])
     content = text.getvalue()
     if end == "\r":
         content = content.replace("\n", " ")  # a line break in quotes would be the only \n
     data = content.encode(encoding, "replace")
-    pack = draw(st.sampled_from(["", ".gz", ".bz2"]))
     data = gzip.compress(data, 1) if pack == ".gz" else bz2.compress(data) if pack == ".bz2" else data
     numbers = [y if isinstance(y, float) else None for _, y in body]
     return Made(f"t.csv{pack}", data, [s for s, _ in body], " ".join(target.split()), numbers)
 
 
-def check_table(made: Made, folder: Path) -> str:
-    """What kind of table it was, for the count. Raises AssertionError where something is not what went in."""
+def check_tables(made: list[Made], folder: Path) -> Counter[str]:
+    """How many tables were read. Raises AssertionError where something is not what went in."""
+    counts: Counter[str] = Counter()
+    records: list[Record] = []
+    for table in made:
+        if (found := check_table(table, folder)) is None:
+            counts["refused"] += 1
+        else:
+            counts["read"] += 1
+            records = found
+    outcomes = list(featurize_table(iter(records), preset("table10_1"), 0))  # all have the same structures, by now
+    assert len(outcomes) == len(records) and all((molecule is None) == bool(why) for _, molecule, why in outcomes)
+    return counts
+
+
+def check_table(made: Made, folder: Path) -> list[Record] | None:
+    """The rows of one table; None where it was refused in words."""
     path = folder / made.name
     path.write_bytes(made.content)
-    there = [y for y in made.numbers if y is not None]
     try:
-        table = read(path, target_columns=[made.target])
+        records = list(read(path, target_columns=[made.target]))
     except DataError as error:
         assert "several columns of structures" in str(error), error
-        return "refused"
-    records = list(table)
+        return None
     assert len(records) == len(made.structures), f"{len(records)} rows of {len(made.structures)}"
     assert [record.structure for record in records] == made.structures
     found = [record.targets.get(made.target) for record in records]
-    assert [cell is None for cell in found] == [y is None for y in made.numbers], found
-    if there:
-        assert [float(cell) for cell in found if cell is not None] == there, (found, there)
-    outcomes = list(featurize_table(iter(table), preset("table10_1"), 0))
-    assert len(outcomes) == len(records) and all((molecule is None) == bool(why) for _, molecule, why in outcomes)
-    return "read"
+    assert [None if cell is None else float(cell) for cell in found] == made.numbers, (found, made.numbers)
+    return records
 
 
 _EDIT = st.tuples(st.integers(0, 10_000), st.sampled_from(["drop", "double", "swap", "put"]), st.text(min_size=1, max_size=3))
@@ -139,19 +175,19 @@ def edited(text: str, edits: list[tuple[int, str, str]]) -> str:
     return text
 
 
-def check_file(text: str, ending: str, rows: int | None, folder: Path) -> str:
+def check_file(text: str, ending: str, rows: int | None, folder: Path) -> Counter[str]:
     """A file of another format: read or refused in words, as many outcomes as rows, a molecule or a reason each."""
     path = folder / f"t{ending}"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     try:
         records = list(read(path, target_columns=()))
     except DataError:
-        return "refused"
+        return Counter(["refused"])
     if rows is not None:
         assert len(records) == rows, f"{len(records)} rows of {rows}"
     outcomes = list(featurize_table(iter(records), preset("table10_1"), 0))
     assert len(outcomes) == len(records) and all((molecule is None) == bool(why) for _, molecule, why in outcomes)
-    return "some rows" if any(why for _, _, why in outcomes) else "all rows"
+    return Counter(["some rows" if any(why for _, _, why in outcomes) else "all rows"])
 
 
 _SDF = (Path(__file__).parent / "cases" / "name_prop.sdf").read_text().split("$$$$")
@@ -166,7 +202,7 @@ def smiles_of(picked: list[tuple[str, list[tuple[int, str, str]]]]) -> tuple[str
 
 _SOME = st.lists(_EDIT, min_size=1, max_size=4)
 GIVEN = {
-    "tables": (tables(), check_table),
+    "tables": (tables(), check_tables),
     "smiles": (st.lists(st.tuples(st.sampled_from(MOLECULES), _SOME), min_size=1, max_size=6).map(smiles_of),
                lambda made, folder: check_file(made[0], ".smi", made[1], folder)),
     "sdf": (_SOME, lambda edits, folder: check_file(edited("$$$$".join(_SDF[:2]) + "$$$$\n", edits), ".sdf", None, folder)),
@@ -175,19 +211,20 @@ GIVEN = {
 
 
 def fuzz(what: str, examples: int, number: int = 0) -> Counter[str]:
-    """So many examples; kinds of outcome by count. Raises what the first failing example raised, shrunk."""
+    """So many files; kinds of outcome by count. Raises what the first failing example raised, shrunk."""
     made, check = GIVEN[what]
     counts: Counter[str] = Counter()
+    draws = math.ceil(examples / EACH) if what == "tables" else examples
     with tempfile.TemporaryDirectory() as name:
 
         @seed(number)
         @settings(
-            max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+            max_examples=draws, deadline=None, database=None, suppress_health_check=list(HealthCheck),
             phases=(Phase.generate, Phase.shrink),
         )  # fmt: skip
         @given(made)
         def each(example: object) -> None:
-            counts[check(example, Path(name))] += 1  # type: ignore[arg-type]
+            counts.update(check(example, Path(name)))
 
         each()
     return counts
