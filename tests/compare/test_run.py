@@ -523,3 +523,15 @@ def test_a_cheap_network_that_is_in_all_likelihood_worse_is_not_the_one_to_train
         f"Train a. b would be cheaper, but worse by more than {found.rope:.3g} eV with probability {found.practical('a', 'b').better:.2f}."
     )
     assert said in verdict(found)
+
+
+def test_cheaper_is_said_by_time_and_by_parameters() -> None:
+    from heliograph.compare.result import Learner
+    from heliograph.compare.verdict import FAST, _cheaper
+
+    small = Learner("sgc", True, 1000, 5, 10.0, None, None)
+    large = Learner("gin", True, int(1000 * FAST) + 1, 5, 35.0, None, None)
+    faster = "3.5 times faster to train than gin"
+    assert _cheaper(small, large) == f"{faster} with 1,000 parameters instead of {large.parameters:,}"
+    assert _cheaper(small, replace(large, parameters=int(1000 * FAST))) == faster
+    assert _cheaper(replace(small, parameters=None), large) == _cheaper(small, replace(large, parameters=None)) == faster

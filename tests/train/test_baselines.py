@@ -122,3 +122,59 @@ def test_beside_a_network(config: Config) -> None:
         assert set(baseline.metrics) == {"val", "test"}
         assert np.isfinite(baseline.metrics["test"]["mean"]["rmse"])
         assert baseline.seconds >= 0
+
+
+def test_length_and_ridge_are_those_of_the_least_validation_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against every pair tried by hand, with as many molecules as may choose; the labels of test are not looked at."""
+    random = np.random.default_rng(1)
+    x = {part: random.normal(size=(n, 3)) for part, n in (("train", 40), ("val", 12), ("test", 9))}
+    y = {part: np.sin(2 * rows[:, 0]) + 0.5 * random.normal(size=len(rows)) for part, rows in x.items()}
+    y["train"][3] = y["val"][2] = np.nan
+
+    def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.asarray(np.abs(a[:, None] - b[None]).sum(-1))
+
+    for most in (100, 10):
+        monkeypatch.setattr(baselines, "MOST_CHOOSING", most)
+        good = np.flatnonzero(np.isfinite(y["train"]))
+        few, judge = x["train"][good][:most], np.flatnonzero(np.isfinite(y["val"]))[:most]
+        scale, errors = np.median(distance(few, few)), {}
+
+        def answers(rows: np.ndarray, known: np.ndarray, labels: np.ndarray, length: float, ridge: float) -> np.ndarray:
+            kernel = np.exp(-distance(known, known) / length) + ridge * np.eye(len(known))
+            return np.asarray(np.exp(-distance(rows, known) / length) @ np.linalg.solve(kernel, labels))
+
+        for factor in baselines.LENGTHS:
+            for ridge in baselines.RIDGES:
+                found = answers(x["val"][judge], few, y["train"][good][:most], factor * scale, ridge)
+                errors[factor * scale, ridge] = np.abs(found - y["val"][judge]).mean()
+        chosen = min(errors, key=lambda pair: errors[pair])
+        assert chosen[0] != baselines.LENGTHS[len(baselines.LENGTHS) // 2] * scale or chosen[1] != baselines.RIDGES[1]
+        given = baselines._kernel_answers(x, y | {"test": np.full(9, np.nan)})
+        assert set(given) == {"val", "test"}
+        for part, answer in given.items():
+            np.testing.assert_allclose(answer, answers(x[part], x["train"][good], y["train"][good], *chosen), rtol=1e-8)
+    default = baselines._kernel_answers(x, y | {"val": np.full(12, np.nan)})  # nothing to choose by
+    middle = baselines.LENGTHS[len(baselines.LENGTHS) // 2] * np.median(distance(few, few))
+    expected = answers(x["test"], x["train"][good], y["train"][good], middle, baselines.RIDGES[1])
+    np.testing.assert_allclose(default["test"], expected, rtol=1e-8)
+
+
+def test_a_kernel_says_what_it_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = inputs(np.random.default_rng(0).normal(size=(40, 1)), geometry=True)
+    for most, said in ((10, 0), (9, 1)):  # val and test have ten each; training may have more than are answered for
+        monkeypatch.setattr(baselines, "MOST_ANSWERS", most)
+        notes: list[str] = []
+        found = baselines.bonds_ridge(data, notes)
+        assert notes == [f"The baseline kernel ridge on bags of bonds answered for the first {most} molecules of each part."] * said
+        assert [int(np.isfinite(found[part][0]).sum()) for part in ("val", "test")] == [most, most]
+        assert np.isnan(found["train"][0]).all()
+
+
+def test_what_composition_explains_is_fitted_on_training_rows() -> None:
+    composition = np.array([[1, 0, 2], [2, 0, 1], [3, 1, 0], [1, 0, 0], [2, 5, 2]])
+    y = composition @ np.array([10.0, 1000.0, 3.0]) + 7.0
+    y[4] = np.nan
+    found = baselines._by_composition(y, composition, np.array([0, 1, 3, 4]))
+    np.testing.assert_allclose(found[[0, 1, 3]], y[[0, 1, 3]])
+    np.testing.assert_allclose(found[[2, 4]], [37.0, 33.0])  # an element that training does not have counts for nothing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from heliograph.data.store import Store
 from heliograph.errors import DataError, UsageError
 from heliograph.predictor.drift import DriftConfig, drift
 from heliograph.predictor.embed import EmbedConfig, embed_file
-from heliograph.train.config import TrainConfig
+from heliograph.train.config import SplitConfig, TrainConfig
 from heliograph.train.likeness import parts_of
 from heliograph.train.split_file import DivideConfig, split_file
 from heliograph.uncertainty import apart
@@ -176,3 +177,33 @@ def test_drift_sees_other_molecules_and_embed_writes_what_the_readout_sees(confi
     train.run(plain)
     with pytest.raises(UsageError, match="has no domain"):
         drift(DriftConfig(model_path=plain.output_dir, data_path=table))
+
+
+def test_files_of_their_own_are_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows without a label are in none; where both parts have a file, nothing is cut and the table trains as a whole."""
+    from heliograph.train import data as module
+
+    y = np.array([[1.0, np.nan], [2.0, 3.0], [np.nan, np.nan], [4.0, 1.0], [5.0, 1.0], [6.0, 2.0], [np.nan, 7.0], [np.nan, np.nan]])
+    given = SimpleNamespace(labels=SimpleNamespace(y=y), files=np.array([0, 0, 0, 0, 1, 1, 2, 2]), splits_column=None)
+    asked = SplitConfig(val_path=Path("v.csv"), test_path=Path("t.csv"), split="scaffold")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_cut", None)
+        parts = module.divide(given, asked, 0, 0)  # type: ignore[arg-type]
+    assert {part: rows.tolist() for part, rows in parts.items()} == {"train": [0, 1, 3], "val": [4, 5], "test": [6]}
+    sizes = module._sizes(SplitConfig(test_path=Path("t.csv"), split_sizes=(0.6, 0.2, 0.2)))
+    assert sizes == (pytest.approx((0.75, 0.25, 0.0)), ["test"])
+    assert module._sizes(SplitConfig(val_path=Path("v.csv"), split_sizes=(0.6, 0.2, 0.2))) == (pytest.approx((0.75, 0.0, 0.25)), ["val"])
+    assert module._sizes(SplitConfig(split_sizes=(0.6, 0.2, 0.2))) == ((0.6, 0.2, 0.2), [])
+    assert module._sizes(asked) == ((1.0, 0.0, 0.0), ["val", "test"])
+    given.files[:] = 0
+    with pytest.raises(DataError, match="the file for val has no usable row with a label"):
+        module.divide(given, asked, 0, 0)  # type: ignore[arg-type]
+
+
+def test_a_column_of_parts_is_read_where_there_is_a_label() -> None:
+    from heliograph.train.data import divide
+
+    y = np.array([[1.0], [np.nan], [3.0], [4.0], [5.0]])
+    given = SimpleNamespace(labels=SimpleNamespace(y=y), files=np.zeros(5, int), splits_column=["train", "train", "valid", "Test", ""])
+    parts = divide(given, SplitConfig(splits_column="part"), 0, 0)  # type: ignore[arg-type]
+    assert {part: rows.tolist() for part, rows in parts.items()} == {"train": [0], "val": [2], "test": [3]}

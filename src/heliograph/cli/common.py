@@ -75,7 +75,7 @@ def _fail(text: str, code: int, verbose: bool) -> None:
     if verbose and code != 130:
         traceback.print_exc()
     sys.stdout.flush()
-    print(text, file=sys.stderr, flush=True)
+    print(text, file=sys.stderr)
     raise typer.Exit(code) from None
 
 
@@ -122,7 +122,7 @@ class Bar:
         elif now - self._said.setdefault(stage, start) >= PLAIN_EVERY:
             self._said[stage] = now
             left = f", {clock((total - done) / rate)} left" if total and rate and total > done else ""
-            print(f"{stage}: {count}{left}", file=sys.stderr, flush=True)
+            print(f"{stage}: {count}{left}", file=sys.stderr)
 
     def _draw(self, stage: str, done: int, total: int | None, count: str) -> None:
         assert self._rich is not None
@@ -137,7 +137,7 @@ class Bar:
         if self._rich is not None:
             self._rich.console.print(text, markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            print(text, file=sys.stderr)
 
 
 def clock(seconds: float) -> str:

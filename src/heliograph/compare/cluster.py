@@ -110,7 +110,7 @@ def work(m: Material, about: Mapping[str, Any], queue: deque[Evaluation]) -> Ite
                 on = ask.options(num_gpus=int(m.config.fit.accelerator == "cuda" and evaluation.learner in m.data))
                 there = replace(evaluation, learner=places.get(evaluation.learner, evaluation.learner))
                 running[on.remote(text, files, here, asdict(there))] = evaluation
-            (done,), _ = ray.wait(list(running), num_returns=1)
+            (done,), _ = ray.wait(list(running))
             evaluation = running.pop(done)
             yield _found(done, evaluation.names(folds[evaluation.fold]))
     finally:

@@ -62,7 +62,7 @@ class Cluster:
                     running[ask.remote(self._text, self._models, json.dumps(request), content)] = name
                 if not running:
                     return
-                (done,), _ = ray.wait(list(running), num_returns=1)
+                (done,), _ = ray.wait(list(running))
                 name = running.pop(done)
                 try:
                     found = json.loads(ray.get(done))

@@ -8,6 +8,7 @@ studentized range takes the place of t, with each pair's own spread (`multiple`)
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -150,12 +151,6 @@ def needed(scores: Scores, a: str, b: str, level: float = 0.95, family: int = 2)
         J = repeats * scores.folds
         return J > 1 and critical(level, J - 1, family) * spread * math.sqrt(1 / J + scores.overlap) < abs(mean)
 
-    few, many = 0, 1
-    while not enough(many):
-        if many == MOST_REPEATS:
-            return Needed(None, (critical(level, df, family) * error / mean) ** 2)
-        few, many = many, min(2 * many, MOST_REPEATS)
-    while many - few > 1:
-        middle = (few + many) // 2
-        few, many = (few, middle) if enough(middle) else (middle, many)
-    return Needed(many * scores.folds, (critical(level, df, family) * error / mean) ** 2)
+    molecules = (critical(level, df, family) * error / mean) ** 2
+    repeats = bisect_left(range(1, MOST_REPEATS + 1), True, key=enough) + 1
+    return Needed(repeats * scores.folds if repeats <= MOST_REPEATS else None, molecules)
