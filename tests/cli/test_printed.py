@@ -18,7 +18,7 @@ from heliograph.potential.result import PotentialResult
 from heliograph.train.result import BadRow, Baseline, DataSummary, Replicate, TrainResult
 from tests.train.test_result import predictions, result
 
-FOLDER = Path("runs") / ("a-folder-of-a-name-that-is-longer-than-" * 3)
+FOLDER = Path("runs") / ("[a]-folder-of-a-name-that-is-longer-than-" * 3)
 
 
 @pytest.fixture
@@ -72,6 +72,8 @@ def test_an_ensemble_in_replicates_without_a_test_part(said: Any) -> None:
         "model   run/a, run/b",
         "report  r.html",
     ]
+    once = said(tables.show_result, replace(found, replicates=found.replicates[:1]), Path("run"), Path("r.html"))
+    assert once[0] == "Validation (there is no test part): 7 molecules, [t0]"
     nothing = replace(found, predictions={}, metrics={}, replicates=(), model_files=())
     assert said(tables.show_result, nothing, Path("run"), Path("r.html")) == ["model   run", "report  r.html"]
 
@@ -86,6 +88,17 @@ def test_several_targets(said: Any, targets: int) -> None:
     assert lines[2 : 3 + shown] == [*expected, f"mean [eV] | {mean:#.3g} | {2 * mean:#.3g}"]
     rest = " ".join(line.strip() for line in lines[3 + shown : -3])
     assert rest == ("and 2 more targets: see the report" if targets == 14 else "")
+
+
+def test_units_that_differ_and_what_is_bold() -> None:
+    two = replace(trained(2), units=("eV", ""))
+    table: Any = tables._many_targets(two)
+    assert list(table.columns[0].cells) == ["[t0] [eV]".replace("[", "\\["), "\\[t1]", "mean"]
+    assert [row.style for row in table.rows] == [None, None, "bold"]
+    assert [column.justify for column in table.columns] == ["left", "right", "right"]
+    single: Any = tables._one_target(trained(1))
+    assert [row.style for row in single.rows] == ["bold", None]
+    assert [column.justify for column in single.columns] == ["left", "right", "right", "right"]
 
 
 def compared() -> CompareResult:

@@ -199,6 +199,38 @@ def test_unique_names() -> None:
     assert unique(["a", "b", "a", "a.1", "a"]) == ("a", "b", "a.1", "a.1.1", "a.2")
 
 
+TWICE = "Several columns have one name: the first of them keeps it, the others are read as "
+
+
+def test_columns_of_one_name_are_said(write: Write) -> None:
+    path = write("a.csv", "smiles,y,log  S,y,,,log S,SMILES\nC,1,3,2,,,4,N\nCC,2,4,3,,,5,O\n")
+    table = read(path)
+    assert table.notes[0] == TWICE + "'y.1', 'log S.1'." and table.targets == ("y", "log S", "y.1", "log S.1")
+    (first, _) = list(table)
+    assert dict(first.targets) == {"y": "1", "log S": "3", "y.1": "2", "log S.1": "4"} and first.structure == "C"
+    assert TWICE + "'y.1', 'log S.1'." in read(path, target_columns=["y"]).notes
+    assert next(iter(read(path, target_columns=["y.1"]))).targets == {"y.1": "2"}
+    many = read(write("b.csv", "smiles" + ",y" * 7 + "\nC" + ",1" * 7 + "\n"), target_columns=())
+    assert many.notes == (TWICE + "'y.1', 'y.2', 'y.3', 'y.4' ... (6 in all).",)
+    assert read(write("c.csv", "smiles,y,Y\nC,1,2\n"), target_columns=()).notes == ()
+
+
+def test_columns_of_one_name_in_parquet_and_excel(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    openpyxl = pytest.importorskip("openpyxl")
+    pq.write_table(pa.Table.from_arrays([pa.array(["C"]), pa.array([1.0]), pa.array([2.0])], ["smiles", "y", "y"]), tmp_path / "a.parquet")
+    book = openpyxl.Workbook()
+    for row in (("smiles", "y", "y"), ("C", 1.0, 2.0)):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    for name in ("a.parquet", "a.xlsx"):
+        table = read(tmp_path / name)
+        assert table.notes == (TWICE + "'y.1'.",), name
+        assert [{k: float(v) for k, v in record.targets.items()} for record in table] == [{"y": 1.0, "y.1": 2.0}]
+
+
 ERRORS: list[tuple[str, str, dict[str, object], str]] = [
     ("a.csv", "smiles,y\nC,1\n", {"target_columns": ["logs"]}, "has no column 'logs'; known: smiles, y"),
     ("a.csv", "smiles,logS\nC,1\n", {"target_columns": ["logs"]}, "did you mean 'logS'"),

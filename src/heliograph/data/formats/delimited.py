@@ -13,7 +13,7 @@ from pathlib import Path
 
 from heliograph.data.formats.cells import as_number
 from heliograph.data.formats.columns import LOOKED_AT, STRUCTURES, structure_column
-from heliograph.data.formats.table import Row, Source, unique
+from heliograph.data.formats.table import Row, Source, renamed, unique
 from heliograph.data.formats.text import lines
 from heliograph.errors import DataError
 
@@ -34,7 +34,8 @@ def open_delimited(path: Path, delimiter: str | None, smiles_column: str | None,
     header, separator = reader.header(delimiter)
     if not any(name.strip() for name in header):
         raise DataError(f"{path.name} has no header line: the first line names the columns, for instance smiles,y")
-    columns = unique([" ".join(name.split()) for name in header])
+    names = [" ".join(name.split()) for name in header]
+    columns = unique(names)
     _check_header(path, columns)
     if sum(bool(name) for name in columns) == 1:
         _check_single(path, header)
@@ -46,7 +47,8 @@ def open_delimited(path: Path, delimiter: str | None, smiles_column: str | None,
         return [row.cells for row in islice(rows(""), LOOKED_AT) if not row.reason or row.reason == "empty structure"]
 
     structure, why = structure_column(path.name, columns, probe, smiles_column, usual)
-    return Source(path.name, "smiles", columns, lambda: rows(structure), structure, separator=separator, notes=(why,) if why else ())
+    notes = tuple(filter(None, (renamed(names, columns), why)))
+    return Source(path.name, "smiles", columns, lambda: rows(structure), structure, separator=separator, notes=notes)
 
 
 def _check_header(path: Path, columns: tuple[str, ...]) -> None:

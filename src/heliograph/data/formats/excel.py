@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.data.formats.columns import LOOKED_AT, structure_column
-from heliograph.data.formats.table import Row, Source, unique
+from heliograph.data.formats.table import Row, Source, renamed, unique
 from heliograph.errors import DataError, HeliographError
 
 
@@ -22,7 +22,8 @@ def open_excel(path: Path, smiles_column: str | None, usual: str | None = None) 
     begin, header = first
     while header and not header[-1]:
         header = header[:-1]
-    columns = unique([" ".join(name.split()) for name in header])
+    names = [" ".join(name.split()) for name in header]
+    columns = unique(names)
     n = len(columns)
 
     def rows(structure: str) -> Iterator[Row]:
@@ -42,7 +43,9 @@ def open_excel(path: Path, smiles_column: str | None, usual: str | None = None) 
         return [row.cells for row in islice(rows(""), LOOKED_AT)]
 
     structure, why = structure_column(path.name, columns, probe, smiles_column, usual)
-    return Source(path.name, "smiles", columns, lambda: rows(structure), structure, notes=(why,) if why else ())
+    return Source(
+        path.name, "smiles", columns, lambda: rows(structure), structure, notes=tuple(filter(None, (renamed(names, columns), why)))
+    )
 
 
 def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:

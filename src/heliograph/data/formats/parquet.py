@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.data.formats.columns import LOOKED_AT, structure_column
-from heliograph.data.formats.table import Row, Source, unique
+from heliograph.data.formats.table import Row, Source, renamed, unique
 from heliograph.data.formats.text import is_gzip
 from heliograph.errors import DataError
 
@@ -24,7 +24,8 @@ def open_parquet(path: Path, smiles_column: str | None, usual: str | None = None
         raise DataError(f"{path.name}: Parquet is compressed inside; unpack the .gz first (gunzip {path.name})")
     try:
         with pq.ParquetFile(path) as file:
-            columns = unique(file.schema_arrow.names)
+            names = file.schema_arrow.names
+            columns = unique(names)
     except ArrowInvalid as error:
         raise DataError(f"{path} is no Parquet file, or is damaged: {str(error).splitlines()[0]}") from error
     if not columns:
@@ -45,7 +46,9 @@ def open_parquet(path: Path, smiles_column: str | None, usual: str | None = None
         return [row.cells for row in islice(rows(""), LOOKED_AT)]
 
     structure, why = structure_column(path.name, columns, probe, smiles_column, usual)
-    return Source(path.name, "smiles", columns, lambda: rows(structure), structure, notes=(why,) if why else ())
+    return Source(
+        path.name, "smiles", columns, lambda: rows(structure), structure, notes=tuple(filter(None, (renamed(names, columns), why)))
+    )
 
 
 def _text(value: Any) -> str:

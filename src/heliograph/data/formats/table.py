@@ -174,3 +174,12 @@ def unique(names: Sequence[str]) -> tuple[str, ...]:
         last[name] = k
         out.append(new)
     return tuple(out)
+
+
+def renamed(names: Sequence[str], columns: Sequence[str]) -> str:
+    """What `unique` changed, in a sentence; "" where names that are not blank differ."""
+    changed = [f"{new!r}" for name, new in zip(names, columns, strict=True) if name and name != new]
+    if not changed:
+        return ""
+    shown = ", ".join(changed[:4]) + (f" ... ({len(changed):,} in all)" if len(changed) > 4 else "")
+    return f"Several columns have one name: the first of them keeps it, the others are read as {shown}."
