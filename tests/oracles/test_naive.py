@@ -273,3 +273,62 @@ def schnet_edge(cutoff: float) -> Callable[[Parameters, Graph], Tensor]:
 def test_schnet_edge(dtype: torch.dtype, cutoff: float) -> None:
     net = network("schnet_edge", dtype, True, d=6, depth=2, gaussians=25, cutoff=cutoff)
     assert_agree(net, awkward().to(dtype=dtype), schnet_edge(cutoff))
+
+
+# ---- Choudhary & DeCost 2021 --------------------------------------------------------------------------------------
+
+
+def alignn(cutoff: float, gaussians: int, depth: int) -> Callable[[Parameters, Graph], Tensor]:
+    silu = torch.nn.functional.silu
+
+    def basis(value: Tensor, start: float, end: float) -> Tensor:
+        step = (end - start) / (gaussians - 1)
+        return torch.stack([torch.exp(-((value - start - k * step) ** 2) / (2 * step * step)) for k in range(gaussians)])
+
+    def normed(p: Parameters, name: str, x: Tensor) -> Tensor:
+        return (x - x.mean()) / ((x - x.mean()).square().mean() + 1e-5).sqrt() * p[name + ".weight"] + p[name + ".bias"]
+
+    def convolved(p: Parameters, name: str, h: dict, e: dict, fade: dict) -> tuple[dict, dict]:
+        """States of things and of ordered pairs of them, (receiver, sender)."""
+        a = {
+            (i, j): affine(p, name + "edge.A", h[i]) + affine(p, name + "edge.B", h[j]) + affine(p, name + "edge.C", e[i, j]) for i, j in e
+        }
+        g = {pair: torch.sigmoid(a[pair]) * fade[pair] for pair in a}
+        new = {}
+        for i in h:
+            above, below = torch.zeros_like(h[i]), torch.zeros_like(h[i]) + 1e-6
+            for receiver, j in a:
+                if receiver == i:
+                    above, below = above + g[i, j] * affine(p, name + "message.V", h[j]), below + g[i, j]
+            new[i] = h[i] + silu(normed(p, name + "update.norm", affine(p, name + "update.U", h[i]) + above / below))
+        learned = name + "edge.norm.weight" in p
+        return new, {pair: e[pair] + silu(normed(p, name + "edge.norm", a[pair])) for pair in e} if learned else e
+
+    def one(p: Parameters, graph: Graph) -> Tensor:
+        z, pos = dense(graph.nodes["z"]).tolist(), dense(graph.nodes["pos"])
+        h = {i: p["embed.elements.element.weight"][k] for i, k in enumerate(z)}
+        near = {pair: r for pair, r in distances(graph).items() if r < cutoff}
+        fade = {pair: 1 - 21 * (r / cutoff) ** 5 + 35 * (r / cutoff) ** 6 - 15 * (r / cutoff) ** 7 for pair, r in near.items()}
+        e = {pair: mlp(p, "embed.e.1", basis(r, 0.0, cutoff), silu) for pair, r in near.items()}
+        t, faded = {}, {}
+        for i, j in near:
+            for other, k in near:  # the bond of k and j, seen by that of j and i
+                if other == j and k != i:
+                    cosine = (pos[k] - pos[j]) @ (pos[i] - pos[j]) / (near[i, j] * near[j, k])
+                    t[(i, j), (j, k)] = mlp(p, "layers.0.angle.1", basis(cosine, -1.0, 1.0), silu)
+                    faded[(i, j), (j, k)] = fade[i, j] * fade[j, k]
+        for layer in range(depth):
+            h, e = convolved(p, f"layers.0.atoms.{layer}.", h, e, fade)
+            e, t = convolved(p, f"layers.0.bonds.{layer}.", e, t, faded)
+        for layer in range(1, depth + 1):
+            h, e = convolved(p, f"layers.{layer}.", h, e, fade)
+        return total([affine(p, "readout.mlp", state) for state in h.values()], OUT, pos)
+
+    return each(one)
+
+
+@precision
+@pytest.mark.parametrize("cutoff", [15.0, 3.0])
+def test_alignn(dtype: torch.dtype, cutoff: float) -> None:
+    net = network("alignn", dtype, True, d=6, depth=2, gaussians=9, cutoff=cutoff)
+    assert_agree(net, awkward().to(dtype=dtype), alignn(cutoff, 9, 2))

@@ -24,6 +24,7 @@ from tests.recording.test_recorded import same
 
 CUTOFF, ELEMENTS = 4.0, (1, 6, 8)
 SMALL: dict[str, dict[str, Any]] = {
+    "alignn": {"d": 8, "depth": 1},
     "dimenet": {"d": 8, "depth": 1},
     "dimenet_pp": {"d": 8, "depth": 1},
     "dtnn": {"d": 8, "steps": 2, "factors": 10},

@@ -19,7 +19,7 @@ from tests.graphs import ATOMS, BONDS, DTYPE, awkward, make_tables, random_graph
 
 # must be replayed; others may be, or look at data to decide what to do
 REPLAYED = {"attentivefp", "dmpnn", "gat", "gatv2", "gcn", "gin", "gps", "painn", "pna", "rgcn", "sage", "schnet", "weave"}
-LONG = {"mace", "nequip", "dimenet", "dimenet_pp", "empnn", "graphormer", "san", "semla", "egnn", "schnet_edge"}
+LONG = {"alignn", "mace", "nequip", "dimenet", "dimenet_pp", "empnn", "graphormer", "san", "semla", "egnn", "schnet_edge"}
 
 
 def graphs(seed: int, count: int) -> list[Graph]:
