@@ -81,15 +81,12 @@ def test_partners_are_proposed_again() -> None:
     smiles = [canonical(text) for text in smallmol.load().smiles[::6]]
     table = matched.Table(smiles)
     pairs = sorted({(a, b) for a, b, _ in table.pairs() if a < b})
-    some = [pairs[k] for k in np.random.default_rng(0).choice(len(pairs), 20, replace=False)]
-    by_pairs = by_substituents = 0
+    some = [pairs[k] for k in np.random.default_rng(0).choice(len(pairs), 8, replace=False)]
+    by_pairs = 0
     for a, b in some:
-        left = {text for text in table.substituents if table.substituents[text] > 1}
         found = {one.smiles for one in matched.changed(smiles[a], table.changes(frozenset((b,))), 10**6)}
         by_pairs += smiles[b] in found
-        wider = {one.smiles for one in matched.substituted(smiles[a], dict.fromkeys(left, 1), 10**6)} if smiles[b] not in found else found
-        by_substituents += smiles[b] in wider
-    assert by_pairs >= 5 and by_substituents >= 12, (by_pairs, by_substituents)
+    assert by_pairs >= 4, by_pairs
 
 
 @pytest.fixture
