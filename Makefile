@@ -42,7 +42,7 @@ lint: $(VENV)/.development
 	$(BIN)/lint-imports --no-cache
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest --shapes -n auto -m "not slow" -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest --shapes -n auto --dist worksteal -m "not slow" -q
 
 test-slow: $(VENV)/.development
 	$(BIN)/pytest --shapes -m slow

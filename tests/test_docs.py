@@ -2,7 +2,7 @@
 
 `console` blocks are commands after `$ `, a `python` block stands alone. What takes hours, a network or another machine is in `sh` blocks:
 of those the options of `heliograph` are checked; of `toml` blocks the keys. Unmarked and `text` blocks are shown only. The examples of
-a file run in one process, one after another: most of the time of a small example is spent on loading PyTorch.
+a file run in one process, one after another, and that process is forked from one that has loaded PyTorch already.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,25 +25,48 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 NEEDS_NETWORK = "fetch("
 RUN = """
-import itertools, json, shlex, subprocess, sys
+import importlib, itertools, json, os, shlex, subprocess, sys, traceback
 from heliograph.cli import main
 from heliograph.data.sets import smallmol
 from heliograph.train import baselines
 baselines.TREES = 20  # of a forest, which nobody looks at here
 whole = smallmol.records
 smallmol.records = lambda *args: itertools.islice(whole(*args), 500)  # of 6,373
-for kind, text in json.loads(sys.argv[1]):
-    print(text, flush=True)
-    if kind == "python":
-        exec(compile(text, "<example>", "exec"), {"__name__": "__main__"})
-    elif text.startswith("heliograph "):
+for name in ("train.runner", "onegraph.runner", "compare.runner", "potential.runner", "report.training", "chem.draw", "kernels.numbering"):
+    importlib.import_module(f"heliograph.{name}")
+import sklearn.ensemble, torch
+
+def run(steps):
+    for kind, text in steps:
+        print(text, flush=True)
+        if kind == "python":
+            exec(compile(text, "<example>", "exec"), {"__name__": "__main__"})
+        elif text.startswith("heliograph "):
+            try:
+                main(shlex.split(text)[1:])
+            except SystemExit as done:
+                if done.code:
+                    raise
+        else:
+            subprocess.run(["bash", "-euc", text], check=True)
+
+for line in sys.stdin:
+    folder, steps = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.chdir(folder)
+        told = os.open(".told", os.O_WRONLY | os.O_CREAT)
+        os.dup2(told, 1), os.dup2(told, 2)
+        code = 1
         try:
-            main(shlex.split(text)[1:])
-        except SystemExit as done:
-            if done.code:
-                raise
-    else:
-        subprocess.run(["bash", "-euc", text], check=True)
+            run(steps)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush(), sys.stderr.flush()
+            os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -61,13 +85,25 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "160"}
 
 
+@pytest.fixture(scope="module")
+def runner() -> Iterator[subprocess.Popen[str]]:
+    """A process that has loaded everything and forks for each page: loading takes longer than most examples."""
+    command = [sys.executable, "-c", RUN]
+    with subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        assert process.stdin
+        process.stdin.close()
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
-def test_examples_run(page: Path, tmp_path: Path) -> None:
+def test_examples_run(page: Path, tmp_path: Path, runner: subprocess.Popen[str]) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     steps = [step for block in blocks(page) for step in steps_of(*block)]
-    command = [sys.executable, "-c", RUN, json.dumps(steps)]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, f"{page.name}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    assert runner.stdin and runner.stdout
+    print(json.dumps([str(tmp_path), steps]), file=runner.stdin, flush=True)
+    code = runner.stdout.readline().strip()
+    told = (tmp_path / ".told").read_text() if (tmp_path / ".told").exists() else ""
+    assert code == "0", f"{page.name}: {code}\n{told[-8000:]}"
 
 
 def shown(kind: str) -> list[tuple[str, str]]:

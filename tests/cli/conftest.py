@@ -28,6 +28,11 @@ def command(*args: str | Path) -> list[str]:
     return [sys.executable, "-m", "heliograph", *map(str, args)]
 
 
+@pytest.fixture(autouse=True)
+def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heliograph.train.baselines.TREES", 20)
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """`run("train", "x.csv")` in an empty folder; gives returncode, stdout, stderr. In this process: loading PyTorch takes seconds."""

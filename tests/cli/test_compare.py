@@ -20,7 +20,7 @@ def test_a_comparison_leaves_a_report_that_can_be_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HELIOGRAPH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("heliograph.train.baselines.TREES", 10)
+    monkeypatch.setattr("heliograph.train.baselines.ROUNDS", 10)
     table, folder = tmp_path / "table.csv", tmp_path / "comparison"
     table.write_text("smiles,y\n" + "".join(f"{s},{len(s) + 0.1 * (k % 7):.1f}\n" for k, s in enumerate(MOLECULES)))
     asked = ["compare", table, "--archs", "sgc", "--cv", "1x2", "--epochs", 1, "--num-workers", 0, "--accelerator", "cpu", "-o", folder]

@@ -68,8 +68,8 @@ def test_constant_target(run: Run, tmp_path: Path) -> None:
     refused(run("train", "same.csv"), 1, "same label (3)", "--target-columns")
 
 
-def test_one_epoch_is_fine(run: Run, run_alone: Run, good: Path, tmp_path: Path) -> None:
-    done = run_alone("train", good, *QUICK, "-o", "run")
+def test_one_epoch_is_fine(run: Run, good: Path, tmp_path: Path) -> None:
+    done = run("train", good, *QUICK, "-o", "run")
     assert done.returncode == 0, done.stderr
     assert "RMSE" in done.stdout and "random forest" in done.stdout and "run/report.html" in done.stdout
     assert (tmp_path / "run" / "report.html").is_file()
@@ -120,7 +120,7 @@ def test_disk_full(run: Run, good: Path, tmp_path: Path) -> None:
 
 
 def test_interrupt(good: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "heliograph", "train", str(good), "--epochs", "100000", "--num-workers", "0", "-o", "run"]
+    command = [sys.executable, "-m", "heliograph", "train", str(good), *QUICK, "--epochs", "100000", "-o", "run"]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "run" / "metrics.csv"
     deadline = time.monotonic() + 120

@@ -20,6 +20,7 @@ def config(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch
     """60 molecules with two targets; a comparison of two networks on 2 x 2 folds with any field changed."""
     monkeypatch.setenv("HELIOGRAPH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setattr("heliograph.train.baselines.TREES", 10)
+    monkeypatch.setattr("heliograph.train.baselines.ROUNDS", 10)
     lines = ["smiles,y,o,few"]
     lines += [f"{s},{len(s) + 0.1 * (k % 7):.1f},{int('O' in s)},{k if k % 2 else ''}" for k, s in enumerate(MOLECULES)]
     table = tmp_path / "table.csv"

@@ -24,7 +24,7 @@ from heliograph.learn.progress import Lines, silent
 from heliograph.train import baselines
 from tests.compare.conftest import Config
 
-TREES = baselines.TREES  # as the nodes have it, whatever a fixture says here
+TREES, ROUNDS = baselines.TREES, baselines.ROUNDS  # as the nodes have them, whatever a fixture says here
 MINE = """import os, pathlib, time
 from heliograph.zoo.gcn import FEATURIZER, GEOMETRY, build as plain
 
@@ -136,6 +136,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
 def asked(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CompareConfig]:
     """An architecture of one's own among them, and a folder by its name."""
     monkeypatch.setattr(baselines, "TREES", TREES)
+    monkeypatch.setattr(baselines, "ROUNDS", ROUNDS)
     mine = tmp_path / "mine.py"
     mine.write_text(MINE)
     return lambda name, **changes: config(archs=("sgc", str(mine)), cv="1x2", output_dir=tmp_path / name, **changes)

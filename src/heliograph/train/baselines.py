@@ -19,7 +19,8 @@ MOST_KERNEL = 6_000  # training molecules that a kernel matrix is made of
 MOST_CHOOSING = 1_500  # of them, and of validation molecules, to choose the kernel's length and the ridge with
 MOST_ANSWERS = 10_000  # molecules of a part that it answers for
 MOST_FOREST = 20_000
-TREES = 500
+TREES = 500  # of a forest
+ROUNDS = 100  # of gradient boosting
 LENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # times the median distance
 RIDGES = (1e-8, 1e-6, 1e-4, 1e-2)
 
@@ -99,7 +100,8 @@ def boosting(inputs: Inputs, notes: list[str]) -> Parts:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     kind = HistGradientBoostingRegressor if inputs.task.kind == "regression" else HistGradientBoostingClassifier
-    return _on_fingerprints(inputs, lambda: _Varying(kind(random_state=inputs.seed, **inputs.settings)), "gradient boosting", notes)
+    make = partial(kind, max_iter=ROUNDS, random_state=inputs.seed, **inputs.settings)
+    return _on_fingerprints(inputs, lambda: _Varying(make()), "gradient boosting", notes)
 
 
 class _Varying:
