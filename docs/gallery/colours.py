@@ -87,9 +87,9 @@ def claims(small: bool) -> list[Claim]:
 def draw(figure: Any) -> None:
     for axes, (title, (a, b)) in zip(figure.subplots(1, 4), PAIRS.items(), strict=True):
         for k, g in enumerate((a, b)):
-            at = networkx.circular_layout(g) if len(g) != 10 else networkx.shell_layout(g, [range(5, 10), range(5)])
+            at = networkx.circular_layout(g) if len(g) != 10 else networkx.shell_layout(g, [range(5, 10), range(5)], rotate=0)
             at = {v: (x, y - 2.5 * k) for v, (x, y) in at.items()}
-            networkx.draw_networkx_edges(g, at, ax=axes, edge_color="0.75", width=0.6)
+            networkx.draw_networkx_edges(g, at, ax=axes, edge_color="0.6", width=0.6)
             networkx.draw_networkx_nodes(g, at, ax=axes, node_size=14, node_color=f"C{k}")
         axes.set_title(title, fontsize=8)
         axes.set_axis_off()

@@ -89,9 +89,9 @@ def draw(figure: Any) -> None:
             axes.semilogy(error[:14].clip(1e-4), "o-", color=colour, label=f"rule: {layers} layers")
             axes.axvline(layers, color=colour, linestyle=":")
         axes.axhline(np.exp(-1), color="0.6", linewidth=0.8)
-        axes.set(title=name, xlabel="layers K", ylim=(1e-3, 1.2))
+        axes.set(title=name, xlabel="layers K", ylim=(1e-3, 1.2), xticks=range(0, 14, 2))
     figure.axes[0].set_ylabel("least error")
-    figure.axes[0].legend(fontsize=8)
+    figure.axes[0].legend(fontsize=8, loc="lower left")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def simulated(graph: Graph, outbreaks: int, days: int, seed: int) -> Tensor:
     return torch.stack(days_)
 
 
-def learned(graph: Graph, days: Tensor, steps: int = 120) -> Tensor:
+def learned(graph: Graph, days: Tensor, steps: int = 80) -> Tensor:
     """The rates of largest likelihood: each day's states from those of the day before."""
     logit = torch.full((3,), -1.5, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.Adam([logit], lr=0.15)
@@ -74,7 +74,7 @@ def forecast(layer: Any, graph: Graph, start: Tensor, days: int) -> Tensor:
 
 def claims(small: bool) -> list[Claim]:
     graph = town(60 if small else 200)
-    beta = learned(graph, simulated(graph, 300, 5, seed=1), 120)
+    beta = learned(graph, simulated(graph, 200, 5, seed=1))
     truth = simulated(graph, 400, 5, seed=2)
     cases = truth.sum(1).mean(1)
     ours, field = (float((forecast(f(beta), graph, truth[0], 5) - cases)[1:].abs().mean()) for f in (next_day, mean_field))

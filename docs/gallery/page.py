@@ -87,7 +87,7 @@ def main(file: str, claims: Callable[[bool], list[Claim]], draw: Callable[[Any],
     draw(figure)
     options.output_dir.mkdir(parents=True, exist_ok=True)
     path = options.output_dir / f"{Path(file).stem}.png"
-    figure.savefig(path, dpi=90)
+    figure.savefig(path, dpi=150)
     path.with_suffix(".txt").write_text("\n".join(map(str, found)) + "\n", encoding="utf-8")
     print(path)
     if not all(claim.holds for claim in found):

@@ -71,7 +71,8 @@ def draw(figure: Any) -> None:
         axes.plot(angles, [broken(on_components, n, a, 64) for a in angles], label=f"silu of components, l = {n}")
     axes.plot(angles, [broken(on_norms, 3, a, 64) for a in angles], "k--", label="silu of norms, any l")
     axes.set(xlabel="angle of rotation", ylabel="turned before less turned after", title="what an activation does to rotation")
-    axes.legend()
+    axes.set_ylim(-0.05, 1.6)
+    axes.legend(loc="upper left", ncols=2)
 
 
 if __name__ == "__main__":

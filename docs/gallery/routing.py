@@ -88,7 +88,7 @@ def draw(figure: Any) -> None:
     right.plot([float((d[there] >= FAR).double().mean()) for d in found], label="has no route yet")
     right.plot([float((d[there] > wanted[there] + 1e-12).double().mean()) for d in found], label="has no shortest route yet")
     right.set(xlabel="rounds", ylabel="share of hosts", title="offers spread one link a round")
-    right.legend()
+    right.legend(loc="lower left")
 
 
 if __name__ == "__main__":
