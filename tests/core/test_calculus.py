@@ -14,9 +14,10 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
-from heliograph import calculus
+from heliograph import calculus, zoo
 from heliograph.errors import DataError
 from heliograph.graph import Graph, dense
+from heliograph.model import Inputs
 from heliograph.views import Cells, Nerve, cliques, hyperedges, nearest, nerve, rings
 from tests.graphs import DTYPE, awkward, random_graph, strange
 
@@ -222,6 +223,31 @@ def test_flipped_orientations_change_signs_only() -> None:
     assert not torch.allclose(calculus.hodge(other, x), calculus.hodge(g, x), atol=1e-2)
     with pytest.raises(DataError, match="no orientation to flip"):
         cells.flipped(torch.ones(len(cells), dtype=torch.bool))
+
+
+def test_invariant_outputs_do_not_know_orientations() -> None:
+    """Every edge, triangle and tetrahedron turned: odd layers turn with them, lengths and the network `nerve` stay."""
+    graph = awkward(3)
+    cells = cliques(graph, 3)
+    turned = cells.flipped(cells.rank > 0)
+    turn = torch.where(cells.rank > 0, -1.0, 1.0).to(DTYPE)
+    x = torch.randn(len(cells), 4, generator=torch.Generator().manual_seed(2), dtype=DTYPE)
+
+    def lengths(g: Graph, h: Tensor) -> Tensor:
+        for _ in range(3):
+            h = torch.tanh(0.3 * calculus.hodge(g, h) + calculus.coboundary(g, h))
+        return h.square().sum(0)
+
+    g, other = nerve(graph, cells), nerve(graph, turned)
+    assert torch.allclose(lengths(g, x), lengths(other, turn[:, None] * x), atol=1e-6)
+    assert not torch.allclose(lengths(g, x), lengths(other, x), atol=1e-2)  # states of cells have signs
+    torch.manual_seed(0)
+    net = zoo.build("nerve", Inputs(dense(graph.nodes["x"]).shape[1], 0), 2, {"d": 16, "largest": 3}).double().eval()
+    y = net(graph)["y"]
+    views = [m for m in net.modules() if isinstance(m, Nerve)]
+    for view in views:
+        view.lift = lambda _: turned
+    assert views and torch.allclose(net(graph)["y"], y, atol=1e-6)
 
 
 def test_rings_are_networkx_chordless_cycles() -> None:
