@@ -166,7 +166,7 @@ def test_a_bottleneck_comes_with_what_a_few_edges_would_do() -> None:
     before, after = page.measures["structure"], page.measures["rewired"]
     assert after.edges == before.edges + 6
     assert after.gap > 2 * before.gap and after.resistance_max < before.resistance_max / 2
-    assert f"6 more edges by `heliograph rewire --method fosr`: spectral gap {before.gap:.3g} -> {after.gap:.3g}" in page.text()
+    assert f"With 6 more edges by FoSR: spectral gap {before.gap:.3g} -> {after.gap:.3g}" in page.text()
     assert "rewired" not in of_edges(*ends(networkx.cycle_graph(20))).measures
 
 

@@ -102,7 +102,7 @@ def of_edges(
     if "bottleneck" in (f.name for f in found) and n <= REWIRED_NODES:
         measures["rewired"] = wider = _rewired(senders, receivers, n, max(4, s.edges // 20))
         facts.append(
-            f"Measured with {wider.edges - s.edges} more edges by `heliograph rewire --method fosr`: spectral gap {s.gap:.3g} -> "
+            f"With {wider.edges - s.edges} more edges by FoSR: spectral gap {s.gap:.3g} -> "
             f"{wider.gap:.3g}, effective resistance {s.resistance_mean:.3g} -> {wider.resistance_mean:.3g} on average, "
             f"{s.resistance_max:.3g} -> {wider.resistance_max:.3g} at most."
         )
