@@ -85,6 +85,23 @@ def test_second_derivatives_are_those_of_the_network() -> None:
     assert player.known(net).replayed
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "geometry"), CASES)
+def test_second_derivatives_of_the_whole_zoo(name: str, geometry: bool) -> None:
+    """In evaluation: where noise is drawn they are refused. An empty graph and single nodes in between."""
+    net, twin = (network(name, geometry) for _ in range(2))
+    for k, graph in enumerate(graphs(2, 7)):
+        for one in [graph, awkward()] if k == 5 else [graph]:
+            found = []
+            for model, run in ((net, recording.play), (twin, MPNN.__call__)):
+                parameters = list(model.parameters())
+                slopes = torch.autograd.grad(run(model, one)["y"].square().sum(), parameters, create_graph=True, materialize_grads=True)
+                total = torch.stack([g.square().sum() for g in slopes]).sum()
+                found.append(torch.autograd.grad(total, parameters, materialize_grads=True))
+            for a, b in zip(*found, strict=True):
+                assert torch.allclose(a, b, rtol=1e-9, atol=1e-9 * float(b.abs().max()))
+
+
 def test_second_derivatives_of_noise_are_refused() -> None:
     net = network("gps", False).train()
     for graph in graphs(2, 8):
