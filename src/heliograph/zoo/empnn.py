@@ -79,7 +79,7 @@ class Step(nn.Module):
         return graph.with_edges(vector=moved).with_globals(deformation=act @ dense(graph.globals["deformation"]))
 
     @staticmethod
-    def _triangles(mlp: MLP, h: Tensor, b: Tensor, c: Tensor, u: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
+    def _triangles(mlp: nn.Sequential, h: Tensor, b: Tensor, c: Tensor, u: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
         """For each edge k -> j, the sums over i of weight * (w bend + w' spread) [E, 3, 3] and of the weight [E, 1].
 
         The first linear map of `mlp` is computed on edges. With x = u_jk, y = u_ji, the two terms are p (x y' + y x') + q (x x' + y y'),
