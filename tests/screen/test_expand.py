@@ -176,7 +176,7 @@ def test_the_shipped_generator_keeps_the_part(run: Callable[..., Any], files: di
     for row in rows:
         assert canonical(row["smiles"]) == row["smiles"] != row["parent"]
         query = Chem.MolFromSmarts(row["change"].removeprefix("kept ").replace("[*:1]", "[*]"))
-        assert Chem.MolFromSmiles(row["smiles"]).HasSubstructMatch(query), row
+        assert Chem.AddHs(Chem.MolFromSmiles(row["smiles"])).HasSubstructMatch(query), row  # a hydrogen may stand at the cut
 
 
 def test_the_command(run: Callable[..., Any], files: dict[str, Path], tmp_path: Path) -> None:
