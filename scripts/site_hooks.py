@@ -22,7 +22,7 @@ from pydantic import BaseModel
 ROOT = Path(__file__).parents[1]
 DOCS, SOURCE = ROOT / "docs", ROOT / "src"
 FETCHED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^\"'\s>]+")
-OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+([^)#]+)[^)]*\)")
+OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(?!gallery\.md)([^)#]+)[^)]*\)")  # pages of the gallery lead back to gallery.md
 
 # Page of the reference -> title, and modules (all that they export or define) or single names in them.
 REFERENCE: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -49,6 +49,9 @@ REFERENCE: dict[str, tuple[str, tuple[str, ...]]] = {
     "explain": ("Explaining and diagnosing", ("heliograph.explain", "heliograph.diagnose.page", "heliograph.diagnose.intervene")),
     "errors": ("Errors", ("heliograph.errors",)),
 }  # fmt: skip
+
+# The texts whose sayings the gallery tries, by their letter in gallery.md.
+TEXTS = {"A": "an encyclopedia's article", "S": "slides", "C": "a book's chapter", "G": "an engineering guide", "T": "a textbook"}
 
 
 def exported(module: str) -> Iterator[str]:
@@ -90,7 +93,8 @@ def saying(page: str) -> str:
     lines = (DOCS / "gallery.md").read_text(encoding="utf-8").splitlines()
     rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
     said, of, verdict = {row[0]: row[1:] for row in rows if len(row) == 4}[page]
-    return f"*It is said that* {said}. ([{of}](../gallery.md#whose-sayings-and-what-came-of-them)) *It is* {verdict}."
+    whose = " and ".join(TEXTS[letter] for letter in of.split(", "))
+    return f"*It is said that* {said} ([{whose}](../gallery.md#whose-sayings-and-what-came-of-them)). *It is* {verdict}."
 
 
 def gallery(path: Path) -> str:

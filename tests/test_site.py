@@ -66,6 +66,8 @@ def test_pages_of_the_gallery_are_made(hooks: ModuleType, tmp_path: Path, monkey
     text = hooks.gallery(tmp_path / "heat.py")
     assert text.startswith("# Heat\n\n**A toy.**\n\nIdea: none.")
     assert "\n\n*It is said that* a linear message is the finite volume method" in text
+    link = "([an encyclopedia's article](../gallery.md#whose-sayings-and-what-came-of-them))"
+    assert link in text and link in hooks.on_page_markdown(text, None, None, None)  # it stays within the site
     assert "](figures/heat.png)" in text and "\n- one is one: 1 (<= 1)\n" in text
 
 
