@@ -70,7 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     here = tmp_path_factory.mktemp("potential")
     ase.io.write(here / "train.extxyz", frames(30))
     command = f"train {here}/train.extxyz --arch painn --arch-args d=16 depth=1 radial=6 --r-max 4"
-    command += f" --epochs 60 --max-lr 0.005 -o {here}/run -q"
+    command += f" --epochs 30 --max-lr 0.01 -o {here}/run -q"
     with pytest.raises(SystemExit) as done:
         main(command.split())
     assert done.value.code in (0, None)
