@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import ase.io
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from heliograph.cli import main
-from heliograph.compare.potentials import PotentialComparison
+from heliograph.compare.potentials import SAVED, PotentialComparison
+from heliograph.errors import DataError
 from tests.potential.test_run import frames
 
 
@@ -50,6 +52,11 @@ def test_frames_end_with_a_verdict(tmp_path: Path, capsys: pytest.CaptureFixture
     assert run(*args) == 0
     shown = capsys.readouterr().out
     assert "has the best force component, MAE" in shown and "Train " in shown and "± divisions" in shown
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    links = re.findall(r'href="([^"#]+/report.html)"', page)
+    assert len(links) == 6 and all((tmp_path / "out" / link).is_file() for link in links)
+    assert run("report", f"{tmp_path}/out", "-o", f"{tmp_path}/again.html") == 0
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
     saved = json.loads((tmp_path / "out" / "potentials.json").read_text(encoding="utf-8"))
     assert len({tuple(row) for row in saved["values"]}) == 3  # each division is another
     assert np.array(saved["values"]).shape == (3, 2) and saved["metric"] == "forces_mae" and len(saved["verdict"]) >= 2
@@ -61,3 +68,15 @@ def test_frames_end_with_a_verdict(tmp_path: Path, capsys: pytest.CaptureFixture
     assert run(*args, "--resume", "--rope", "1.0", "--cv", "1x2") == 2
     assert run("compare", f"{tmp_path}/frames.extxyz", "--archs", "painn", "--tune", "3", "-o", f"{tmp_path}/no") == 2
     assert "is for tables of molecules" in capsys.readouterr().err
+
+
+def test_what_is_saved_is_read_again_or_called_damaged(tmp_path: Path) -> None:
+    result = made(np.random.default_rng(0).uniform(20, 40, (5, 3)), (5.0, 10.0, 40.0))
+    result.save(tmp_path)
+    again = PotentialComparison.load(tmp_path)
+    assert again.verdict() == result.verdict() and again.rows() == result.rows()
+    saved = json.loads((tmp_path / SAVED).read_text(encoding="utf-8"))
+    for name, value in (("values", [[1.0, 2.0]]), ("metric", "beauty"), ("archs", ["painn"]), ("folds", 1), ("seconds", None)):
+        (tmp_path / SAVED).write_text(json.dumps(saved | {name: value}), encoding="utf-8")
+        with pytest.raises(DataError, match=r"potentials\.json"):
+            PotentialComparison.load(tmp_path)

@@ -30,12 +30,18 @@ def compare(given: Values, config: Path | None, resume: bool, overwrite: bool, q
         from heliograph.compare import potentials
 
         result = potentials.run(asked, options.archs, (options.repeats, options.folds), options.rope, resume, bar)
+    from heliograph import report
+    from heliograph.potential.result import PotentialResult, described
+
+    for arch in result.archs:
+        for division in range(len(result.values)):
+            folder = asked.output_dir / result.folder(arch, division)
+            report.write_potential(PotentialResult.load(folder), folder / report.NAME)
+    page = report.write_potentials(result, asked.output_dir / report.NAME)
     if quiet:
         return
     from rich.console import Console
     from rich.table import Table
-
-    from heliograph.potential.result import described
 
     console = Console(highlight=False)
     console.print()
@@ -48,4 +54,5 @@ def compare(given: Values, config: Path | None, resume: bool, overwrite: bool, q
     for row in result.rows():
         table.add_row(*row)
     console.print(table)
+    console.print(f"report  {page}", markup=False, soft_wrap=True)
     console.print(f"result  {asked.output_dir / potentials.SAVED}", markup=False, soft_wrap=True)

@@ -47,6 +47,16 @@ class PotentialComparison:
     def scores(self) -> Scores:
         return Scores(self.values, self.archs, 1, 1 / (self.folds - 1))
 
+    @property
+    def ranking(self) -> tuple[str, ...]:
+        """Architectures, the best first."""
+        return self.scores.best_first()
+
+    @staticmethod
+    def folder(arch: str, division: int) -> str:
+        """Name of the run folder of a training."""
+        return f"{Path(arch).stem.replace(':', '-').replace('=', '-').replace(',', '-')}-{division + 1}"
+
     def cost(self, arch: str) -> float:
         """Mean training time in seconds."""
         return float(self.seconds[:, self.archs.index(arch)].mean())
@@ -54,7 +64,7 @@ class PotentialComparison:
     def verdict(self) -> list[str]:
         """Sentences, the most important first."""
         scores, (what, unit) = self.scores, LABELS[self.metric]
-        ranking = scores.best_first()
+        ranking = self.ranking
         best, mean = ranking[0], {arch: float(scores.of(arch).mean()) for arch in ranking}
         apart = {(p.a, p.b): p for p in pairs(scores)}
         differ = lambda a, b: (apart.get((a, b)) or apart[b, a]).differ  # noqa: E731
@@ -85,7 +95,7 @@ class PotentialComparison:
         return [
             (a, f"{scores.of(a).mean():.4g}", f"{scores.of(a).std(ddof=1):.2g}", f"{self.parameters[self.archs.index(a)]:,}",
              f"{self.cost(a):.0f}")
-            for a in scores.best_first()
+            for a in self.ranking
         ]  # fmt: skip
 
     def save(self, folder: Path) -> None:
@@ -93,6 +103,21 @@ class PotentialComparison:
         document = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in self.__dict__.items()} | {"verdict": self.verdict()}
         with atomic(folder / SAVED) as temporary:
             temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> PotentialComparison:
+        """Read `potentials.json`. Raises DataError where it is missing or damaged."""
+        try:
+            found = json.loads((folder / SAVED).read_text(encoding="utf-8"))
+            values, seconds = (np.array(found[name], dtype=np.float64) for name in ("values", "seconds"))
+            archs, counts = tuple(map(str, found["archs"])), tuple(map(int, found["parameters"]))
+            metric, frames, folds, rope = str(found["metric"]), int(found["frames"]), int(found["folds"]), float(found["rope"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise DataError(f"{folder / SAVED} can't be read: {error}") from None
+        fits = values.shape == seconds.shape == (len(values), len(archs)) and len(counts) == len(archs) > 1 < folds
+        if not fits or not np.isfinite(values).all() or metric not in LABELS:
+            raise DataError(f"{folder / SAVED} is damaged: it does not fit together")
+        return cls(archs, metric, values, seconds, counts, frames, folds, rope)
 
 
 def run(
@@ -121,7 +146,7 @@ def run(
     for j in range(J):
         for k, arch in enumerate(archs):
             name, args = parted(arch)
-            folder = here / f"{Path(arch).stem.replace(':', '-').replace('=', '-').replace(',', '-')}-{j + 1}"
+            folder = here / PotentialComparison.folder(arch, j)
             fit = config.fit.model_copy(update={"seed": config.fit.seed + j, "budget": share})
             one = config.model_copy(update={
                 "frames": config.frames.model_copy(update={"split_sizes": sizes}), "fit": fit, "output_dir": folder,

@@ -14,6 +14,7 @@ from heliograph import manifest
 from heliograph.errors import UsageError
 
 if TYPE_CHECKING:
+    from heliograph.compare.potentials import PotentialComparison
     from heliograph.compare.result import CompareResult
     from heliograph.potential.result import PotentialResult
     from heliograph.train.result import TrainResult
@@ -46,6 +47,10 @@ def _rewrite(folder: Path, path: Path) -> Path:
     from heliograph.potential.result import PotentialResult, is_potential
     from heliograph.train.result import RESULTS, TrainResult
 
+    if (folder / "potentials.json").is_file():
+        from heliograph.compare.potentials import PotentialComparison
+
+        return write_potentials(PotentialComparison.load(folder), path)
     if is_potential(folder):
         return write_potential(PotentialResult.load(folder), path)
     try:
@@ -75,5 +80,12 @@ def write_comparison(result: CompareResult, path: str | Path) -> Path:
 def write_potential(result: PotentialResult, path: str | Path) -> Path:
     """Write the report of the training of a potential to `path`, as `write` does."""
     from heliograph.report.potential import write as write_page
+
+    return write_page(result, path)
+
+
+def write_potentials(result: PotentialComparison, path: str | Path) -> Path:
+    """Write the report of compared potentials to `path`, as `write` does."""
+    from heliograph.report.potentials import write as write_page
 
     return write_page(result, path)
