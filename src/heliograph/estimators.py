@@ -142,7 +142,7 @@ class _MoleculeEstimator(BaseEstimator):
         if not 0.0 <= share < 1.0:
             raise UsageError(f"validation_fraction is at least 0 and less than 1; got {share}")
         if round(share * len(rows)) == 0:  # too few to validate: the last epoch's weights are kept
-            share = 0.0
+            return {"train": rows, "val": rows[:0], "test": rows[:0]}
         parts = random_split(len(rows), (1.0 - share, share, 0.0), self._seed)
         return {part: rows[chosen] for part, chosen in parts.items()}
 

@@ -96,7 +96,7 @@ class Step(nn.Module):
         p, q = w[:, :1] - cos * w[:, 1:], w[:, 1:] - cos * w[:, :1]
         by_kj = Segments(kj, t.E)
         xy = u[:, :, None] * kernels.product_sum(p, None, -u, ji, by_kj)[:, None]  # [E, 3, 3]
-        squares = (segment.sum(q, by_kj) + torch.zeros_like(c).index_add(0, ji, q))[:, :, None] * stretch(u)
+        squares = (segment.sum(q, by_kj) + q.new_zeros(t.E, 1).index_add(0, ji, q))[:, :, None] * stretch(u)
         return xy + xy.transpose(1, 2) + squares, segment.sum(fades, by_kj)
 
 
