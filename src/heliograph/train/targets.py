@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -136,6 +137,14 @@ def _said(names: list[str], pairs: list[tuple[float, float]], words: Mapping[str
     return notes
 
 
+def _unit(cells: Sequence[Cell]) -> str:
+    """What follows a number in every cell, where that is always the same."""
+    number = re.compile(r"[-+]?[\d.,]*\d(?:[eE][-+]?\d+)?\s*([^\d\s].*)")
+    found = [number.fullmatch(cell.strip()) if isinstance(cell, str) else None for cell in cells]
+    tails = {match.group(1) for match in found if match}
+    return tails.pop() if len(tails) == 1 and None not in found else ""
+
+
 def _numbers(
     name: str, cells: list[Cell], rows: Sequence[str], asked: str, censored: Censored | None, missing: Sequence[str], notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -158,10 +167,11 @@ def _numbers(
         what = f"{len(odd)} of {filled + len(odd)} labels ({100 * share:.3g} %) are not numbers: {_examples(rows, cells, odd)}"
         if share > TOLERATED:
             needs = asked if asked != "auto" else "regression"
-            raise DataError(
-                f"target {name!r}: {what}. {needs.capitalize()} needs numbers: --missing MARK leaves such cells out; "
-                "for names of classes use --task-type multiclass."
-            )
+            unit = _unit([cells[k] for k in odd])
+            mend = ": --missing MARK leaves such cells out; for names of classes use --task-type multiclass."
+            if unit:
+                mend = f", and these are numbers with the unit {unit!r}: take it out of the cells, into the column's name."
+            raise DataError(f"target {name!r}: {what}. {needs.capitalize()} needs numbers{mend}")
         notes.append(f"target {name!r}: {what}; counted as missing.")
     if not filled:
         raise DataError(f"target {name!r} has no label in any usable row. Name another column with --target-columns.")
