@@ -139,6 +139,14 @@ def test_sep_lines(tmp_path: Path) -> None:
     assert read(write(tmp_path / "b.csv", '"sep=|"\r\nsmiles|y\r\nCCO|1\r\n')).columns == ("smiles", "y")
 
 
+def test_the_header_below_excels_hint_says_the_encoding(tmp_path: Path) -> None:
+    """Found by the fuzz, seed 7001: four blanks of cp1252 that are UTF-8 as well, against one letter of the header."""
+    path = tmp_path / "t.csv"
+    for hint in ("sep=,", '"sep=,"'):
+        path.write_bytes(f'{hint}\n"note","IC50 (µM)","Drug"\n'.encode("cp1252") + b'"\xc2\xa0","1","CCO"\n' * 4)
+        assert read(path).columns == ("note", "IC50 (µM)", "Drug")
+
+
 def test_separators_at_the_end_of_lines(tmp_path: Path) -> None:
     rows = list(read(write(tmp_path / "a.csv", "smiles,y\nCCO,1,,\nCCN,2\nCCC,3,x\n")))
     assert [row.reason for row in rows] == ["", "", "wrong number of fields: 3, header has 2, line 4"]

@@ -108,7 +108,8 @@ def _encoding(start: bytes) -> str:
     except UnicodeDecodeError as error:
         if error.reason == "unexpected end of data" and error.start >= len(start) - 4:  # cut within a letter
             return "utf-8"
-    header = start.replace(b"\r", b"\n").partition(b"\n")[0]
+    filled = (line for line in start.replace(b"\r", b"\n").split(b"\n") if line.strip())
+    header = next((line for line in filled if not line.lstrip(b'"').lower().startswith(b"sep=")), b"")  # Excel's hint stands above it
     if not header.isascii():  # the names of the columns say it
         return "cp1252" if _letters(header)[1] else "utf-8"
     good, bad = _letters(start)
