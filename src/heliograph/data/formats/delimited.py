@@ -14,18 +14,17 @@ from pathlib import Path
 from heliograph.data.formats.cells import as_number
 from heliograph.data.formats.columns import LOOKED_AT, STRUCTURES, structure_column
 from heliograph.data.formats.table import Row, Source, renamed, unique
-from heliograph.data.formats.text import lines
+from heliograph.data.formats.text import SEP_LINE, lines
 from heliograph.errors import DataError
 
 _MAX_QUOTED_LINES = 64  # a quoted field that isn't closed by then was never meant to span lines
 _SMI_COLUMNS = ("smiles", "name")
 _SEPARATORS = (",", "\t", ";", "|")
-_SEP_LINE = re.compile(r'"?sep=(.|\\t)"?', re.IGNORECASE)  # what Excel writes and reads on the first line
 
 
 def open_delimited(path: Path, delimiter: str | None, smiles_column: str | None, usual: str | None = None) -> Source:
     """A table with a header, by the rules of CSV; `delimiter` None finds out (comma, tab, semicolon, pipe). Raises DataError."""
-    said = _SEP_LINE.fullmatch(next(lines(path), "").strip(" \r\n"))
+    said = SEP_LINE.fullmatch(next(lines(path), "").strip(" \r\n"))
     if said:
         delimiter = said[1].replace("\\t", "\t")
     reader = RowReader(lines(path))

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from heliograph.errors import DataError
 
 _GZIP = b"\x1f\x8b"
 MAX_LINE = 2**24  # characters: memory is bounded by a line, and a longer one is no row of a table
+SEP_LINE = re.compile(r'"?sep=(.|\\t)"?', re.IGNORECASE)  # what Excel writes and reads on the first line
 _LOOK = 2**20  # bytes looked at to tell encoding and line ends
 _FOREIGN = (  # what a file that is no text begins with
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls): save it as .xlsx or .csv"),
@@ -108,8 +110,8 @@ def _encoding(start: bytes) -> str:
     except UnicodeDecodeError as error:
         if error.reason == "unexpected end of data" and error.start >= len(start) - 4:  # cut within a letter
             return "utf-8"
-    filled = (line for line in start.replace(b"\r", b"\n").split(b"\n") if line.strip())
-    header = next((line for line in filled if not line.lstrip(b'"').lower().startswith(b"sep=")), b"")  # Excel's hint stands above it
+    filled = (line.strip(b" ") for line in start.replace(b"\r", b"\n").split(b"\n") if line.strip())
+    header = next((line for line in filled if not SEP_LINE.fullmatch(line.decode("latin-1"))), b"")  # below Excel's hint
     if not header.isascii():  # the names of the columns say it
         return "cp1252" if _letters(header)[1] else "utf-8"
     good, bad = _letters(start)
