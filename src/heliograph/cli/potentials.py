@@ -30,13 +30,14 @@ def compare(given: Values, config: Path | None, resume: bool, overwrite: bool, q
         from heliograph.compare import potentials
 
         result = potentials.run(asked, options.archs, (options.repeats, options.folds), options.rope, resume, bar)
-    from heliograph import report
-    from heliograph.potential.result import PotentialResult, described
+    from heliograph import manifest, report
+    from heliograph.potential.result import described
 
     for arch in result.archs:
         for division in range(len(result.values)):
             folder = asked.output_dir / result.folder(arch, division)
-            report.write_potential(PotentialResult.load(folder), folder / report.NAME)
+            if manifest.vouched(folder, report.NAME):  # one that somebody changed stays
+                report.rewrite(folder)
     page = report.write_potentials(result, asked.output_dir / report.NAME)
     if quiet:
         return

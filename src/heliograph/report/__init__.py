@@ -44,12 +44,11 @@ def rewrite(folder: Path, path: str | Path | None = None, overwrite: bool = Fals
 
 
 def _rewrite(folder: Path, path: Path) -> Path:
+    from heliograph.compare.potentials import SAVED, PotentialComparison
     from heliograph.potential.result import PotentialResult, is_potential
     from heliograph.train.result import RESULTS, TrainResult
 
-    if (folder / "potentials.json").is_file():
-        from heliograph.compare.potentials import PotentialComparison
-
+    if (folder / SAVED).is_file():
         return write_potentials(PotentialComparison.load(folder), path)
     if is_potential(folder):
         return write_potential(PotentialResult.load(folder), path)
